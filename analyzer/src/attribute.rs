@@ -1,0 +1,200 @@
+//! The attributes that the analyzer reads, each with the keys it goes by in the field.
+//!
+//! The semantic conventions renamed many of them, and exporters of every age are in use: the newest key wins when
+//! several stand on one span. Keys that are not listed here are not kept.
+
+use std::{fmt, sync::LazyLock};
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+macro_rules! attributes {
+    ($($(#[$doc:meta])* $name:ident = [$($key:literal),+];)+) => {
+        /// What an attribute means, whatever its key was.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Attribute {
+            $($(#[$doc])* $name,)+
+        }
+
+        /// Each meaning with its keys, the newest first.
+        const KEYS: &[(Attribute, &[&str])] = &[$((Attribute::$name, &[$($key),+]),)+];
+    };
+}
+
+attributes! {
+    /// Name of the service.
+    ServiceName = ["service.name"];
+    /// Namespace of the service.
+    ServiceNamespace = ["service.namespace"];
+    /// Instance of the service.
+    ServiceInstanceId = ["service.instance.id"];
+    /// The environment: production, staging and so on.
+    Environment = ["deployment.environment.name", "deployment.environment"];
+    /// Cloud provider.
+    CloudProvider = ["cloud.provider"];
+    /// Cloud platform.
+    CloudPlatform = ["cloud.platform"];
+    /// Cloud region.
+    CloudRegion = ["cloud.region"];
+    /// Cloud account.
+    CloudAccountId = ["cloud.account.id"];
+    /// Id of the function at its cloud: an ARN or a URI.
+    CloudResourceId = ["cloud.resource_id", "faas.id"];
+    /// Log groups of a Lambda function.
+    LogGroupNames = ["aws.log.group.names"];
+    /// Name of the function.
+    FaasName = ["faas.name"];
+    /// Version of the function.
+    FaasVersion = ["faas.version"];
+    /// Instance of the function.
+    FaasInstance = ["faas.instance"];
+    /// Id of the run.
+    FaasInvocationId = ["faas.invocation_id", "faas.execution"];
+    /// True for the first run of an instance.
+    FaasColdstart = ["faas.coldstart"];
+    /// What triggered the run.
+    FaasTrigger = ["faas.trigger"];
+    /// Name of the called function.
+    FaasInvokedName = ["faas.invoked_name"];
+    /// Collection of a data-source trigger: a bucket or a table.
+    FaasDocumentCollection = ["faas.document.collection"];
+    /// Schedule of a timer trigger.
+    FaasCron = ["faas.cron"];
+    /// ARN by which a Lambda function was called.
+    LambdaInvokedArn = ["aws.lambda.invoked_arn"];
+    /// Messaging system.
+    MessagingSystem = ["messaging.system"];
+    /// Queue or topic.
+    MessagingDestination = ["messaging.destination.name", "messaging.destination", "messaging.kafka.topic"];
+    /// What is done to the message.
+    MessagingOperation = ["messaging.operation.type", "messaging.operation"];
+    /// URL of an SQS queue.
+    SqsQueueUrl = ["aws.sqs.queue.url", "aws.queue.url"];
+    /// ARN of an SNS topic.
+    SnsTopicArn = ["aws.sns.topic.arn"];
+    /// Name of a Kinesis stream.
+    KinesisStreamName = ["aws.kinesis.stream_name"];
+    /// Name of an S3 bucket.
+    S3Bucket = ["aws.s3.bucket"];
+    /// Names of DynamoDB tables.
+    DynamodbTableNames = ["aws.dynamodb.table_names"];
+    /// Database system.
+    DbSystem = ["db.system.name", "db.system"];
+    /// Database.
+    DbNamespace = ["db.namespace", "db.name"];
+    /// Table or collection.
+    DbCollection = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cosmosdb.container"];
+    /// What is done to the database.
+    DbOperation = ["db.operation.name", "db.operation"];
+    /// RPC system.
+    RpcSystem = ["rpc.system.name", "rpc.system"];
+    /// RPC service.
+    RpcService = ["rpc.service"];
+    /// RPC method.
+    RpcMethod = ["rpc.method"];
+    /// Logical name of the other side.
+    PeerService = ["service.peer.name", "peer.service"];
+    /// Address of the other side.
+    ServerAddress = ["server.address", "net.peer.name"];
+    /// Class of the error.
+    ErrorType = ["error.type"];
+}
+
+static BY_KEY: LazyLock<FxHashMap<&'static str, (Attribute, u8)>> = LazyLock::new(|| {
+    KEYS.iter().flat_map(|(attribute, keys)| (0..).zip(*keys).map(|(rank, key)| (*key, (*attribute, rank)))).collect()
+});
+
+impl Attribute {
+    /// What the key means, and how new it is: 0 for the current key, larger for older ones.
+    pub fn of(key: &str) -> Option<(Self, u8)> {
+        BY_KEY.get(key).copied()
+    }
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text; lists of text are joined by commas.
+    Text(Box<str>),
+    /// A whole number.
+    Int(i64),
+    /// True or false.
+    Bool(bool),
+}
+
+/// The known attributes of a span or a resource.
+#[derive(Clone, Default)]
+pub struct Attributes(SmallVec<[(Attribute, u8, Value); 4]>);
+
+impl Attributes {
+    /// Adds the value of a key; keys that the analyzer does not know are ignored, and a newer key replaces an older.
+    pub fn insert(&mut self, key: &str, value: Value) {
+        if let Some((attribute, rank)) = Attribute::of(key) {
+            self.insert_known(attribute, rank, value);
+        }
+    }
+
+    /// Adds a value whose key was looked up with [`Attribute::of`].
+    pub fn insert_known(&mut self, attribute: Attribute, rank: u8, value: Value) {
+        match self.0.iter_mut().find(|(known, ..)| *known == attribute) {
+            Some(slot) if slot.1 > rank => *slot = (attribute, rank, value),
+            Some(_) => {}
+            None => self.0.push((attribute, rank, value)),
+        }
+    }
+
+    /// The value, if it was given.
+    pub fn get(&self, attribute: Attribute) -> Option<&Value> {
+        self.0.iter().find(|(known, ..)| *known == attribute).map(|(.., value)| value)
+    }
+
+    /// The value as text, if it is text and not empty.
+    pub fn text(&self, attribute: Attribute) -> Option<&str> {
+        match self.get(attribute)? {
+            Value::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as a truth; the words "true" and "false" count, because exporters write them.
+    pub fn truth(&self, attribute: Attribute) -> Option<bool> {
+        match self.get(attribute)? {
+            Value::Bool(truth) => Some(*truth),
+            Value::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
+            Value::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(attribute, _, value)| (attribute, value))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_key_wins_in_any_order() {
+        let text = |t: &str| Value::Text(t.into());
+        for order in [
+            ["messaging.destination.name", "messaging.destination"],
+            ["messaging.destination", "messaging.destination.name"],
+        ] {
+            let mut attributes = Attributes::default();
+            for key in order {
+                attributes.insert(key, text(key));
+            }
+            assert_eq!(attributes.text(Attribute::MessagingDestination), Some("messaging.destination.name"));
+        }
+    }
+
+    #[test]
+    fn no_key_has_two_meanings() {
+        let keys: usize = KEYS.iter().map(|(_, keys)| keys.len()).sum();
+        assert_eq!(BY_KEY.len(), keys);
+    }
+}

@@ -1,0 +1,311 @@
+//! What the engine knows at one moment, as plain data.
+//!
+//! These are values to read, show and send; nothing here computes. The wire twins with their JSON form live outside
+//! this crate. Lists are ordered as their fields say, never by hash.
+
+use std::{fmt, sync::Arc};
+
+use crate::span::{EventTime, TraceId};
+
+/// Persistent identity of a function or a resource: a hash of what it is, the same in every run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// Persistent identity of a loop: a hash of its level and of the canonical rotation of its function ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoopId(pub u128);
+
+/// Everything the engine knows at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Ordered by id.
+    pub functions: Vec<FunctionNode>,
+    /// Ordered by id.
+    pub resources: Vec<ResourceNode>,
+    /// Ordered by source, target and kind.
+    pub edges: Vec<Edge>,
+    /// The worst first.
+    pub loops: Vec<Loop>,
+    /// By rank.
+    pub hotspots: Vec<Hotspot>,
+    /// What was counted and what was let go.
+    pub losses: Losses,
+}
+
+/// A function with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionNode {
+    /// Persistent identity.
+    pub id: NodeId,
+    /// The name people know it by.
+    pub name: Arc<str>,
+    /// The environment, or an empty text.
+    pub environment: Arc<str>,
+    /// What runs it, such as `aws_lambda` or `service`.
+    pub platform: Arc<str>,
+    /// Runs.
+    pub invocations: u64,
+    /// Runs that ended with an error.
+    pub errors: u64,
+    /// Runs that started a new instance.
+    pub cold_starts: u64,
+    /// Duration of a run over all time, milliseconds.
+    pub p50_ms: f64,
+    /// Duration of a run over all time, milliseconds.
+    pub p95_ms: f64,
+    /// Duration over the current window, milliseconds.
+    pub current_p95_ms: Option<f64>,
+    /// Duration over the baseline window, milliseconds; `None` while learning.
+    pub baseline_p95_ms: Option<f64>,
+    /// Runs a second over the current window.
+    pub rate_per_second: f64,
+    /// When it last ran.
+    pub last_seen: EventTime,
+    /// Traces that show it, the newest first.
+    pub exemplars: Vec<TraceId>,
+}
+
+/// A queue, topic, bucket, table or schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceNode {
+    /// Persistent identity.
+    pub id: NodeId,
+    /// The name people know it by.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// The system that provides it, or an empty text.
+    pub system: Arc<str>,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceKind {
+    /// Messages for one reader.
+    Queue,
+    /// Messages for many readers.
+    Topic,
+    /// Objects.
+    Bucket,
+    /// Rows of one collection.
+    Table,
+    /// A database whose collections are not named.
+    Database,
+    /// A clock that triggers.
+    Schedule,
+    /// Something outside that exports no spans.
+    External,
+}
+
+/// What an edge stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EdgeKind {
+    /// A function calls another and waits.
+    Call,
+    /// A function causes a run of another by a message whose carrier is not known.
+    Message,
+    /// A function sends to a queue or a topic.
+    Publish,
+    /// A resource triggers a function.
+    Deliver,
+    /// A function changes what a resource holds.
+    Write,
+    /// A function asks what a resource holds.
+    Read,
+}
+
+/// An edge with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// Where it starts.
+    pub source: NodeId,
+    /// Where it ends.
+    pub target: NodeId,
+    /// What it stands for.
+    pub kind: EdgeKind,
+    /// Calls.
+    pub calls: u64,
+    /// Calls that failed.
+    pub errors: u64,
+    /// Duration as the caller saw it, milliseconds.
+    pub p50_ms: f64,
+    /// Duration as the caller saw it, milliseconds.
+    pub p95_ms: f64,
+    /// The caller's time minus the callee's, milliseconds; `None` when only one side was seen.
+    pub gap_p95_ms: Option<f64>,
+    /// Calls a second over the current window.
+    pub rate_per_second: f64,
+    /// Traces that show it, the newest first.
+    pub exemplars: Vec<TraceId>,
+}
+
+/// A cycle with its statistics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loop {
+    /// Persistent identity.
+    pub id: LoopId,
+    /// The functions in canonical rotation.
+    pub functions: Vec<NodeId>,
+    /// Names of the functions, in the same order.
+    pub names: Vec<Arc<str>>,
+    /// The environment of its functions.
+    pub environment: Arc<str>,
+    /// All nodes of one lap, resources included, from the first function on.
+    pub path: Vec<NodeId>,
+    /// How it behaves now.
+    pub state: LoopState,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Laps of the deepest chain.
+    pub max_depth: u32,
+    /// Chains that went round at least once.
+    pub chains: u64,
+    /// Laps of all chains together.
+    pub laps: u64,
+    /// Median time of a lap, milliseconds; `None` for a latent loop.
+    pub lap_p50_ms: Option<f64>,
+    /// Laps a minute over the current window.
+    pub laps_per_minute: f64,
+    /// When its first lap began, or when the cycle was first complete.
+    pub first_seen: EventTime,
+    /// When its last lap began.
+    pub last_seen: EventTime,
+    /// Traces that show it, the deepest first.
+    pub exemplars: Vec<TraceId>,
+}
+
+/// How a loop behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoopState {
+    /// Not known yet.
+    #[default]
+    Unknown,
+    /// A cycle in the graph that no chain has gone round twice.
+    Latent,
+    /// The deepest chain gets deeper.
+    Growing,
+    /// Laps go on, no deeper than before.
+    Persistent,
+    /// No lap for several lap times.
+    Dying,
+    /// No lap for so long that the loop is over.
+    Closed,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing.
+    #[default]
+    Info,
+    /// Worth a look today.
+    Warning,
+    /// Worth waking somebody.
+    Critical,
+}
+
+/// A function or an edge on which time is spent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hotspot {
+    /// Place in the list, from 1.
+    pub rank: u32,
+    /// The function, or the calling function of the edge.
+    pub function: NodeId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Source and target when the time is spent between two functions.
+    pub edge: Option<(NodeId, NodeId)>,
+    /// 95th percentile of the time spent there, milliseconds.
+    pub p95_ms: f64,
+    /// The same over the baseline window; `None` while learning.
+    pub baseline_p95_ms: Option<f64>,
+    /// Part of the root's time, 0 to 1.
+    pub share: f64,
+    /// Runs or calls in the current window.
+    pub samples: u64,
+}
+
+/// What the engine counted, and what it had to let go to stay within its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// Spans taken in.
+    pub spans: u64,
+    /// Spans seen before, counted once.
+    pub duplicates: u64,
+    /// Invocations whose parent span never came.
+    pub orphans: u64,
+    /// Spans whose parents form a ring.
+    pub parent_rings: u64,
+    /// Spans with impossible times or ids that were mended.
+    pub mended: u64,
+    /// Links beyond the bound of one span.
+    pub links_dropped: u64,
+    /// Spans and invocations dropped from an index because it was full.
+    pub index_evictions: u64,
+    /// Age of the youngest record that was dropped because an index was full, nanoseconds.
+    pub youngest_eviction_nanos: Option<u64>,
+    /// Functions folded into "other".
+    pub functions_overflowed: u64,
+    /// Edges not kept.
+    pub edges_overflowed: u64,
+    /// Loops not kept.
+    pub loops_overflowed: u64,
+}
+
+impl ResourceKind {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Topic => "topic",
+            Self::Bucket => "bucket",
+            Self::Table => "table",
+            Self::Database => "database",
+            Self::Schedule => "schedule",
+            Self::External => "external",
+        }
+    }
+}
+
+impl EdgeKind {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Message => "message",
+            Self::Publish => "publish",
+            Self::Deliver => "deliver",
+            Self::Write => "write",
+            Self::Read => "read",
+        }
+    }
+
+    /// True when the edge can carry a cause from its source to its target; reading causes nothing.
+    pub fn is_causal(self) -> bool {
+        self != Self::Read
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for LoopId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for LoopId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,69 @@
+//! What the collector counts: one atomic for each counter that the status page shows.
+//!
+//! Counters only grow, but for the two that say how many there are now. Who counts what stands at each field; the
+//! API turns them into the status message in `api/status.rs`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A counter that threads share.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+/// All counters of one collector.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Spans accepted at the doors.
+    pub spans_received: Counter,
+    /// Spans refused with a partial success.
+    pub spans_rejected: Counter,
+    /// Log records accepted at the doors.
+    pub log_records_received: Counter,
+    /// Metric data points accepted at the doors.
+    pub data_points_received: Counter,
+    /// Requests that could not be read at all.
+    pub requests_refused: Counter,
+    /// Requests sent away because the journal was too busy.
+    pub requests_overloaded: Counter,
+    /// Position of the last durable batch.
+    pub journal_position: Counter,
+    /// Position of the last batch that the engine has taken in.
+    pub engine_position: Counter,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: Counter,
+    /// Segments of the journal on disk.
+    pub journal_segments: Counter,
+    /// Segments deleted because of their age or because the journal was full.
+    pub journal_segments_expired: Counter,
+    /// Webhook messages delivered.
+    pub webhooks_delivered: Counter,
+    /// Webhook messages given up after the last attempt.
+    pub webhooks_failed: Counter,
+    /// Webhook messages waiting for their next attempt.
+    pub webhooks_pending: Counter,
+    /// Readers of the live stream that were too slow and had to start again.
+    pub live_resyncs: Counter,
+    /// Readers of the live stream now.
+    pub live_readers: Counter,
+}
+
+impl Counter {
+    /// Adds to the counter.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes away from a counter that says how many there are now.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
+    }
+
+    /// Sets a counter that says how many there are now.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// Reads the counter.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

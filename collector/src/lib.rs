@@ -1,0 +1,3 @@
+//! The Loopscope server.
+
+pub mod counters;

@@ -1,0 +1,3 @@
+//! The `loopscope` program.
+
+fn main() {}
