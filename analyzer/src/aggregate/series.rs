@@ -1,0 +1,198 @@
+//! A function and an edge over time, and how they look at one moment.
+
+use std::sync::Arc;
+
+use crate::{
+    identity::Function,
+    record::{EdgeDelta, EdgeKey, Exemplars, FunctionDelta},
+    snapshot::{Edge, FunctionNode, NodeId},
+    span::{ArrivalTime, EventTime},
+    window::{Rate, Series, quantile, slot_of},
+};
+
+/// A function over time.
+pub(super) struct FunctionSeries {
+    node: FunctionNode,
+    invocations: i64,
+    errors: i64,
+    cold_starts: i64,
+    duration: Series,
+    self_time: Series,
+    rate: Rate,
+    exemplars: Exemplars,
+    /// The slot for which the quantiles in `node` were taken; `None` when something came since.
+    quantiles_of: Option<u64>,
+}
+
+/// An edge over time.
+pub(super) struct EdgeSeries {
+    calls: u64,
+    errors: u64,
+    duration: Series,
+    gap: Option<Series>,
+    rate: Rate,
+    exemplars: Exemplars,
+    p50_ms: f64,
+    p95_ms: f64,
+    gap_p95_ms: Option<f64>,
+    is_stale: bool,
+}
+
+impl FunctionSeries {
+    pub(super) fn new(node: FunctionNode) -> Self {
+        Self {
+            node,
+            invocations: 0,
+            errors: 0,
+            cold_starts: 0,
+            duration: Series::new(),
+            self_time: Series::new(),
+            rate: Rate::default(),
+            exemplars: Exemplars::default(),
+            quantiles_of: None,
+        }
+    }
+
+    pub(super) fn merge(&mut self, now: ArrivalTime, delta: &FunctionDelta) {
+        let slot = slot_of(now);
+        self.invocations += delta.invocations;
+        self.errors += delta.errors;
+        self.cold_starts += delta.cold_starts;
+        self.rate.add(now, count(delta.invocations));
+        self.duration.merge(slot, &delta.duration);
+        self.self_time.merge(slot, &delta.self_time);
+        self.node.last_seen = self.node.last_seen.max(delta.last_seen);
+        self.exemplars.merge(&delta.exemplars);
+        self.quantiles_of = None;
+    }
+
+    pub(super) fn node(&mut self, now: ArrivalTime) -> FunctionNode {
+        let slot = slot_of(now);
+        if self.quantiles_of != Some(slot) {
+            self.quantiles_of = Some(slot);
+            let current = self.duration.current(slot);
+            self.node.p50_ms = quantile(&self.duration.total, 0.5);
+            self.node.p95_ms = quantile(&self.duration.total, 0.95);
+            self.node.current_p95_ms = (current.count() > 0).then(|| quantile(&current, 0.95));
+            self.node.baseline_p95_ms = self.duration.baseline(slot).map(|baseline| quantile(&baseline, 0.95));
+            self.node.exemplars = self.exemplars.newest_first();
+        }
+        self.node.invocations = count(self.invocations);
+        self.node.errors = count(self.errors);
+        self.node.cold_starts = count(self.cold_starts);
+        self.node.rate_per_second = self.rate.per_second(now);
+        self.node.clone()
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.node.name
+    }
+
+    pub(super) fn environment(&self) -> Arc<str> {
+        Arc::clone(&self.node.environment)
+    }
+
+    pub(super) fn last_seen(&self) -> EventTime {
+        self.node.last_seen
+    }
+
+    pub(super) fn self_time(&self) -> &Series {
+        &self.self_time
+    }
+}
+
+impl EdgeSeries {
+    pub(super) fn new() -> Self {
+        Self {
+            calls: 0,
+            errors: 0,
+            duration: Series::new(),
+            gap: None,
+            rate: Rate::default(),
+            exemplars: Exemplars::default(),
+            p50_ms: 0.0,
+            p95_ms: 0.0,
+            gap_p95_ms: None,
+            is_stale: true,
+        }
+    }
+
+    pub(super) fn merge(&mut self, now: ArrivalTime, delta: &EdgeDelta) {
+        let slot = slot_of(now);
+        self.calls += delta.calls;
+        self.errors += delta.errors;
+        self.rate.add(now, delta.calls);
+        self.duration.merge(slot, &delta.duration);
+        if let Some(gap) = &delta.gap {
+            self.gap.get_or_insert_with(Series::new).merge(slot, gap);
+        }
+        self.exemplars.merge(&delta.exemplars);
+        self.is_stale = true;
+    }
+
+    pub(super) fn edge(&mut self, key: EdgeKey, now: ArrivalTime) -> Edge {
+        if self.is_stale {
+            self.is_stale = false;
+            self.p50_ms = quantile(&self.duration.total, 0.5);
+            self.p95_ms = quantile(&self.duration.total, 0.95);
+            self.gap_p95_ms = self.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
+        }
+        Edge {
+            source: key.source,
+            target: key.target,
+            kind: key.kind,
+            calls: self.calls,
+            errors: self.errors,
+            p50_ms: self.p50_ms,
+            p95_ms: self.p95_ms,
+            gap_p95_ms: self.gap_p95_ms,
+            rate_per_second: self.rate.per_second(now),
+            exemplars: self.exemplars.newest_first(),
+        }
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    pub(super) fn gap(&self) -> Option<&Series> {
+        self.gap.as_ref()
+    }
+}
+
+impl FunctionNode {
+    /// A function that was just met.
+    pub(super) fn named(function: &Function) -> Self {
+        Self {
+            id: function.id,
+            name: Arc::clone(&function.name),
+            environment: Arc::clone(&function.environment),
+            platform: Arc::clone(&function.platform),
+            invocations: 0,
+            errors: 0,
+            cold_starts: 0,
+            p50_ms: 0.0,
+            p95_ms: 0.0,
+            current_p95_ms: None,
+            baseline_p95_ms: None,
+            rate_per_second: 0.0,
+            last_seen: EventTime(0),
+            exemplars: Vec::new(),
+        }
+    }
+
+    /// The node that stands for all functions beyond the bound.
+    pub(super) fn other() -> Self {
+        Self::named(&Function {
+            id: NodeId(u64::MAX),
+            name: "other".into(),
+            environment: "".into(),
+            platform: "other".into(),
+        })
+    }
+}
+
+/// Counts can be below zero between a merge and the delta that it corrects.
+fn count(signed: i64) -> u64 {
+    u64::try_from(signed).unwrap_or(0)
+}

@@ -1,0 +1,50 @@
+//! Bounds and thresholds of the engine, in one place.
+//!
+//! There is no hidden default: whoever builds an engine says what it may hold, and [`Config::recommended`] is what the
+//! collector says unless it is told otherwise.
+
+use std::time::Duration;
+
+/// Bounds and thresholds of the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How late a span may come and still find its parent, its children and its duplicates. Lambda layers hold spans
+    /// back for up to five minutes.
+    pub lateness: Duration,
+    /// How long a span that might be the entry of an invocation waits for the parent that would say so.
+    pub park: Duration,
+    /// How long after its entry span an invocation waits for its children before its self time is taken.
+    pub settle: Duration,
+    /// Spans that all shards together keep in their indexes, about 100 bytes each.
+    pub span_capacity: usize,
+    /// Invocations that the linker keeps, about 250 bytes each.
+    pub invocation_capacity: usize,
+    /// Functions in the graph; further ones are folded into "other".
+    pub function_capacity: usize,
+    /// Edges in the graph; further ones are counted and not kept.
+    pub edge_capacity: usize,
+    /// Loops that are kept; further ones are counted and not kept.
+    pub loop_capacity: usize,
+    /// Laps of one chain that make a loop a warning.
+    pub warning_depth: u32,
+    /// Laps of one chain that make a loop critical: where AWS stops a chain that it can see.
+    pub critical_depth: u32,
+}
+
+impl Config {
+    /// What the collector uses unless it is told otherwise.
+    pub fn recommended() -> Self {
+        Self {
+            lateness: Duration::from_secs(600),
+            park: Duration::from_secs(30),
+            settle: Duration::from_secs(2),
+            span_capacity: 2_000_000,
+            invocation_capacity: 500_000,
+            function_capacity: 10_000,
+            edge_capacity: 100_000,
+            loop_capacity: 10_000,
+            warning_depth: 8,
+            critical_depth: 16,
+        }
+    }
+}

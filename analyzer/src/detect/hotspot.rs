@@ -1,0 +1,89 @@
+//! Latency hotspots: where the time of the roots goes.
+//!
+//! A function's own time is what it does not wait for; the gap of an edge is what the caller waits longer than the
+//! callee works, in networks, queues and throttles. Both are ranked by how much time they took in the current window,
+//! because what is slow and rare costs less than what is fast and everywhere.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use sketches_ddsketch::DDSketch;
+
+use crate::{
+    snapshot::{Hotspot, NodeId},
+    window::{Series, quantile},
+};
+
+/// Hotspots that are listed.
+pub(crate) const LISTED: usize = 50;
+
+/// Time spent at one place.
+pub(crate) struct Spent<'a> {
+    /// The function, or the calling function of the edge.
+    pub(crate) function: NodeId,
+    /// Its name.
+    pub(crate) name: &'a Arc<str>,
+    /// Source and target when the time is spent between two functions.
+    pub(crate) edge: Option<(NodeId, NodeId)>,
+    /// Milliseconds spent there.
+    pub(crate) time: &'a Series,
+}
+
+/// Ranks where time was spent in the current window.
+///
+/// `root_ms` is the time of all roots in the same window: the invocations that no other waits for.
+pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, slot: u64, root_ms: f64) -> Vec<Hotspot> {
+    let mut ranked: Vec<(Spent<'a>, DDSketch, f64)> = spent
+        .filter_map(|spent| {
+            let current = spent.time.current(slot);
+            let total_ms = current.sum().filter(|sum| *sum > 0.0)?;
+            Some((spent, current, total_ms))
+        })
+        .collect();
+    ranked.sort_by_key(|(spent, _, total_ms)| (Reverse(ordered(*total_ms)), spent.function, spent.edge));
+    ranked.truncate(LISTED);
+    (1..)
+        .zip(ranked)
+        .map(|(rank, (spent, current, total_ms))| Hotspot {
+            rank,
+            function: spent.function,
+            name: Arc::clone(spent.name),
+            edge: spent.edge,
+            p95_ms: quantile(&current, 0.95),
+            baseline_p95_ms: spent.time.baseline(slot).map(|baseline| quantile(&baseline, 0.95)),
+            share: if root_ms > 0.0 { (total_ms / root_ms).min(1.0) } else { 0.0 },
+            samples: current.count() as u64,
+        })
+        .collect()
+}
+
+/// Sums of milliseconds are positive, and positive floats order like their bits.
+fn ordered(positive: f64) -> u64 {
+    positive.to_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::sketch;
+
+    fn series(samples: &[f64]) -> Series {
+        let mut series = Series::new();
+        let mut delta = sketch();
+        samples.iter().for_each(|sample| delta.add(*sample));
+        series.merge(7, &delta);
+        series
+    }
+
+    #[test]
+    fn what_takes_most_of_the_time_comes_first() {
+        let name: Arc<str> = "f".into();
+        let (often, slow, gap) = (series(&[10.0; 100]), series(&[500.0]), series(&[20.0; 10]));
+        let spent = [(1, None, &slow), (2, None, &often), (2, Some((NodeId(2), NodeId(3))), &gap)]
+            .map(|(function, edge, time)| Spent { function: NodeId(function), name: &name, edge, time });
+        let found = hotspots(spent.into_iter(), 7, 2_000.0);
+        let ranks: Vec<(u32, u64, bool)> = found.iter().map(|h| (h.rank, h.function.0, h.edge.is_some())).collect();
+        assert_eq!(ranks, [(1, 2, false), (2, 1, false), (3, 2, true)]);
+        assert!((found[0].share - 0.5).abs() < 0.01);
+        assert!(found[0].baseline_p95_ms.is_none());
+    }
+}

@@ -1,0 +1,408 @@
+//! Shards, linker and aggregate joined for use in one thread.
+//!
+//! The collector runs the same parts on several threads; this is the whole engine for tests, tools and small programs.
+
+use crate::{
+    aggregate::Aggregate,
+    config::Config,
+    linker::Linker,
+    shard::Shard,
+    snapshot::Snapshot,
+    span::{ArrivalTime, Span, TraceId},
+};
+
+/// The whole engine in one value.
+pub struct Engine {
+    shards: Vec<Shard>,
+    linker: Linker,
+    aggregate: Aggregate,
+}
+
+/// Which of `shards` shards holds a trace.
+pub fn shard_of(trace_id: TraceId, shards: usize) -> usize {
+    let hash = xxhash_rust::xxh3::xxh3_64(&trace_id.0);
+    usize::try_from(hash % shards.max(1) as u64).unwrap_or(0)
+}
+
+impl Engine {
+    /// Builds an engine with `shards` shards; the number changes nothing in what it finds.
+    pub fn new(config: &Config, shards: usize) -> Self {
+        let shards = shards.max(1);
+        Self {
+            shards: (0..shards).map(|_| Shard::new(config, shards)).collect(),
+            linker: Linker::new(config),
+            aggregate: Aggregate::new(config),
+        }
+    }
+
+    /// Takes in spans that arrived at `now`.
+    pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
+        let mut parts: Vec<Vec<Span>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for span in spans {
+            parts[shard_of(span.trace_id, self.shards.len())].push(span);
+        }
+        for (shard, spans) in self.shards.iter_mut().zip(parts) {
+            shard.ingest(now, spans);
+        }
+        self.collect(now);
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: ArrivalTime) {
+        for shard in &mut self.shards {
+            shard.tick(now);
+        }
+        self.linker.tick(now);
+        self.collect(now);
+        self.aggregate.tick(now);
+    }
+
+    /// Everything known at `now`.
+    pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
+        self.aggregate.snapshot(now)
+    }
+
+    fn collect(&mut self, now: ArrivalTime) {
+        for shard in &mut self.shards {
+            let output = shard.drain();
+            self.aggregate.merge(now, output.delta);
+            self.linker.ingest(now, output.records);
+        }
+        self.aggregate.link(now, self.linker.drain(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        fixture::{SECOND, START, Story, analyse, describe, resource},
+        span::{EventTime, SpanKind, SpanLink},
+    };
+
+    /// The same in order, backwards, and in batches.
+    #[track_caller]
+    fn check(story: &str, expect: Expect) {
+        let spans = Story::parse(story).spans;
+        let found = describe(&analyse(spans.clone(), 1, 1));
+        let backwards = describe(&analyse(spans.iter().rev().cloned().collect(), 2, 3));
+        assert_eq!(found, backwards, "the order of arrival shows");
+        expect.assert_eq(&found);
+    }
+
+    #[test]
+    fn calls_are_edges() {
+        check(
+            "a -> b -> c
+             a -> b",
+            expect![[r"
+                a -call-> b x2
+                b -call-> c x1"]],
+        );
+    }
+
+    #[test]
+    fn a_call_back_is_one_lap() {
+        check(
+            "a -> b -> a",
+            expect![[r"
+                a -call-> b x1
+                b -call-> a x1
+                loop a b (a b) Growing Info depth 1 chains 1 laps 1"]],
+        );
+    }
+
+    #[test]
+    fn laps_count_over_traces_that_links_join() {
+        check(
+            "b ~> a ~> b ~> a ~> b",
+            expect![[r"
+                a -message-> b x2
+                b -message-> a x2
+                loop a b (a b) Growing Info depth 2 chains 1 laps 3"]],
+        );
+    }
+
+    #[test]
+    fn a_message_is_drawn_through_its_carrier() {
+        check(
+            "upload -> store ~uploads~> thumbnail ~uploads~> thumbnail",
+            expect![[r"
+                store -publish-> uploads x1
+                thumbnail -publish-> uploads x1
+                upload -call-> store x1
+                uploads -deliver-> thumbnail x2
+                loop thumbnail (thumbnail uploads) Growing Info depth 1 chains 1 laps 1"]],
+        );
+    }
+
+    #[test]
+    fn a_cycle_that_nothing_went_round_is_latent() {
+        check(
+            "a -> b
+             b -> a",
+            expect![[r"
+                a -call-> b x1
+                b -call-> a x1
+                loop a b (a b) Latent Info depth 0 chains 0 laps 0"]],
+        );
+    }
+
+    #[test]
+    fn two_cycles_on_one_chain_are_two_loops() {
+        check(
+            "a -> b -> a -> c -> a",
+            expect![[r"
+                a -call-> b x1
+                a -call-> c x1
+                b -call-> a x1
+                c -call-> a x1
+                loop a c (a c) Growing Info depth 2 chains 1 laps 1
+                loop a b (a b) Growing Info depth 1 chains 1 laps 1"]],
+        );
+    }
+
+    #[test]
+    fn depth_makes_a_warning_and_then_a_critical_loop() {
+        let chain = |laps: usize| format!("a{}", " ~> a".repeat(laps));
+        for (laps, severity) in [(4, "Info"), (7, "Info"), (8, "Warning"), (15, "Warning"), (16, "Critical")] {
+            let found = describe(&analyse(Story::parse(&chain(laps)).spans, 1, 7));
+            assert!(found.contains(&format!("{severity} depth {laps} chains 1 laps {laps}")), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_a_loop_and_its_own_parts_are_not() {
+        let mut story = Story::default();
+        let run = story.root("a");
+        story.call(&run, "a");
+        let mut part = story.spans[0].clone();
+        part.span_id = crate::span::SpanId([9; 8]);
+        part.parent_span_id = Some(story.spans[0].span_id);
+        for kind in [SpanKind::Consumer, SpanKind::Server, SpanKind::Internal, SpanKind::Unspecified] {
+            let mut spans = story.spans.clone();
+            spans.insert(0, Span { kind, ..part.clone() });
+            let snapshot = analyse(spans, 1, 1);
+            assert_eq!(snapshot.functions[0].invocations, 2, "{kind:?}");
+            assert_eq!(snapshot.loops[0].max_depth, 1, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn links_of_any_span_of_an_invocation_are_its_causes() {
+        // The shape of a queue that triggers a Lambda function: the links stand on a consumer below the server span.
+        let mut story = Story::parse("a ~> b");
+        let links: Vec<SpanLink> = std::mem::take(&mut story.last().links);
+        let entry = story.last().clone();
+        let consumer = Span {
+            span_id: crate::span::SpanId([7; 8]),
+            parent_span_id: Some(entry.span_id),
+            kind: SpanKind::Consumer,
+            links,
+            ..entry.clone()
+        };
+        story.last().kind = SpanKind::Server;
+        story.spans.insert(0, consumer);
+        let snapshot = analyse(story.spans, 2, 1);
+        expect!["a -message-> b x1"].assert_eq(&describe(&snapshot));
+        assert_eq!(snapshot.functions.iter().map(|function| function.invocations).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn spans_without_a_kind_enter_where_the_function_changes() {
+        let mut story = Story::parse("a -> b -> a");
+        for span in &mut story.spans {
+            span.kind = SpanKind::Unspecified;
+        }
+        let found = describe(&analyse(story.spans, 1, 1));
+        expect![[r"
+            a -call-> b x1
+            b -call-> a x1
+            loop a b (a b) Growing Info depth 1 chains 1 laps 1"]]
+        .assert_eq(&found);
+    }
+
+    #[test]
+    fn an_internal_span_whose_parent_never_comes_is_an_invocation_in_the_end() {
+        let mut story = Story::parse("a");
+        story.last().kind = SpanKind::Internal;
+        story.last().parent_span_id = Some(crate::span::SpanId([5; 8]));
+        assert_eq!(analyse(story.spans, 1, 1).functions[0].invocations, 1);
+    }
+
+    #[test]
+    fn a_ring_of_parents_ends_and_is_counted() {
+        let n: u64 = 1_000;
+        let spans: Vec<Span> = (0..n)
+            .map(|at| {
+                let mut story = Story::parse("a");
+                let mut span = story.spans.remove(0);
+                span.kind = SpanKind::Internal;
+                span.span_id = crate::span::SpanId((at + 1).to_be_bytes());
+                span.parent_span_id = Some(crate::span::SpanId(((at + 1) % n + 1).to_be_bytes()));
+                span
+            })
+            .collect();
+        let snapshot = analyse(spans, 1, 100);
+        assert_eq!(snapshot.losses.parent_rings, 1);
+        assert_eq!(snapshot.functions[0].invocations, 1);
+    }
+
+    #[test]
+    fn broken_clocks_are_mended_and_counted() {
+        let mut story = Story::parse("a\na\na");
+        story.spans[0].end = EventTime(1);
+        story.spans[1].start = EventTime(0);
+        story.spans[2].start = EventTime(u64::MAX - 5);
+        story.spans[2].end = EventTime(u64::MAX);
+        let snapshot = analyse(story.spans, 1, 10);
+        assert_eq!(snapshot.losses.mended, 3);
+        assert!(snapshot.functions[0].last_seen.0 < START.0 + 60 * SECOND);
+    }
+
+    #[test]
+    fn a_long_chain_is_exact_in_any_order_and_flat_on_the_stack() {
+        let laps = 20_000;
+        let mut spans = Story::parse(&format!("a{}", " -> a".repeat(laps))).spans;
+        for _ in 0..2 {
+            let found = analyse(spans.clone(), 1, 512).loops;
+            assert_eq!((found[0].max_depth as usize, found[0].chains), (laps, 1));
+            spans.reverse();
+        }
+    }
+
+    #[test]
+    fn self_time_and_gap_are_told_apart() {
+        // a: 10 ms, of which 8 ms in a call whose callee works 6 ms; the call begins a second later in the fixture,
+        // so it is moved into its caller first.
+        let mut story = Story::parse("a -> b");
+        let start = story.spans[0].start.0;
+        for (span, (from, to)) in story.spans.iter_mut().zip([(0, 10), (1, 9), (2, 8)]) {
+            span.start = EventTime(start + from * 1_000_000);
+            span.end = EventTime(start + to * 1_000_000);
+        }
+        let hotspots = analyse(story.spans, 1, 10).hotspots;
+        let found: Vec<String> = hotspots
+            .iter()
+            .map(|spot| {
+                format!("{} {} {} {:.0} ms {:.1}", spot.rank, spot.name, spot.edge.is_some(), spot.p95_ms, spot.share)
+            })
+            .collect();
+        assert_eq!(found[0], "1 b false 6 ms 0.6");
+        assert!(found.contains(&"2 a false 2 ms 0.2".to_owned()) || found.contains(&"3 a false 2 ms 0.2".to_owned()));
+        assert!(found.iter().any(|spot| spot.ends_with("a true 2 ms 0.2")), "{found:?}");
+    }
+
+    #[test]
+    fn a_full_index_loses_the_oldest_and_never_the_newest() {
+        let config = Config { span_capacity: 64, invocation_capacity: 32, ..Config::recommended() };
+        let mut engine = Engine::new(&config, 1);
+        let noise = Story::parse(&"x\n".repeat(500)).spans;
+        engine.ingest(START, noise);
+        let now = ArrivalTime(START.0 + SECOND);
+        let mut chain = Story::parse(&format!("a{}", " ~> a".repeat(9))).spans;
+        for span in &mut chain {
+            span.trace_id.0[0] = 1;
+            span.links.iter_mut().for_each(|link| link.trace_id.0[0] = 1);
+        }
+        engine.ingest(now, chain);
+        engine.tick(now);
+        let snapshot = engine.snapshot(now);
+        assert_eq!(snapshot.loops[0].max_depth, 9);
+        assert!(snapshot.losses.index_evictions > 0);
+    }
+
+    #[test]
+    fn names_beyond_the_bound_fold_into_other() {
+        let config = Config { function_capacity: 3, ..Config::recommended() };
+        let mut engine = Engine::new(&config, 1);
+        let mut spans = Vec::new();
+        for at in 0..10 {
+            let mut story = Story::parse("a");
+            let span = story.last();
+            span.trace_id.0[0] = at + 1;
+            span.resource = resource(&format!("f{at}"));
+            spans.append(&mut story.spans);
+        }
+        engine.ingest(START, spans);
+        let snapshot = engine.snapshot(START);
+        assert_eq!(snapshot.functions.len(), 4);
+        assert_eq!(snapshot.functions.iter().map(|function| function.invocations).sum::<u64>(), 10);
+        assert!(snapshot.losses.functions_overflowed > 0);
+    }
+
+    /// A forest of invocations: for each its function, an earlier one that caused it, and how.
+    fn forest() -> impl Strategy<Value = Vec<(u8, prop::sample::Index, u8)>> {
+        prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 0u8..5), 1..40)
+    }
+
+    fn grow(forest: &[(u8, prop::sample::Index, u8)]) -> Vec<Span> {
+        let mut story = Story::default();
+        let mut runs = Vec::new();
+        for (function, cause, how) in forest {
+            let name = format!("f{function}");
+            let run = match (runs.is_empty(), how) {
+                (true, _) | (_, 0) => story.root(&name),
+                (_, 1 | 2) => story.call(cause.get(&runs), &name),
+                (_, 3) => story.message(cause.get(&runs), &name, None),
+                _ => story.message(cause.get(&runs), &name, Some("q")),
+            };
+            runs.push(run);
+        }
+        story.spans
+    }
+
+    /// Identity, depth and chains of every loop, counts of every node and edge: what must not depend on the way in.
+    fn essence(snapshot: &Snapshot) -> String {
+        let mut lines: Vec<String> = describe(snapshot).lines().map(str::to_owned).collect();
+        lines.extend(snapshot.loops.iter().map(|found| format!("{} {:?}", found.id, found.functions)));
+        lines.extend(snapshot.functions.iter().map(|f| format!("{} {} {}", f.id, f.invocations, f.p95_ms)));
+        lines.sort();
+        lines.join("\n")
+    }
+
+    proptest! {
+        #[test]
+        fn order_duplicates_batches_and_shards_do_not_show(
+            forest in forest(),
+            order in any::<u64>(),
+            doubled in any::<u64>(),
+            batch in 1usize..20,
+        ) {
+            let spans = grow(&forest);
+            let expected = essence(&analyse(spans.clone(), 1, 1));
+            let mut shuffled = spans.clone();
+            for (at, span) in spans.iter().enumerate() {
+                if doubled >> (at % 64) & 1 == 1 {
+                    shuffled.push(span.clone());
+                }
+            }
+            shuffled.sort_by_key(|span| {
+                xxhash_rust::xxh3::xxh3_64_with_seed(&[span.trace_id.0.as_slice(), &span.span_id.0].concat(), order)
+            });
+            for shards in [1, 2, 4, 8] {
+                let found = essence(&analyse(shuffled.clone(), shards, batch));
+                prop_assert_eq!(&found, &expected, "{} shards", shards);
+            }
+        }
+
+        #[test]
+        fn every_lap_in_a_new_trace_is_exact(
+            cycle in 1usize..6,
+            laps in 1usize..30,
+            seed in any::<u64>(),
+            shards in prop::sample::select(vec![1usize, 2, 4, 8]),
+        ) {
+            let story: String = (1..=cycle * laps).map(|at| format!(" ~> f{}", at % cycle)).collect();
+            let mut spans = Story::parse(&format!("f0{story}")).spans;
+            spans.sort_by_key(|span| xxhash_rust::xxh3::xxh3_64_with_seed(&span.span_id.0, seed));
+            let snapshot = analyse(spans, shards, 5);
+            prop_assert_eq!(snapshot.loops.len(), 1);
+            let found = &snapshot.loops[0];
+            prop_assert_eq!((found.functions.len(), found.max_depth as usize, found.chains), (cycle, laps, 1));
+        }
+    }
+}

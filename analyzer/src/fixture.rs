@@ -1,0 +1,179 @@
+//! A small language for causal chains, and their engine's findings as text.
+//!
+//! ```text
+//!   a -> b        a calls b and waits: client span, then server span, in one trace
+//!   a ~> b        a causes b by a message: producer span, then consumer span in a new trace, with a span link
+//!   a ~q~> b      the same through the queue q
+//! ```
+//!
+//! Each line is one chain that starts anew; names are functions.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use crate::{
+    attribute::{Attributes, Value},
+    config::Config,
+    engine::Engine,
+    identity::Resource,
+    snapshot::{NodeId, Snapshot},
+    span::{ArrivalTime, EventTime, Span, SpanId, SpanKind, SpanLink, TraceId},
+};
+
+/// When the stories begin.
+pub(crate) const START: ArrivalTime = ArrivalTime(1_700_000_000_000_000_000);
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// Spans under construction.
+#[derive(Default)]
+pub(crate) struct Story {
+    pub(crate) spans: Vec<Span>,
+    next: u64,
+}
+
+/// An invocation of a story.
+#[derive(Clone)]
+pub(crate) struct Run {
+    name: String,
+    trace_id: TraceId,
+    span_id: SpanId,
+    start: u64,
+}
+
+pub(crate) fn resource(name: &str) -> Arc<Resource> {
+    let mut attributes = Attributes::default();
+    attributes.insert("service.name", Value::Text(name.into()));
+    Resource::new(attributes)
+}
+
+impl Story {
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut story = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let mut words = line.split_whitespace();
+            let mut run = story.root(words.next().expect("a chain starts with a function"));
+            while let (Some(arrow), Some(name)) = (words.next(), words.next()) {
+                run = match arrow {
+                    "->" => story.call(&run, name),
+                    "~>" => story.message(&run, name, None),
+                    queue => story.message(&run, name, Some(queue.trim_matches(['~', '>']))),
+                };
+            }
+        }
+        story
+    }
+
+    /// An invocation that nothing caused.
+    pub(crate) fn root(&mut self, name: &str) -> Run {
+        let trace_id = self.trace();
+        let start = START.0 + self.next * 1_000_000;
+        self.span(name, trace_id, None, SpanKind::Server, start, 10)
+    }
+
+    /// An invocation that another called.
+    pub(crate) fn call(&mut self, from: &Run, name: &str) -> Run {
+        let client = self.span(&from.name, from.trace_id, Some(from.span_id), SpanKind::Client, from.start + SECOND, 8);
+        self.span(name, from.trace_id, Some(client.span_id), SpanKind::Server, client.start + 1_000_000, 6)
+    }
+
+    /// An invocation in a new trace that a message of another caused.
+    pub(crate) fn message(&mut self, from: &Run, name: &str, queue: Option<&str>) -> Run {
+        let producer =
+            self.span(&from.name, from.trace_id, Some(from.span_id), SpanKind::Producer, from.start + SECOND, 1);
+        self.carry(queue);
+        let trace_id = self.trace();
+        let consumer = self.span(name, trace_id, None, SpanKind::Consumer, producer.start + 5_000_000, 6);
+        self.carry(queue);
+        let link = SpanLink { trace_id: producer.trace_id, span_id: producer.span_id };
+        self.last().links.push(link);
+        consumer
+    }
+
+    pub(crate) fn last(&mut self) -> &mut Span {
+        self.spans.last_mut().expect("a span was added")
+    }
+
+    fn carry(&mut self, queue: Option<&str>) {
+        if let Some(queue) = queue {
+            self.last().attributes.insert("messaging.destination.name", Value::Text(queue.into()));
+        }
+    }
+
+    fn trace(&mut self) -> TraceId {
+        self.next += 1;
+        TraceId(u128::from(self.next).to_be_bytes())
+    }
+
+    fn span(
+        &mut self,
+        name: &str,
+        trace_id: TraceId,
+        parent: Option<SpanId>,
+        kind: SpanKind,
+        start: u64,
+        ms: u64,
+    ) -> Run {
+        self.next += 1;
+        let span_id = SpanId(self.next.to_be_bytes());
+        self.spans.push(Span {
+            trace_id,
+            span_id,
+            parent_span_id: parent,
+            kind,
+            name: name.into(),
+            start: EventTime(start),
+            end: EventTime(start + ms * 1_000_000),
+            error: false,
+            resource: resource(name),
+            attributes: Attributes::default(),
+            links: Vec::new(),
+        });
+        Run { name: name.to_owned(), trace_id, span_id, start }
+    }
+}
+
+/// What an engine finds in spans that come in this order, `batch` at a time.
+pub(crate) fn analyse(spans: Vec<Span>, shards: usize, batch: usize) -> Snapshot {
+    let mut engine = Engine::new(&Config::recommended(), shards);
+    let mut now = START;
+    let mut spans = spans.into_iter().peekable();
+    while spans.peek().is_some() {
+        engine.ingest(now, spans.by_ref().take(batch.max(1)));
+        now.0 += 1_000_000;
+    }
+    for _ in 0..4 {
+        now.0 += 10 * SECOND;
+        engine.tick(now);
+    }
+    engine.snapshot(now)
+}
+
+/// Edges with their calls, then loops with depth and chains.
+pub(crate) fn describe(snapshot: &Snapshot) -> String {
+    let name = |id: NodeId| {
+        let function = snapshot.functions.iter().find(|function| function.id == id).map(|function| &function.name);
+        let resource = snapshot.resources.iter().find(|resource| resource.id == id).map(|resource| &resource.name);
+        function.or(resource).map_or("?", |name| name).to_owned()
+    };
+    let mut edges: Vec<String> = snapshot
+        .edges
+        .iter()
+        .map(|edge| format!("{} -{}-> {} x{}", name(edge.source), edge.kind.word(), name(edge.target), edge.calls))
+        .collect();
+    edges.sort();
+    let mut text = edges.join("\n");
+    for found in &snapshot.loops {
+        let path: Vec<String> = found.path.iter().map(|id| name(*id)).collect();
+        let _ = write!(
+            text,
+            "\nloop {} ({}) {:?} {:?} depth {} chains {} laps {}",
+            found.names.join(" "),
+            path.join(" "),
+            found.state,
+            found.severity,
+            found.max_depth,
+            found.chains,
+            found.laps
+        );
+    }
+    text
+}

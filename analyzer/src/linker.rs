@@ -1,0 +1,441 @@
+//! The linker: joins the invocations of all shards into causal chains and finds the laps on them.
+//!
+//! One linker sees every invocation once, as a compact record, in any order. It keeps the causal forest as fragments
+//! (`linker/fragment.rs`), so that the depth of a chain is exact whichever span came first and whichever shard or
+//! trace it came from. A lap is found at every invocation that has an earlier one of the same function on its path;
+//! which loop it belongs to is read from the path between the two. What loops look like to the outside is
+//! `linker/loops.rs`.
+
+mod fragment;
+mod loops;
+mod path;
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::{
+    config::Config,
+    record::{Delta, EdgeKey, Record, SpanKey},
+    snapshot::{EdgeKind, NodeId},
+    span::{ArrivalTime, EventTime, TraceId},
+    window::{Generations, millis},
+};
+use fragment::{DeepestLap, FirstOccurrence, FragmentId, Fragments};
+pub use loops::LoopReport;
+use loops::{Lap, Loops};
+use path::PathTable;
+
+/// Invocations that are looked back over to find the earlier one of a lap: four times the functions of a path table.
+const LOOK_BACK: usize = 4 * path::SLOTS;
+
+/// The linker of the engine.
+pub struct Linker {
+    config: Config,
+    invocations: FxHashMap<u64, Invocation>,
+    /// Keys in order of arrival; the oldest goes first.
+    arrivals: VecDeque<(ArrivalTime, u64)>,
+    /// Spans that are not entries, with their invocations; links may name them.
+    spans: Generations<Belonging>,
+    /// Links whose cause is not here yet.
+    waiting: Generations<SmallVec<[PendingLink; 1]>>,
+    fragments: Fragments,
+    functions: Vec<NodeId>,
+    function_indexes: FxHashMap<NodeId, u32>,
+    loops: Loops,
+    delta: Delta,
+}
+
+/// What the linker has to say since it was asked last.
+pub struct LinkerOutput {
+    /// For the aggregate: edges between functions of different traces.
+    pub delta: Delta,
+    /// The loops that changed.
+    pub loops: Vec<LoopReport>,
+}
+
+struct Entry {
+    function: NodeId,
+    trace_id: TraceId,
+    start: EventTime,
+    parent: Option<u64>,
+}
+
+struct Invocation {
+    fragment: FragmentId,
+    /// Path from the root of `fragment` to this invocation.
+    path: PathTable,
+    function: u32,
+    /// Key of the invocation that caused it; 0 while that is not known.
+    parent: u64,
+    /// True when this is a part of `parent` rather than caused by it.
+    is_part: bool,
+    start: EventTime,
+    trace_id: TraceId,
+}
+
+#[derive(Clone, Copy)]
+struct Belonging {
+    invocation: u64,
+    publishes: Option<NodeId>,
+    end: EventTime,
+}
+
+#[derive(Clone, Copy)]
+struct PendingLink {
+    child: u64,
+    delivered_by: Option<NodeId>,
+}
+
+impl Linker {
+    /// Builds the linker.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            invocations: FxHashMap::default(),
+            arrivals: VecDeque::new(),
+            spans: Generations::new(config.span_capacity, config.lateness),
+            waiting: Generations::new(config.span_capacity, config.lateness),
+            fragments: Fragments::default(),
+            functions: Vec::new(),
+            function_indexes: FxHashMap::default(),
+            loops: Loops::new(config),
+            delta: Delta::default(),
+            config: config.clone(),
+        }
+    }
+
+    /// Takes in the records of one shard, in the order in which the shard gave them.
+    pub fn ingest(&mut self, now: ArrivalTime, records: impl IntoIterator<Item = Record>) {
+        self.rotate(now);
+        for record in records {
+            match record {
+                Record::Entry { key, function, trace_id, start, parent } => {
+                    let parent = parent.map(|parent| parent.0);
+                    self.enter(now, key.0, &Entry { function, trace_id, start, parent });
+                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                }
+                Record::Cause { child, parent } => self.cause(now, child.0, parent.0),
+                Record::Same { part, whole } => self.same(now, part.0, whole.0),
+                Record::Belongs { span, invocation, publishes, end } => {
+                    let belonging = Belonging { invocation: invocation.0, publishes, end };
+                    self.spans.insert(span.0, belonging);
+                    self.follow_waiting(now, span.0, belonging);
+                }
+                Record::Link { child, cause, delivered_by } => self.link(now, child.0, cause, delivered_by),
+            }
+        }
+    }
+
+    /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
+    pub fn tick(&mut self, now: ArrivalTime) {
+        self.rotate(now);
+        self.loops.tick(now);
+    }
+
+    /// Hands over what has changed since the last call.
+    pub fn drain(&mut self, now: ArrivalTime) -> LinkerOutput {
+        self.delta.losses.loops_overflowed += self.loops.take_overflowed();
+        LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now) }
+    }
+
+    fn rotate(&mut self, now: ArrivalTime) {
+        if let Some(dropped) = self.spans.rotate(now) {
+            self.delta.losses.count_dropped(&dropped);
+        }
+        if let Some(dropped) = self.waiting.rotate(now) {
+            self.delta.losses.count_dropped(&dropped);
+        }
+        while let Some((arrived, key)) = self.arrivals.front().copied() {
+            let age = crate::window::age(now, arrived);
+            let is_full = self.invocations.len() > self.config.invocation_capacity;
+            if age < self.config.lateness && !is_full {
+                break;
+            }
+            if is_full && age < self.config.lateness {
+                self.delta.losses.count_evicted(1, age);
+            }
+            self.arrivals.pop_front();
+            if let Some(invocation) = self.invocations.remove(&key) {
+                self.fragments.release(invocation.fragment);
+            }
+        }
+    }
+
+    /// The dense index of a function; `None` when there are too many.
+    fn function_index(&mut self, function: NodeId) -> Option<u32> {
+        if let Some(index) = self.function_indexes.get(&function) {
+            return Some(*index);
+        }
+        let next = self.functions.len();
+        if next >= self.config.function_capacity {
+            self.delta.losses.functions_overflowed += 1;
+            return None;
+        }
+        let index = u32::try_from(next).ok()?;
+        self.functions.push(function);
+        self.function_indexes.insert(function, index);
+        Some(index)
+    }
+
+    fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
+        let Some(function) = self.function_index(entry.function) else { return };
+        let above = entry.parent.and_then(|parent| self.invocations.get(&parent));
+        let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
+            None => (self.fragments.add(), PathTable::default()),
+            Some((fragment, path)) => {
+                let (top, offset) = self.fragments.find(fragment);
+                self.fragments.refer(top);
+                (top, offset.then(&path))
+            }
+        };
+        self.keep(now, key, entry, top, above.then(&PathTable::of(function)), function);
+        self.occur(now, top, &above, FirstOccurrence { function, route: 0, invocation: key, times: 1 });
+    }
+
+    fn keep(
+        &mut self,
+        now: ArrivalTime,
+        key: u64,
+        entry: &Entry,
+        fragment: FragmentId,
+        path: PathTable,
+        function: u32,
+    ) {
+        let Entry { parent, start, trace_id, .. } = *entry;
+        let parent = parent.filter(|parent| self.invocations.contains_key(parent)).unwrap_or(0);
+        let invocation = Invocation { fragment, path, function, parent, is_part: false, start, trace_id };
+        if let Some(before) = self.invocations.insert(key, invocation) {
+            self.fragments.release(before.fragment);
+        }
+        self.arrivals.push_back((now, key));
+    }
+
+    /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
+    fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
+        let Some(parent) = self.invocations.get(&occurrence.invocation).map(|invocation| invocation.parent) else {
+            return;
+        };
+        match path.count(occurrence.function) {
+            0 => {
+                let (upwards, _) = self.look_back(parent, None);
+                let route = upwards
+                    .iter()
+                    .fold(0, |hash, function| xxhash_rust::xxh3::xxh3_64_with_seed(&function.to_le_bytes(), hash));
+                self.fragments.remember_open(top, FirstOccurrence { route, ..occurrence });
+            }
+            count => self.lap(now, top, &occurrence, parent, count + 1),
+        }
+    }
+
+    /// Hangs the invocation `child` below the invocation `parent`, or compares when it hangs below another already.
+    fn cause(&mut self, now: ArrivalTime, child: u64, parent: u64) {
+        let (Some(below), Some(above)) = (self.invocations.get(&child), self.invocations.get(&parent)) else { return };
+        let (below_fragment, above_fragment) = (below.fragment, above.fragment);
+        let (is_root, above_path) = (below.parent == 0, above.path.clone());
+        let (below_top, _) = self.fragments.find(below_fragment);
+        let (above_top, offset) = self.fragments.find(above_fragment);
+        let path = offset.then(&above_path);
+        if !is_root {
+            return self.compare(now, child, parent, &path);
+        }
+        if below_top == above_top {
+            // The child would become its own ancestor: the ids are corrupt, and a chain has no beginning then.
+            self.delta.losses.parent_rings += 1;
+            return;
+        }
+        if let Some(below) = self.invocations.get_mut(&child) {
+            below.parent = parent;
+        }
+        let (open, laps) = self.fragments.attach(below_top, above_top, path.clone());
+        for first in open {
+            self.occur(now, above_top, &path, first);
+        }
+        self.raise(now, above_top, &path, &laps);
+    }
+
+    /// Joins the invocation `part` with the invocation `whole`: they are one.
+    fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
+        let (Some(below), Some(above)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
+        if below.parent != 0 {
+            return;
+        }
+        let function = below.function;
+        let (below_fragment, above_fragment) = (below.fragment, above.fragment);
+        let above_path = above.path.clone();
+        let (below_top, _) = self.fragments.find(below_fragment);
+        let (above_top, offset) = self.fragments.find(above_fragment);
+        if below_top == above_top {
+            self.delta.losses.parent_rings += 1;
+            return;
+        }
+        let path = offset.then(&above_path).without_last(function);
+        if let Some(below) = self.invocations.get_mut(&part) {
+            below.parent = whole;
+            below.is_part = true;
+        }
+        let (open, laps) = self.fragments.attach(below_top, above_top, path.clone());
+        for first in open.into_iter().filter(|first| first.invocation != part) {
+            self.occur(now, above_top, &path, first);
+        }
+        self.raise(now, above_top, &path, &laps);
+    }
+
+    /// Deepens the laps of a fragment that was hung below a path.
+    fn raise(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, laps: &[DeepestLap]) {
+        let mut joined: SmallVec<[u32; 4]> = laps.iter().map(|lap| lap.loop_index).collect();
+        joined.dedup();
+        joined.retain(|loop_index| self.fragments.knows_loop(top, *loop_index));
+        for lap in laps {
+            let deeper = DeepestLap { count: lap.count.saturating_add(path.count(lap.function)), ..*lap };
+            self.fragments.remember_lap(top, deeper);
+            self.loops.deepen(now, deeper);
+        }
+        // Both fragments were counted as chains of these loops, and they are one.
+        for loop_index in joined {
+            self.loops.remove_chain(loop_index);
+        }
+    }
+
+    /// A further cause of an invocation that hangs below another already: counted where it is deeper, not joined.
+    fn compare(&mut self, now: ArrivalTime, child: u64, parent: u64, path: &PathTable) {
+        let Some(below) = self.invocations.get(&child) else { return };
+        if below.parent == parent || self.is_ancestor(child, parent) {
+            return;
+        }
+        let (function, fragment) = (below.function, below.fragment);
+        let count = path.count(function);
+        if count > 0 {
+            let (top, _) = self.fragments.find(fragment);
+            let occurrence = FirstOccurrence { function, route: 0, invocation: child, times: 1 };
+            self.lap(now, top, &occurrence, parent, count + 1);
+        }
+    }
+
+    fn is_ancestor(&self, ancestor: u64, of: u64) -> bool {
+        let mut key = of;
+        for _ in 0..LOOK_BACK {
+            if key == ancestor {
+                return true;
+            }
+            match self.invocations.get(&key) {
+                Some(invocation) if invocation.parent != 0 => key = invocation.parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// The invocation has an earlier one of its function on its path over `parent`: it is the `count`th.
+    fn lap(&mut self, now: ArrivalTime, top: FragmentId, occurrence: &FirstOccurrence, parent: u64, count: u32) {
+        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
+        let (upwards, Some(before)) = self.look_back(parent, Some(function)) else { return };
+        let cycle: SmallVec<[NodeId; 8]> = upwards.iter().rev().map(|index| self.functions[*index as usize]).collect();
+        let nanos = start.0.saturating_sub(before.0);
+        let lap = Lap { start: before, nanos, trace_id, times: occurrence.times };
+        let Some(loop_index) = self.loops.lap(now, &cycle, lap) else { return };
+        let deepest = DeepestLap { loop_index, function, count, trace_id };
+        if self.fragments.remember_lap(top, deepest) {
+            self.loops.add_chain(loop_index);
+        }
+        self.loops.deepen(now, deepest);
+    }
+
+    /// The functions upwards from `key`, without what repeats in between.
+    ///
+    /// With `until` they end at the first occurrence of that function, whose start comes with them; without, or where
+    /// there is none, at the root of the fragment or after [`LOOK_BACK`] invocations.
+    fn look_back(&self, mut key: u64, until: Option<u32>) -> (SmallVec<[u32; 8]>, Option<EventTime>) {
+        let mut upwards = SmallVec::<[u32; 8]>::new();
+        for _ in 0..LOOK_BACK {
+            let Some(invocation) = self.invocations.get(&key) else { break };
+            key = invocation.parent;
+            if invocation.is_part {
+                continue;
+            }
+            match upwards.iter().position(|known| *known == invocation.function) {
+                Some(place) => upwards.truncate(place + 1),
+                None => upwards.push(invocation.function),
+            }
+            if until == Some(invocation.function) {
+                return (upwards, Some(invocation.start));
+            }
+        }
+        (upwards, None)
+    }
+
+    fn link(&mut self, now: ArrivalTime, child: u64, cause: SpanKey, delivered_by: Option<NodeId>) {
+        let link = PendingLink { child, delivered_by };
+        let known = self.spans.get(cause.0).copied().or_else(|| {
+            let start = self.invocations.get(&cause.0)?.start;
+            Some(Belonging { invocation: cause.0, publishes: None, end: start })
+        });
+        match known {
+            Some(belonging) => self.follow(now, link, belonging),
+            None => match self.waiting.get_mut(cause.0) {
+                Some(links) => links.push(link),
+                None => self.waiting.insert(cause.0, SmallVec::from_slice(&[link])),
+            },
+        }
+    }
+
+    fn follow_waiting(&mut self, now: ArrivalTime, span: u64, belonging: Belonging) {
+        for link in self.waiting.remove(span).unwrap_or_default() {
+            self.follow(now, link, belonging);
+        }
+    }
+
+    /// Follows a link from the causing span to the invocation that it caused.
+    fn follow(&mut self, now: ArrivalTime, link: PendingLink, cause: Belonging) {
+        if link.child == cause.invocation {
+            return;
+        }
+        self.count_message(link, cause);
+        self.cause(now, link.child, cause.invocation);
+    }
+
+    fn count_message(&mut self, link: PendingLink, cause: Belonging) {
+        let (Some(sender), Some(receiver)) =
+            (self.invocations.get(&cause.invocation), self.invocations.get(&link.child))
+        else {
+            return;
+        };
+        let (source, target) = (self.functions[sender.function as usize], self.functions[receiver.function as usize]);
+        let key = match (cause.publishes, link.delivered_by) {
+            (Some(_), Some(_)) => return,
+            (Some(node), None) => EdgeKey { source: node, target, kind: EdgeKind::Deliver },
+            (None, Some(node)) => EdgeKey { source, target: node, kind: EdgeKind::Publish },
+            (None, None) => EdgeKey { source, target, kind: EdgeKind::Message },
+        };
+        let wait = millis(receiver.start.0.saturating_sub(cause.end.0));
+        self.delta.call(key, wait, None, false, receiver.trace_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{SECOND, START, Story},
+        shard::Shard,
+    };
+
+    #[test]
+    fn what_is_old_is_let_go_wholly() {
+        let config = Config::recommended();
+        let (mut shard, mut linker) = (Shard::new(&config, 1), Linker::new(&config));
+        for order in [false, true] {
+            let mut spans = Story::parse("a ~> b ~> a -> c -> a\nd").spans;
+            if order {
+                spans.reverse();
+            }
+            shard.ingest(START, spans);
+            linker.ingest(START, shard.drain().records);
+            shard = Shard::new(&config, 1);
+        }
+        assert!(linker.fragments.len() > 0);
+        linker.tick(ArrivalTime(START.0 + 601 * SECOND));
+        assert_eq!((linker.fragments.len(), linker.invocations.len(), linker.arrivals.len()), (0, 0, 0));
+    }
+}

@@ -1,0 +1,235 @@
+//! What a shard hands on: records for the linker and deltas for the aggregate.
+//!
+//! Both are values without references, so that they can cross a thread or a machine. Deltas are merged by addition:
+//! their order does not matter.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use rustc_hash::FxHashMap;
+use sketches_ddsketch::DDSketch;
+use smallvec::SmallVec;
+
+use crate::{
+    identity::Function,
+    snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
+    span::{EventTime, SpanId, TraceId},
+    window::{self, sketch},
+};
+
+/// Identifies a span over all traces: a hash of trace id and span id, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanKey(pub(crate) u64);
+
+impl SpanKey {
+    /// The key of a span.
+    pub fn new(trace_id: TraceId, span_id: SpanId) -> Self {
+        let mut bytes = [0; 24];
+        bytes[..16].copy_from_slice(&trace_id.0);
+        bytes[16..].copy_from_slice(&span_id.0);
+        Self(xxhash_rust::xxh3::xxh3_64(&bytes).max(1))
+    }
+}
+
+/// One fact for the linker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// An invocation began; its key is that of its entry span.
+    Entry {
+        /// Key of the entry span.
+        key: SpanKey,
+        /// What ran.
+        function: NodeId,
+        /// The trace it was seen in.
+        trace_id: TraceId,
+        /// When it began.
+        start: EventTime,
+        /// The invocation that caused it, when that is known already.
+        parent: Option<SpanKey>,
+    },
+    /// The invocation that caused another became known.
+    Cause {
+        /// Key of the caused invocation.
+        child: SpanKey,
+        /// Key of the causing invocation.
+        parent: SpanKey,
+    },
+    /// What looked like an invocation is a part of another.
+    Same {
+        /// Key of what looked like an invocation.
+        part: SpanKey,
+        /// Key of the invocation.
+        whole: SpanKey,
+    },
+    /// A span that is not an entry belongs to an invocation; links may name it.
+    Belongs {
+        /// Key of the span.
+        span: SpanKey,
+        /// Key of the invocation.
+        invocation: SpanKey,
+        /// The resource it publishes to or writes.
+        publishes: Option<NodeId>,
+        /// When it ended.
+        end: EventTime,
+    },
+    /// A span link: an invocation was caused by a span of any trace.
+    Link {
+        /// Key of the caused invocation.
+        child: SpanKey,
+        /// Key of the causing span.
+        cause: SpanKey,
+        /// The resource that delivered the message.
+        delivered_by: Option<NodeId>,
+    },
+}
+
+/// Names an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EdgeKey {
+    pub(crate) source: NodeId,
+    pub(crate) target: NodeId,
+    pub(crate) kind: EdgeKind,
+}
+
+/// Changes to the graph since the last delta.
+#[derive(Clone, Default)]
+pub struct Delta {
+    pub(crate) functions: FxHashMap<NodeId, FunctionDelta>,
+    pub(crate) resources: FxHashMap<NodeId, ResourceNode>,
+    pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
+    /// Time of invocations that no other waits for, milliseconds.
+    pub(crate) root_ms: f64,
+    pub(crate) losses: Losses,
+}
+
+/// Changes to one function; counts can shrink when what looked like an invocation turns out to be a part of another.
+#[derive(Clone)]
+pub(crate) struct FunctionDelta {
+    pub(crate) function: Arc<Function>,
+    pub(crate) invocations: i64,
+    pub(crate) errors: i64,
+    pub(crate) cold_starts: i64,
+    pub(crate) last_seen: EventTime,
+    pub(crate) duration: DDSketch,
+    pub(crate) self_time: DDSketch,
+    pub(crate) exemplars: Exemplars,
+}
+
+/// Changes to one edge.
+#[derive(Clone)]
+pub(crate) struct EdgeDelta {
+    pub(crate) calls: u64,
+    pub(crate) errors: u64,
+    pub(crate) duration: DDSketch,
+    pub(crate) gap: Option<DDSketch>,
+    pub(crate) exemplars: Exemplars,
+}
+
+/// Traces that show a node or an edge.
+pub(crate) const EXEMPLARS: usize = 5;
+
+/// The newest traces that show something, the newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exemplars(SmallVec<[TraceId; EXEMPLARS]>);
+
+impl Exemplars {
+    pub(crate) fn add(&mut self, trace_id: TraceId) {
+        if let Some(place) = self.0.iter().position(|known| *known == trace_id) {
+            self.0.remove(place);
+        } else if self.0.len() == EXEMPLARS {
+            self.0.remove(0);
+        }
+        self.0.push(trace_id);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for trace_id in &other.0 {
+            self.add(*trace_id);
+        }
+    }
+
+    /// The newest first.
+    pub(crate) fn newest_first(&self) -> Vec<TraceId> {
+        self.0.iter().rev().copied().collect()
+    }
+}
+
+impl Delta {
+    /// True when nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+            && self.edges.is_empty()
+            && self.resources.is_empty()
+            && self.losses == Losses::default()
+            && self.root_ms == 0.0
+    }
+
+    /// Takes what has gathered and starts anew.
+    pub(crate) fn take(&mut self) -> Self {
+        mem::take(self)
+    }
+
+    pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
+        self.functions.entry(function.id).or_insert_with(|| FunctionDelta {
+            function: Arc::clone(function),
+            invocations: 0,
+            errors: 0,
+            cold_starts: 0,
+            last_seen: EventTime(0),
+            duration: sketch(),
+            self_time: sketch(),
+            exemplars: Exemplars::default(),
+        })
+    }
+
+    /// Counts one call over an edge.
+    pub(crate) fn call(&mut self, key: EdgeKey, duration_ms: f64, gap_ms: Option<f64>, error: bool, trace_id: TraceId) {
+        let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
+            calls: 0,
+            errors: 0,
+            duration: sketch(),
+            gap: None,
+            exemplars: Exemplars::default(),
+        });
+        edge.calls += 1;
+        edge.errors += u64::from(error);
+        edge.duration.add(duration_ms);
+        if let Some(gap_ms) = gap_ms {
+            edge.gap.get_or_insert_with(sketch).add(gap_ms);
+        }
+        edge.exemplars.add(trace_id);
+    }
+}
+
+impl Losses {
+    /// Adds what another part of the engine counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.duplicates += other.duplicates;
+        self.orphans += other.orphans;
+        self.parent_rings += other.parent_rings;
+        self.mended += other.mended;
+        self.links_dropped += other.links_dropped;
+        self.index_evictions += other.index_evictions;
+        self.functions_overflowed += other.functions_overflowed;
+        self.edges_overflowed += other.edges_overflowed;
+        self.loops_overflowed += other.loops_overflowed;
+        self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Counts what a rotation dropped because an index was full.
+    pub(crate) fn count_dropped<V>(&mut self, dropped: &window::Dropped<V>) {
+        if let Some(age) = dropped.youngest_age {
+            self.count_evicted(dropped.records.len() as u64, age);
+        }
+    }
+
+    /// Counts records that went before their time.
+    pub(crate) fn count_evicted(&mut self, records: u64, age: Duration) {
+        self.index_evictions += records;
+        let nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        self.youngest_eviction_nanos = Some(self.youngest_eviction_nanos.map_or(nanos, |known| known.min(nanos)));
+    }
+}

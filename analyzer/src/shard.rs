@@ -1,0 +1,362 @@
+//! One shard: turns the spans of its traces into invocations, counts and records for the linker.
+//!
+//! All spans of a trace go to one shard. It knows parents and children within a trace and nothing beyond: links across
+//! traces, causal depth and loops are the linker's (`linker.rs`). How a span relates to its parent:
+//!
+//! ```text
+//!   parent        child
+//!   -----------   -------------------------------------------------------------
+//!   none          entry of an invocation
+//!   other fn      entry, caused by the parent's invocation
+//!   same fn,      entry when the parent is outbound and the child inbound (the
+//!   ...           function calls itself), otherwise a part of the same invocation
+//!   not here yet  inbound: entry for now, joined or merged when the parent comes;
+//!                 other kinds: parked until the parent comes or the time is up
+//! ```
+
+mod invocation;
+mod touch;
+
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+
+use crate::{
+    attribute::Attribute,
+    config::Config,
+    identity::{Function, function_of, touch_of},
+    record::{Delta, Record, SpanKey},
+    snapshot::{EdgeKind, NodeId},
+    span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
+    window::{Generations, millis},
+};
+use invocation::Invocations;
+
+/// Clocks may run ahead of the collector's by this much; a start further in the future is set to its arrival.
+const FUTURE_NANOS: u64 = 600_000_000_000;
+
+/// One shard of the engine.
+pub struct Shard {
+    config: Config,
+    spans: Generations<SpanRecord>,
+    /// Children that came before their parents.
+    waiting: Generations<SmallVec<[u64; 2]>>,
+    /// Links of spans whose invocation is not known yet.
+    links: Generations<SmallVec<[u64; 1]>>,
+    parked: VecDeque<(ArrivalTime, u64)>,
+    /// Spans that found their place and whose waiting children have not been looked at.
+    placed: Vec<u64>,
+    capacity: usize,
+    invocations: Invocations,
+    delta: Delta,
+    records: Vec<Record>,
+}
+
+/// What a shard has to say since it was asked last.
+pub struct ShardOutput {
+    /// For the aggregate.
+    pub delta: Delta,
+    /// For the linker, in order.
+    pub records: Vec<Record>,
+}
+
+/// What is kept of a span for the lateness window.
+#[derive(Clone)]
+struct SpanRecord {
+    function: Arc<Function>,
+    trace_id: TraceId,
+    parent: u64,
+    /// Key of the invocation it belongs to; 0 while that is not known.
+    invocation: u64,
+    start: EventTime,
+    duration_nanos: u64,
+    touch: Option<(NodeId, EdgeKind)>,
+    kind: SpanKind,
+    error: bool,
+    cold_start: bool,
+}
+
+impl Shard {
+    /// Builds one of `shards` shards.
+    pub fn new(config: &Config, shards: usize) -> Self {
+        let capacity = (config.span_capacity / shards.max(1)).max(2);
+        Self {
+            spans: Generations::new(capacity, config.lateness),
+            waiting: Generations::new(capacity, config.lateness),
+            links: Generations::new(capacity, config.lateness),
+            parked: VecDeque::new(),
+            placed: Vec::new(),
+            capacity,
+            invocations: Invocations::new(config.settle, capacity),
+            delta: Delta::default(),
+            records: Vec::new(),
+            config: config.clone(),
+        }
+    }
+
+    /// Takes in spans that arrived at `now`. Spans seen before are counted and left out.
+    pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
+        self.rotate(now);
+        let mut fresh = Vec::new();
+        for span in spans {
+            self.delta.losses.spans += 1;
+            let key = SpanKey::new(span.trace_id, span.span_id).0;
+            if self.spans.contains(key) {
+                self.delta.losses.duplicates += 1;
+            } else {
+                self.keep(now, key, &span);
+                fresh.push(key);
+            }
+        }
+        // Placed only when the whole batch is known: children come before their parents within it.
+        for key in fresh {
+            self.place(now, key);
+            self.cascade(now);
+        }
+    }
+
+    /// Does what is due at `now`: promotes spans that waited long enough, settles invocations.
+    pub fn tick(&mut self, now: ArrivalTime) {
+        self.rotate(now);
+        while self.parked.front().is_some_and(|(due, _)| *due <= now) || self.parked.len() > self.capacity {
+            if let Some((_, key)) = self.parked.pop_front() {
+                self.promote(now, key);
+            }
+        }
+        self.invocations.settle(now, &mut self.delta);
+    }
+
+    /// Hands over what has gathered since the last call.
+    pub fn drain(&mut self) -> ShardOutput {
+        ShardOutput { delta: self.delta.take(), records: mem::take(&mut self.records) }
+    }
+
+    fn rotate(&mut self, now: ArrivalTime) {
+        if let Some(dropped) = self.spans.rotate(now) {
+            self.delta.losses.count_dropped(&dropped);
+        }
+        if let Some(dropped) = self.waiting.rotate(now) {
+            let orphans: usize = dropped.records.values().map(SmallVec::len).sum();
+            self.delta.losses.orphans += orphans as u64;
+        }
+        self.links.rotate(now);
+    }
+
+    fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
+        let function = function_of(span);
+        let touch = touch_of(span).map(|touch| {
+            let node = (touch.node.id, touch.kind);
+            self.delta.resources.insert(touch.node.id, touch.node);
+            node
+        });
+        let start = self.mend_start(now, span);
+        let links: SmallVec<[u64; 1]> = span
+            .links
+            .iter()
+            .take(LINKS_PER_SPAN)
+            .map(|link| SpanKey::new(link.trace_id, link.span_id).0)
+            .filter(|cause| *cause != key)
+            .collect();
+        self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
+        if !links.is_empty() {
+            self.links.insert(key, links);
+        }
+        let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
+        self.spans.insert(
+            key,
+            SpanRecord {
+                function,
+                trace_id: span.trace_id,
+                parent: if parent == key { 0 } else { parent },
+                invocation: 0,
+                start,
+                duration_nanos: span.duration_nanos(),
+                touch,
+                kind: span.kind,
+                error: span.error,
+                cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
+            },
+        );
+    }
+
+    fn mend_start(&mut self, now: ArrivalTime, span: &Span) -> EventTime {
+        let is_unset_or_future = span.start.0 == 0 || span.start.0 > now.0.saturating_add(FUTURE_NANOS);
+        if is_unset_or_future || span.end < span.start {
+            self.delta.losses.mended += 1;
+        }
+        if is_unset_or_future { EventTime(now.0) } else { span.start }
+    }
+
+    /// Finds out what a new span is, as far as its parent tells.
+    fn place(&mut self, now: ArrivalTime, key: u64) {
+        let Some(span) = self.spans.get(key).cloned() else { return };
+        if span.parent == 0 {
+            return self.enter(now, key, None);
+        }
+        match self.spans.get(span.parent).cloned() {
+            Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
+            known => {
+                self.wait(span.parent, key);
+                let is_part = known.is_some_and(|parent| span.is_part_of(&parent));
+                if span.kind.is_inbound() && !is_part {
+                    self.enter(now, key, None);
+                } else {
+                    self.park(now, key);
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, parent: u64, child: u64) {
+        match self.waiting.get_mut(parent) {
+            Some(children) => children.push(child),
+            None => self.waiting.insert(parent, SmallVec::from_slice(&[child])),
+        }
+    }
+
+    fn park(&mut self, now: ArrivalTime, key: u64) {
+        let park = u64::try_from(self.config.park.as_nanos()).unwrap_or(u64::MAX);
+        self.parked.push_back((ArrivalTime(now.0.saturating_add(park)), key));
+    }
+
+    /// Makes the topmost span that still waits above `key` an entry, so that all below it find their place.
+    fn promote(&mut self, now: ArrivalTime, key: u64) {
+        if self.spans.get(key).is_none_or(|span| span.invocation != 0) {
+            return;
+        }
+        let mut top = key;
+        let mut climbed = FxHashSet::default();
+        while let Some(parent) = self.spans.get(top).map(|span| span.parent) {
+            climbed.insert(top);
+            if self.spans.get(parent).is_none_or(|span| span.invocation != 0) {
+                break;
+            }
+            if climbed.contains(&parent) {
+                self.delta.losses.parent_rings += 1;
+                break;
+            }
+            top = parent;
+        }
+        self.enter(now, top, None);
+        self.cascade(now);
+    }
+
+    /// Gives a span whose parent's invocation is known its place.
+    fn join(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, parent: &SpanRecord) {
+        if parent.invocation == key {
+            // The parent was placed below this very span: a ring, counted when it was broken.
+            return;
+        }
+        match (span.is_part_of(parent), span.invocation == key) {
+            (true, false) => self.belong(key, parent.invocation),
+            (true, true) => self.merge(key, span, parent.invocation),
+            (false, false) => {
+                self.enter(now, key, Some(parent.invocation));
+                touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+            }
+            (false, true) => {
+                self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
+                touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+            }
+        }
+    }
+
+    /// The span is the entry of an invocation.
+    fn enter(&mut self, now: ArrivalTime, key: u64, parent: Option<u64>) {
+        let Some(record) = self.spans.get_mut(key) else { return };
+        record.invocation = key;
+        let span = record.clone();
+        let counts = self.delta.function(&span.function);
+        counts.invocations += 1;
+        counts.errors += i64::from(span.error);
+        counts.cold_starts += i64::from(span.cold_start);
+        counts.duration.add(millis(span.duration_nanos));
+        counts.last_seen = counts.last_seen.max(span.start);
+        counts.exemplars.add(span.trace_id);
+        self.invocations.open(now, key, &span);
+        self.records.push(Record::Entry {
+            key: SpanKey(key),
+            function: span.function.id,
+            trace_id: span.trace_id,
+            start: span.start,
+            parent: parent.map(SpanKey),
+        });
+        self.placed(key, &span, key);
+    }
+
+    /// The span is a part of an invocation.
+    fn belong(&mut self, key: u64, invocation: u64) {
+        let Some(record) = self.spans.get_mut(key) else { return };
+        record.invocation = invocation;
+        let span = record.clone();
+        self.records.push(Record::Belongs {
+            span: SpanKey(key),
+            invocation: SpanKey(invocation),
+            publishes: span.published(),
+            end: span.end(),
+        });
+        if span.kind.is_outbound() {
+            self.invocations.add_child(invocation, span.start, span.end());
+        }
+        self.placed(key, &span, invocation);
+    }
+
+    /// What looked like an invocation is a part of another.
+    fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
+        let counts = self.delta.function(&span.function);
+        counts.invocations -= 1;
+        counts.errors -= i64::from(span.error);
+        counts.cold_starts -= i64::from(span.cold_start);
+        self.invocations.merge(key, invocation);
+        if let Some(record) = self.spans.get_mut(key) {
+            record.invocation = invocation;
+        }
+        self.records.push(Record::Same { part: SpanKey(key), whole: SpanKey(invocation) });
+    }
+
+    /// Hands on the links and the touched resource of a span that found its place, and notes it for `cascade`.
+    fn placed(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
+        let delivered_by = span.delivered();
+        for cause in self.links.remove(key).unwrap_or_default() {
+            self.records.push(Record::Link { child: SpanKey(invocation), cause: SpanKey(cause), delivered_by });
+        }
+        touch::count_touch(&mut self.delta, span);
+        self.placed.push(key);
+    }
+
+    /// Places the children that waited for spans which found their place; a list, because chains are deep.
+    fn cascade(&mut self, now: ArrivalTime) {
+        while let Some(key) = self.placed.pop() {
+            let Some(children) = self.waiting.remove(key) else { continue };
+            let Some(parent) = self.spans.get(key).cloned() else { continue };
+            for child in children {
+                if let Some(span) = self.spans.get(child).cloned() {
+                    self.join(now, child, &span, &parent);
+                }
+            }
+        }
+    }
+}
+
+impl SpanRecord {
+    /// True when the span runs inside the same invocation as its parent.
+    fn is_part_of(&self, parent: &Self) -> bool {
+        let calls_itself = parent.kind.is_outbound() && self.kind.is_inbound();
+        self.function.id == parent.function.id && !calls_itself
+    }
+
+    fn end(&self) -> EventTime {
+        EventTime(self.start.0.saturating_add(self.duration_nanos))
+    }
+
+    /// The resource that the span sends to or changes.
+    fn published(&self) -> Option<NodeId> {
+        self.touch.filter(|(_, kind)| matches!(kind, EdgeKind::Publish | EdgeKind::Write)).map(|(node, _)| node)
+    }
+
+    /// The resource that delivered what the span handles.
+    fn delivered(&self) -> Option<NodeId> {
+        self.touch.filter(|(_, kind)| *kind == EdgeKind::Deliver).map(|(node, _)| node)
+    }
+}

@@ -1,0 +1,145 @@
+//! Invocations that are still open: what they wait for, until their self time can be taken.
+//!
+//! The self time of an invocation is its duration without the time in which it waited for outbound spans. Children are
+//! exported before their parents or soon after, so an invocation is settled a little after its entry span came; what
+//! comes later still counts everywhere else.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::SpanRecord;
+use crate::{
+    identity::Function,
+    record::Delta,
+    span::{ArrivalTime, EventTime},
+    window::millis,
+};
+
+/// Outbound spans of one invocation whose times are kept apart; further ones extend the last.
+const CHILDREN: usize = 256;
+
+/// The open invocations of one shard.
+pub(super) struct Invocations {
+    open: FxHashMap<u64, Open>,
+    due: VecDeque<(ArrivalTime, u64)>,
+    settle: Duration,
+    capacity: usize,
+}
+
+struct Open {
+    function: Arc<Function>,
+    start: EventTime,
+    end: EventTime,
+    /// Intervals in which it waited.
+    children: SmallVec<[(u64, u64); 4]>,
+    /// True when another invocation waits for this one.
+    is_called: bool,
+}
+
+impl Invocations {
+    pub(super) fn new(settle: Duration, capacity: usize) -> Self {
+        Self { open: FxHashMap::default(), due: VecDeque::new(), settle, capacity }
+    }
+
+    pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord) {
+        let mut open = Open {
+            function: Arc::clone(&entry.function),
+            start: entry.start,
+            end: entry.end(),
+            children: SmallVec::new(),
+            is_called: false,
+        };
+        if entry.kind.is_outbound() {
+            open.children.push((entry.start.0, entry.end().0));
+        }
+        self.open.insert(key, open);
+        let settle = u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX);
+        self.due.push_back((ArrivalTime(now.0.saturating_add(settle)), key));
+    }
+
+    /// The invocation waited from `start` to `end`.
+    pub(super) fn add_child(&mut self, key: u64, start: EventTime, end: EventTime) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        if open.children.len() < CHILDREN {
+            open.children.push((start.0, end.0));
+        } else if let Some(last) = open.children.last_mut() {
+            *last = (last.0.min(start.0), last.1.max(end.0));
+        }
+    }
+
+    /// The invocation of `parent` called the one with the key `key` and the entry `child`.
+    pub(super) fn called(&mut self, key: u64, child: &SpanRecord, parent: &SpanRecord) {
+        if let Some(open) = self.open.get_mut(&key) {
+            open.is_called = true;
+        }
+        if !parent.kind.is_outbound() {
+            self.add_child(parent.invocation, child.start, child.end());
+        }
+    }
+
+    /// What looked like an invocation is a part of another.
+    pub(super) fn merge(&mut self, part: u64, whole: u64) {
+        let Some(open) = self.open.remove(&part) else { return };
+        for (start, end) in open.children {
+            self.add_child(whole, EventTime(start), EventTime(end));
+        }
+    }
+
+    /// Takes the self time of the invocations whose time is up.
+    pub(super) fn settle(&mut self, now: ArrivalTime, delta: &mut Delta) {
+        while self.due.front().is_some_and(|(due, _)| *due <= now) || self.due.len() > self.capacity {
+            let Some((_, key)) = self.due.pop_front() else { break };
+            let Some(mut open) = self.open.remove(&key) else { continue };
+            let self_nanos = open.self_nanos();
+            delta.function(&open.function).self_time.add(millis(self_nanos));
+            if !open.is_called {
+                delta.root_ms += millis(open.end.0 - open.start.0);
+            }
+        }
+    }
+}
+
+impl Open {
+    fn self_nanos(&mut self) -> u64 {
+        self.children.sort_unstable();
+        let mut waited = 0;
+        let mut covered = self.start.0;
+        for (start, end) in &self.children {
+            let (start, end) = ((*start).max(covered), (*end).min(self.end.0));
+            if end > start {
+                waited += end - start;
+                covered = end;
+            }
+        }
+        (self.end.0 - self.start.0).saturating_sub(waited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(end: u64, children: &[(u64, u64)]) -> Open {
+        let resource = crate::identity::Resource::new(crate::attribute::Attributes::default());
+        Open {
+            function: Arc::clone(resource.function()),
+            start: EventTime(100),
+            end: EventTime(end),
+            children: children.iter().copied().collect(),
+            is_called: false,
+        }
+    }
+
+    #[test]
+    fn overlapping_children_are_waited_for_once() {
+        // 100       120    140   160   180       200
+        //  |---------[======]-----|     |         |
+        //  |---------|---[========]-----|         |
+        assert_eq!(open(200, &[(120, 140), (130, 160)]).self_nanos(), 60);
+        assert_eq!(open(200, &[(130, 160), (120, 140)]).self_nanos(), 60);
+        assert_eq!(open(200, &[(0, 1_000)]).self_nanos(), 0);
+        assert_eq!(open(200, &[(300, 400), (10, 20)]).self_nanos(), 100);
+    }
+}

@@ -1,0 +1,58 @@
+//! Counts the edges that one span or one parent and child show.
+//!
+//! A message whose carrier is known is drawn through it: the sender publishes to the resource, the resource delivers
+//! to the receiver. Only where neither side names a carrier is the message an edge between the functions.
+
+use super::{SpanRecord, invocation::Invocations};
+use crate::{
+    record::{Delta, EdgeKey},
+    snapshot::{EdgeKind, NodeId},
+    span::SpanKind,
+    window::millis,
+};
+
+/// Counts the resource that a span touches.
+pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
+    if let Some((node, kind)) = span.touch {
+        count(delta, span, touch_edge(span, node, kind));
+    }
+}
+
+/// Counts that the invocation of `parent` caused the invocation whose entry is `span`, with the key `key`.
+pub(super) fn count_call(
+    delta: &mut Delta,
+    invocations: &mut Invocations,
+    key: u64,
+    span: &SpanRecord,
+    parent: &SpanRecord,
+) {
+    let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+    match (parent.published(), span.delivered()) {
+        (Some(_), Some(_)) => {}
+        (Some(node), None) if is_message => count(delta, span, touch_edge(span, node, EdgeKind::Deliver)),
+        (None, Some(node)) => count(delta, parent, touch_edge(parent, node, EdgeKind::Publish)),
+        _ => {
+            let kind = if is_message { EdgeKind::Message } else { EdgeKind::Call };
+            let edge = EdgeKey { source: parent.function.id, target: span.function.id, kind };
+            let is_timed_by_caller = parent.kind == SpanKind::Client;
+            let duration = if is_timed_by_caller { parent.duration_nanos } else { span.duration_nanos };
+            let gap = is_timed_by_caller.then(|| millis(parent.duration_nanos.saturating_sub(span.duration_nanos)));
+            delta.call(edge, millis(duration), gap, span.error || parent.error, span.trace_id);
+            if kind == EdgeKind::Call {
+                invocations.called(key, span, parent);
+            }
+        }
+    }
+}
+
+fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {
+    let function = span.function.id;
+    match kind {
+        EdgeKind::Deliver => EdgeKey { source: node, target: function, kind },
+        _ => EdgeKey { source: function, target: node, kind },
+    }
+}
+
+fn count(delta: &mut Delta, span: &SpanRecord, key: EdgeKey) {
+    delta.call(key, millis(span.duration_nanos), None, span.error, span.trace_id);
+}

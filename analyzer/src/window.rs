@@ -1,0 +1,302 @@
+//! Bounded indexes whose oldest records go first, and series of sketches over time.
+//!
+//! Nothing here knows what it holds.
+
+use std::{mem, time::Duration};
+
+use rustc_hash::FxHashMap;
+use sketches_ddsketch::{Config as SketchConfig, DDSketch};
+
+use crate::span::ArrivalTime;
+
+/// An index that forgets its older half when it is full or when that half is too old.
+///
+/// Records live at least `lateness` and at most twice as long, unless the index is full before; then the older
+/// generation goes as a whole, which costs nothing per record.
+pub(crate) struct Generations<V> {
+    young: FxHashMap<u64, V>,
+    old: FxHashMap<u64, V>,
+    young_since: ArrivalTime,
+    youngest_old: ArrivalTime,
+    half: usize,
+    lateness: Duration,
+}
+
+/// What a rotation dropped.
+pub(crate) struct Dropped<V> {
+    pub(crate) records: FxHashMap<u64, V>,
+    /// Age of the youngest dropped record when the index was full; `None` when the records were simply old.
+    pub(crate) youngest_age: Option<Duration>,
+}
+
+impl<V> Generations<V> {
+    pub(crate) fn new(capacity: usize, lateness: Duration) -> Self {
+        Self {
+            young: FxHashMap::default(),
+            old: FxHashMap::default(),
+            young_since: ArrivalTime(0),
+            youngest_old: ArrivalTime(0),
+            half: (capacity / 2).max(1),
+            lateness,
+        }
+    }
+
+    pub(crate) fn get(&self, key: u64) -> Option<&V> {
+        self.young.get(&key).or_else(|| self.old.get(&key))
+    }
+
+    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
+        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
+    }
+
+    pub(crate) fn contains(&self, key: u64) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
+        self.young.remove(&key).or_else(|| self.old.remove(&key))
+    }
+
+    /// Adds a record; call [`Generations::rotate`] first.
+    pub(crate) fn insert(&mut self, key: u64, value: V) {
+        self.young.insert(key, value);
+    }
+
+    /// Drops the older generation when the younger one is full or has lasted long enough.
+    pub(crate) fn rotate(&mut self, now: ArrivalTime) -> Option<Dropped<V>> {
+        if self.young_since.0 == 0 {
+            self.young_since = now;
+        }
+        let is_full = self.young.len() >= self.half;
+        if !is_full && age(now, self.young_since) < self.lateness {
+            return None;
+        }
+        let records = mem::replace(&mut self.old, mem::take(&mut self.young));
+        let youngest = mem::replace(&mut self.youngest_old, now);
+        self.young_since = now;
+        let youngest_age = age(now, youngest);
+        let is_early = is_full && !records.is_empty() && youngest_age < self.lateness;
+        Some(Dropped { records, youngest_age: is_early.then_some(youngest_age) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+/// Time from one arrival to a later one; zero when the clock went back.
+pub(crate) fn age(now: ArrivalTime, then: ArrivalTime) -> Duration {
+    Duration::from_nanos(now.0.saturating_sub(then.0))
+}
+
+/// Relative error of the quantiles: 1 %.
+const SKETCH_ALPHA: f64 = 0.01;
+/// Bins of one sketch; 100 microseconds to 15 minutes need 801.
+const SKETCH_BINS: u32 = 2_048;
+/// Smallest value told apart from zero, milliseconds.
+const SKETCH_MIN_MS: f64 = 1e-3;
+
+/// An empty sketch of milliseconds; all sketches of the engine can be merged.
+pub(crate) fn sketch() -> DDSketch {
+    DDSketch::new(SketchConfig::new(SKETCH_ALPHA, SKETCH_BINS, SKETCH_MIN_MS))
+}
+
+/// A quantile of a sketch, 0 when it is empty.
+pub(crate) fn quantile(sketch: &DDSketch, q: f64) -> f64 {
+    sketch.quantile(q).ok().flatten().unwrap_or(0.0)
+}
+
+/// Milliseconds from nanoseconds.
+#[expect(clippy::cast_precision_loss, reason = "durations above 104 days may lose nanoseconds")]
+pub(crate) fn millis(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
+}
+
+/// Length of one slot of a [`Series`].
+pub(crate) const SLOT: Duration = Duration::from_secs(60);
+/// Slots that make the baseline, before the current window.
+const BASELINE_SLOTS: usize = 10;
+/// Slots that make the current window: the running one and the one before.
+const CURRENT_SLOTS: usize = 2;
+/// Samples below which a baseline is still learning.
+const BASELINE_SAMPLES: usize = 20;
+
+/// Number of the slot that an arrival falls into.
+pub(crate) fn slot_of(now: ArrivalTime) -> u64 {
+    now.0 / u64::try_from(SLOT.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Durations over all time, with the last slots apart, so that now can be held against the recent past.
+pub(crate) struct Series {
+    /// Over all time.
+    pub(crate) total: DDSketch,
+    slots: Vec<(u64, DDSketch)>,
+}
+
+impl Series {
+    pub(crate) fn new() -> Self {
+        Self { total: sketch(), slots: Vec::new() }
+    }
+
+    /// Adds what arrived in one slot.
+    pub(crate) fn merge(&mut self, slot: u64, delta: &DDSketch) {
+        merge(&mut self.total, delta);
+        match self.slots.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, sketch)) => merge(sketch, delta),
+            None => self.slots.push((slot, delta.clone())),
+        }
+        self.forget(slot);
+    }
+
+    /// Lets slots go that neither window reaches any more.
+    pub(crate) fn forget(&mut self, slot: u64) {
+        let keep = (CURRENT_SLOTS + BASELINE_SLOTS) as u64;
+        self.slots.retain(|(known, _)| known + keep > slot);
+    }
+
+    /// What arrived in the current window.
+    pub(crate) fn current(&self, slot: u64) -> DDSketch {
+        self.collect(|known| known + (CURRENT_SLOTS as u64) > slot)
+    }
+
+    /// What arrived in the baseline window; `None` while there are too few samples.
+    pub(crate) fn baseline(&self, slot: u64) -> Option<DDSketch> {
+        let baseline = self.collect(|known| known + (CURRENT_SLOTS as u64) <= slot);
+        (baseline.count() >= BASELINE_SAMPLES).then_some(baseline)
+    }
+
+    fn collect(&self, is_in: impl Fn(u64) -> bool) -> DDSketch {
+        let mut merged = sketch();
+        for (_, slot) in self.slots.iter().filter(|(known, _)| is_in(*known)) {
+            merge(&mut merged, slot);
+        }
+        merged
+    }
+}
+
+/// A sum over the same windows as [`Series`].
+#[derive(Default)]
+pub(crate) struct Sums(Vec<(u64, f64)>);
+
+impl Sums {
+    pub(crate) fn add(&mut self, slot: u64, value: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, sum)) => *sum += value,
+            None => self.0.push((slot, value)),
+        }
+        self.0.retain(|(known, _)| known + (CURRENT_SLOTS as u64) > slot);
+    }
+
+    /// The sum over the current window.
+    pub(crate) fn current(&self, slot: u64) -> f64 {
+        self.0.iter().filter(|(known, _)| known + (CURRENT_SLOTS as u64) > slot).map(|(_, sum)| sum).sum()
+    }
+}
+
+/// Slots of a [`Rate`].
+const RATE_SLOTS: u64 = 12;
+/// Length of one slot of a [`Rate`], nanoseconds.
+const RATE_SLOT_NANOS: u64 = 5_000_000_000;
+
+/// How often something happened over the last minute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rate {
+    counts: [u64; RATE_SLOTS as usize],
+    /// Number of the newest slot.
+    newest: u64,
+    first: Option<ArrivalTime>,
+}
+
+impl Rate {
+    pub(crate) fn add(&mut self, now: ArrivalTime, count: u64) {
+        self.first.get_or_insert(now);
+        self.forget(now);
+        self.counts[(self.newest % RATE_SLOTS) as usize] += count;
+    }
+
+    /// Counts a second, over the last minute or since the first count.
+    pub(crate) fn per_second(&mut self, now: ArrivalTime) -> f64 {
+        self.forget(now);
+        let Some(first) = self.first else { return 0.0 };
+        let slots = Duration::from_nanos(now.0 % RATE_SLOT_NANOS + (RATE_SLOTS - 1) * RATE_SLOT_NANOS);
+        let seconds = age(now, first).min(slots).as_secs_f64().max(1.0);
+        let count: u64 = self.counts.iter().sum();
+        count as f64 / seconds
+    }
+
+    fn forget(&mut self, now: ArrivalTime) {
+        let slot = now.0 / RATE_SLOT_NANOS;
+        for gone in (self.newest + 1..=slot).take(RATE_SLOTS as usize) {
+            self.counts[(gone % RATE_SLOTS) as usize] = 0;
+        }
+        self.newest = self.newest.max(slot);
+    }
+}
+
+pub(crate) fn merge(into: &mut DDSketch, from: &DDSketch) {
+    let merged = into.merge(from);
+    debug_assert!(merged.is_ok(), "all sketches have one configuration");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn records_outlive_the_lateness_and_not_twice_as_long() {
+        let mut index = Generations::new(1_000, Duration::from_secs(10));
+        index.rotate(ArrivalTime(SECOND));
+        index.insert(1, "one");
+        assert!(index.rotate(ArrivalTime(12 * SECOND)).unwrap().records.is_empty());
+        assert!(index.contains(1));
+        let dropped = index.rotate(ArrivalTime(23 * SECOND)).unwrap();
+        assert_eq!(dropped.records.len(), 1);
+        assert!(dropped.youngest_age.is_none());
+        assert!(!index.contains(1));
+    }
+
+    #[test]
+    fn a_full_index_drops_the_oldest_and_says_how_old_they_were() {
+        let mut index = Generations::new(4, Duration::from_secs(600));
+        for key in 1..=5 {
+            let dropped = index.rotate(ArrivalTime(key * SECOND));
+            index.insert(key, ());
+            if key == 5 {
+                assert_eq!(dropped.unwrap().youngest_age, Some(Duration::from_secs(2)));
+            }
+        }
+        assert_eq!(index.len(), 3);
+        assert!(!index.contains(1) && index.contains(3) && index.contains(5));
+    }
+
+    #[test]
+    fn the_baseline_is_the_past_without_the_current_window() {
+        let mut series = Series::new();
+        let mut slow = sketch();
+        let mut fast = sketch();
+        for _ in 0..BASELINE_SAMPLES {
+            slow.add(100.0);
+            fast.add(10.0);
+        }
+        series.merge(5, &fast);
+        assert!(series.baseline(5).is_none(), "still learning");
+        series.merge(7, &slow);
+        assert!((quantile(&series.baseline(7).unwrap(), 0.95) - 10.0).abs() < 0.2);
+        assert!((quantile(&series.current(7), 0.95) - 100.0).abs() < 2.0);
+        series.forget(100);
+        assert!(series.baseline(100).is_none());
+    }
+
+    #[test]
+    fn a_rate_is_right_from_the_first_second_and_forgets_after_a_minute() {
+        let mut rate = Rate::default();
+        for second in 1..=4 {
+            rate.add(ArrivalTime(second * SECOND), 3);
+        }
+        assert!((rate.per_second(ArrivalTime(5 * SECOND)) - 3.0).abs() < 0.1);
+        assert!(rate.per_second(ArrivalTime(90 * SECOND)) < 0.01);
+    }
+}
