@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     identity::{Function, function_of, touch_of},
     record::{Delta, Record, SpanKey},
-    snapshot::{EdgeKind, NodeId},
+    snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
     window::{Generations, millis},
 };
@@ -114,6 +114,11 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+    }
+
+    /// Counts what was mended or let go before the spans came here.
+    pub fn count(&mut self, losses: &Losses) {
+        self.delta.losses.merge(losses);
     }
 
     /// Does what is due at `now`: promotes spans that waited long enough, settles invocations.

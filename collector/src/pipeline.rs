@@ -1,0 +1,171 @@
+//! The engine on threads: follows the journal, feeds the shards and the linker, publishes what they know.
+//!
+//! ```text
+//!   journal tail -> feeder -> shard 1..N -> linker -> aggregator -> view, places, alerts
+//!                                  \------ deltas -------^
+//! ```
+//!
+//! Every queue is bounded and waits when it is full, back to the feeder, which then lags behind the journal: nothing is
+//! lost, and the lag is shown. A batch counts as taken in once a view that holds it is published. What is computed is
+//! the analyzer's; this is only who runs it when.
+
+mod aggregator;
+mod feeder;
+mod linker;
+mod shard;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use loopscope_analyzer::{
+    aggregate::Aggregate,
+    config::Config,
+    linker::{Linker, LinkerOutput},
+    record::{Delta, Record},
+    shard::Shard,
+    snapshot::Losses,
+    span::{ArrivalTime, Span},
+};
+
+pub use self::aggregator::Outlets;
+use crate::journal::{
+    Position,
+    tail::{Tail, TailStop},
+};
+
+/// Messages that wait at each thread; a sender waits when there are as many.
+const QUEUE: usize = 64;
+
+/// What a thread has gathered is handed on when nothing else waits, and at the latest after this.
+const HAND_ON: Duration = Duration::from_millis(100);
+
+/// Time passes in steps of this, also when no span comes.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The running threads.
+pub struct Pipeline {
+    stop: TailStop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// To a shard: spans that are its own, or none when only time has passed.
+struct ToShard {
+    now: ArrivalTime,
+    position: Position,
+    spans: Vec<Span>,
+    /// What the decoder had to mend or let go.
+    losses: Losses,
+    is_tick: bool,
+}
+
+/// To the linker.
+struct ToLinker {
+    now: ArrivalTime,
+    shard: usize,
+    position: Position,
+    records: Vec<Record>,
+}
+
+/// To the aggregator.
+enum ToAggregator {
+    Delta { now: ArrivalTime, delta: Box<Delta> },
+    Linked { now: ArrivalTime, position: Position, output: LinkerOutput },
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// When the system gives no more threads.
+pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io::Result<Pipeline> {
+    let shards = shards.max(1);
+    let stop = tail.stop_handle();
+    let replay_ends = Arc::new(ReplayEnd::default());
+    let (to_aggregator, at_aggregator) = sync_channel(QUEUE);
+    let (to_linker, at_linker) = sync_channel(QUEUE);
+    let mut to_shards = Vec::new();
+    let mut threads = Vec::new();
+    for number in 0..shards {
+        let (to_shard, at_shard) = sync_channel(QUEUE);
+        to_shards.push(to_shard);
+        let stage = shard::Stage::new(number, Shard::new(config, shards), to_linker.clone(), to_aggregator.clone());
+        threads.push(spawn(format!("shard-{number}"), move || run(stage, &at_shard))?);
+    }
+    drop(to_linker);
+    let stage = linker::Stage::new(Linker::new(config), shards, to_aggregator);
+    threads.push(spawn("linker".into(), move || run(stage, &at_linker))?);
+    let stage = aggregator::Stage::new(Aggregate::new(config), outlets, Arc::clone(&replay_ends));
+    threads.push(spawn("aggregator".into(), move || run(stage, &at_aggregator))?);
+    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards, &replay_ends))?);
+    Ok(Pipeline { stop, threads })
+}
+
+impl Pipeline {
+    /// Stops following the journal, lets what is under way arrive, and waits for the threads. Blocks.
+    pub fn stop(self) {
+        self.stop.stop();
+        for thread in self.threads.into_iter().rev() {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "an engine thread had panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(run)
+}
+
+/// What a thread does with its messages.
+trait Stage {
+    type Message;
+
+    /// Takes in one message.
+    fn take(&mut self, message: Self::Message);
+
+    /// Hands on what has gathered.
+    fn hand_on(&mut self);
+}
+
+/// Takes in what is there, hands on, and waits for more, until the senders are gone.
+fn run<S: Stage>(mut stage: S, messages: &Receiver<S::Message>) {
+    while let Ok(first) = messages.recv() {
+        let due = Instant::now() + HAND_ON;
+        stage.take(first);
+        while Instant::now() < due
+            && let Ok(next) = messages.try_recv()
+        {
+            stage.take(next);
+        }
+        stage.hand_on();
+    }
+}
+
+/// The last position that the journal held when the feeder first came to its end; until then all is replay.
+struct ReplayEnd(AtomicU64);
+
+impl Default for ReplayEnd {
+    fn default() -> Self {
+        Self(AtomicU64::new(Position::MAX))
+    }
+}
+
+impl ReplayEnd {
+    fn set_once(&self, position: Position) {
+        // Losing the race against an earlier end is right: the first end counts.
+        let _ = self.0.compare_exchange(Position::MAX, position, Relaxed, Relaxed);
+    }
+
+    fn is_behind(&self, position: Position) -> bool {
+        let end = self.0.load(Relaxed);
+        end != Position::MAX && end <= position
+    }
+}
