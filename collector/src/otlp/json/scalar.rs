@@ -188,7 +188,7 @@ fn write_id(writer: &mut Writer, number: u32, digits: &str) {
     const BYTES: usize = 16;
     let mut id = [0; BYTES];
     let digits = digits.as_bytes();
-    let decoded = digits.len() % 2 == 0
+    let decoded = digits.len().is_multiple_of(2)
         && digits.len() <= 2 * BYTES
         && digits.chunks_exact(2).zip(&mut id).all(|(pair, byte)| {
             let both = nibble(pair[0]).zip(nibble(pair[1]));
