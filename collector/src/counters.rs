@@ -34,6 +34,12 @@ pub struct Counters {
     pub journal_segments: Counter,
     /// Segments deleted because of their age or because the journal was full.
     pub journal_segments_expired: Counter,
+    /// Groups of batches that the journal has made durable, each with one sync.
+    pub journal_commits: Counter,
+    /// Groups of batches that the journal could not write; their senders were told.
+    pub journal_failures: Counter,
+    /// Batches that a reader of the journal was too late for in memory and read again from disk.
+    pub journal_rereads: Counter,
     /// Webhook messages delivered.
     pub webhooks_delivered: Counter,
     /// Webhook messages given up after the last attempt.

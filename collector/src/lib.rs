@@ -1,3 +1,5 @@
 //! The Loopscope server.
 
 pub mod counters;
+pub mod journal;
+pub mod otlp;

@@ -1,0 +1,270 @@
+//! Walks the spans of a traces request: once at the door to judge them, once for the engine to keep them.
+//!
+//! Both uses share one reader, `traces/span.rs`, so that they agree on which spans are accepted: the journal holds a
+//! request as it came, with the rejected spans in it. A rejected span costs itself; only broken messages around the
+//! spans cost the request.
+
+mod attributes;
+mod span;
+
+use std::sync::Arc;
+
+use loopscope_analyzer::{
+    attribute::Attributes,
+    identity::Resource,
+    span::{EventTime, LINKS_PER_SPAN, Span, SpanId, SpanLink, TraceId},
+};
+
+use self::span::{Head, Sink, read_span};
+use super::{
+    EnvelopeError, Signal,
+    wire::{Fields, WireError},
+};
+
+/// Bound on the accepted spans of one request; what comes after them is rejected with a reason.
+///
+/// It is far above what SDKs and gateways send in one request (512 to 8,192), and keeps the decoded spans of the
+/// largest request near 100 MiB.
+pub const SPANS_PER_REQUEST: u64 = 1 << 18;
+
+/// Bound on the distinct reasons that a [`Checked`] request remembers.
+pub const REASONS_PER_REQUEST: usize = 3;
+
+/// Longest name of a span that is kept, in bytes; the rest is cut off at the border of a character.
+pub const NAME_BYTES: usize = 1024;
+
+/// Longest text of an attribute that is kept, in bytes; the rest is cut off at the border of a character.
+pub const ATTRIBUTE_BYTES: usize = 4096;
+
+/// Why a span was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The trace id has the wrong length.
+    #[error("trace_id must have 16 bytes (32 hexadecimal digits in JSON), but has {length}")]
+    TraceIdLength {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The trace id is all zero.
+    #[error("trace_id must not be all zeroes")]
+    TraceIdZero,
+    /// The span id has the wrong length.
+    #[error("span_id must have 8 bytes (16 hexadecimal digits in JSON), but has {length}")]
+    SpanIdLength {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The span id is all zero.
+    #[error("span_id must not be all zeroes")]
+    SpanIdZero,
+    /// The name is not text.
+    #[error("the span's name must be valid UTF-8")]
+    Name,
+    /// The bytes of the span are not a span.
+    #[error("the span's encoding is broken: {0}")]
+    Encoding(WireError),
+    /// The request has too many spans.
+    #[error("a request may carry at most {SPANS_PER_REQUEST} spans; send smaller batches")]
+    TooMany,
+}
+
+/// What the door needs to know of a traces request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Spans that are kept.
+    pub accepted: u64,
+    /// Spans that are not kept.
+    pub rejected: u64,
+    /// The first distinct reasons of the rejections, at most [`REASONS_PER_REQUEST`].
+    pub reasons: Vec<Rejection>,
+    /// The traces of the accepted spans, each once, in order.
+    pub trace_ids: Vec<TraceId>,
+}
+
+/// The accepted spans of a traces request.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The spans, in the order of the request.
+    pub spans: Vec<Span>,
+    /// Links that were let go because their span has more than [`LINKS_PER_SPAN`].
+    pub links_dropped: u64,
+    /// Spans whose parent id was dropped, because it has the wrong length or is the span's own id.
+    pub parents_dropped: u64,
+}
+
+/// Judges the spans of an `ExportTraceServiceRequest`.
+///
+/// # Errors
+/// When the messages around the spans cannot be read.
+pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
+    let mut checked = Checked::default();
+    walk(request, |_, bytes| match accept(checked.accepted, bytes, &mut ()) {
+        Ok(head) => {
+            checked.accepted += 1;
+            // Spans of one trace often stand side by side; the rest is sorted out below.
+            if checked.trace_ids.last() != Some(&head.trace_id) {
+                checked.trace_ids.push(head.trace_id);
+            }
+        }
+        Err(reason) => checked.reject(reason),
+    })?;
+    checked.trace_ids.sort_unstable();
+    checked.trace_ids.dedup();
+    Ok(checked)
+}
+
+/// Decodes the accepted spans of an `ExportTraceServiceRequest` as the engine wants them.
+///
+/// # Errors
+/// When the messages around the spans cannot be read.
+pub fn spans(request: &[u8]) -> Result<Decoded, EnvelopeError> {
+    let mut decoded = Decoded::default();
+    let mut resource: Option<(*const u8, Arc<Resource>)> = None;
+    walk(request, |group, bytes| {
+        let mut kept = Kept::default();
+        let Ok(head) = accept(decoded.spans.len() as u64, bytes, &mut kept) else { return };
+        // A resource is decoded for its first accepted span, so that empty groups cost nothing.
+        let resource = match &resource {
+            Some((of, resource)) if *of == group.as_ptr() => Arc::clone(resource),
+            _ => Arc::clone(&resource.insert((group.as_ptr(), resource_of(group))).1),
+        };
+        decoded.links_dropped += kept.links_dropped;
+        decoded.parents_dropped += u64::from(head.parent_dropped);
+        decoded.spans.push(kept.into_span(head, resource));
+    })?;
+    Ok(decoded)
+}
+
+/// Hands out the bytes of each span, with the bytes of the `ResourceSpans` it stands in.
+pub(super) fn walk<'a>(request: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), EnvelopeError> {
+    let mut step = || -> Result<(), WireError> {
+        let mut groups = Fields::new(request);
+        while let Some(group) = groups.next()? {
+            if group.number != request::RESOURCE_SPANS {
+                continue;
+            }
+            let group = group.value.len()?;
+            let mut scopes = Fields::new(group);
+            while let Some(scope) = scopes.next()? {
+                if scope.number != request::SCOPE_SPANS {
+                    continue;
+                }
+                let mut spans = Fields::new(scope.value.len()?);
+                while let Some(span) = spans.next()? {
+                    if span.number == request::SPANS {
+                        visit(group, span.value.len()?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    step().map_err(|cause| EnvelopeError { signal: Signal::Traces, cause })
+}
+
+/// The ids of a span, if it is one that [`check`] accepts.
+pub(super) fn ids(span: &[u8]) -> Option<(TraceId, SpanId)> {
+    read_span(span, &mut ()).ok().map(|head| (head.trace_id, head.span_id))
+}
+
+/// The bytes of the resource messages of a `ResourceSpans`; protobuf merges them when there are several.
+pub(super) fn resources_in(group: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut fields = Fields::new(group);
+    std::iter::from_fn(move || fields.next().ok().flatten())
+        .filter(|field| field.number == request::RESOURCE)
+        .filter_map(|field| field.value.len().ok())
+}
+
+/// Field numbers of the messages around the spans.
+mod request {
+    pub(super) const RESOURCE_SPANS: u32 = 1;
+    pub(super) const RESOURCE: u32 = 1;
+    pub(super) const SCOPE_SPANS: u32 = 2;
+    pub(super) const SPANS: u32 = 2;
+}
+
+fn accept<'a>(accepted: u64, bytes: &'a [u8], sink: &mut impl Sink) -> Result<Head<'a>, Rejection> {
+    let head = read_span(bytes, sink)?;
+    if accepted < SPANS_PER_REQUEST { Ok(head) } else { Err(Rejection::TooMany) }
+}
+
+fn resource_of(group: &[u8]) -> Arc<Resource> {
+    const ATTRIBUTES: u32 = 1;
+    let mut kept = Attributes::default();
+    for resource in resources_in(group) {
+        let mut fields = Fields::new(resource);
+        while let Ok(Some(field)) = fields.next() {
+            if field.number == ATTRIBUTES
+                && let Ok(bytes) = field.value.len()
+                && let Ok(attribute) = attributes::read(bytes)
+            {
+                attribute.keep(&mut kept);
+            }
+        }
+    }
+    Resource::new(kept)
+}
+
+impl Checked {
+    /// What to tell the sender about the rejected spans; `None` when all were accepted.
+    pub fn message(&self) -> Option<String> {
+        if self.rejected == 0 {
+            return None;
+        }
+        let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
+        let total = self.rejected + self.accepted;
+        Some(format!("{} of {total} spans were rejected: {}", self.rejected, reasons.join("; ")))
+    }
+
+    fn reject(&mut self, reason: Rejection) {
+        self.rejected += 1;
+        if self.reasons.len() < REASONS_PER_REQUEST && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+/// The parts of one span that the engine wants and the door does not.
+#[derive(Default)]
+struct Kept {
+    attributes: Attributes,
+    links: Vec<SpanLink>,
+    links_dropped: u64,
+    error: bool,
+}
+
+impl Sink for Kept {
+    fn attribute(&mut self, attribute: &attributes::Attribute<'_>) {
+        self.error |= attribute.says_error();
+        attribute.keep(&mut self.attributes);
+    }
+
+    fn link(&mut self, link: SpanLink) {
+        if self.links.len() < LINKS_PER_SPAN {
+            self.links.push(link);
+        } else {
+            self.links_dropped += 1;
+        }
+    }
+}
+
+impl Kept {
+    fn into_span(self, head: Head<'_>, resource: Arc<Resource>) -> Span {
+        Span {
+            trace_id: head.trace_id,
+            span_id: head.span_id,
+            parent_span_id: head.parent_span_id,
+            kind: head.kind,
+            name: attributes::cut(head.name, NAME_BYTES).into(),
+            start: EventTime(head.start_unix_nanos),
+            end: EventTime(head.end_unix_nanos),
+            error: head.status_is_error || self.error,
+            resource,
+            attributes: self.attributes,
+            links: self.links,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Reads key-value pairs and keeps those that the analyzer knows.
+
+use std::str;
+
+use loopscope_analyzer::attribute::{self, Attributes};
+
+use super::ATTRIBUTE_BYTES;
+use crate::otlp::wire::{Fields, Value, WireError};
+
+/// One key-value pair, still in wire bytes.
+pub(super) struct Attribute<'a> {
+    key: &'a [u8],
+    value: AnyValue<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum AnyValue<'a> {
+    Empty,
+    Text(&'a [u8]),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Array(&'a [u8]),
+}
+
+/// Field numbers of `KeyValue`, `AnyValue` and `ArrayValue`.
+mod field {
+    pub(super) const KEY: u32 = 1;
+    pub(super) const VALUE: u32 = 2;
+    pub(super) const TEXT: u32 = 1;
+    pub(super) const BOOL: u32 = 2;
+    pub(super) const INT: u32 = 3;
+    pub(super) const DOUBLE: u32 = 4;
+    pub(super) const ARRAY: u32 = 5;
+    pub(super) const KVLIST: u32 = 6;
+    pub(super) const BYTES: u32 = 7;
+    pub(super) const ARRAY_VALUES: u32 = 1;
+}
+
+/// Reads a `KeyValue`; arrays and lists in it are not entered.
+pub(super) fn read(bytes: &[u8]) -> Result<Attribute<'_>, WireError> {
+    let mut attribute = Attribute { key: &[], value: AnyValue::Empty };
+    let mut fields = Fields::new(bytes);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            field::KEY => attribute.key = field.value.len()?,
+            field::VALUE => attribute.value = read_value(field.value.len()?)?,
+            _ => {}
+        }
+    }
+    Ok(attribute)
+}
+
+/// Cuts a text to at most `max` bytes, at the border of a character.
+pub(super) fn cut(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+impl Attribute<'_> {
+    /// Adds the attribute if the analyzer knows its key and can hold its value.
+    pub(super) fn keep(&self, attributes: &mut Attributes) {
+        if let Ok(key) = str::from_utf8(self.key)
+            && let Some((known, rank)) = attribute::Attribute::of(key)
+            && let Some(value) = self.value.to_known()
+        {
+            attributes.insert_known(known, rank, value);
+        }
+    }
+
+    /// True for the attribute by which older exporters mark a failed span.
+    pub(super) fn says_error(&self) -> bool {
+        self.key == b"error"
+            && match self.value {
+                AnyValue::Bool(truth) => truth,
+                AnyValue::Text(text) => text.eq_ignore_ascii_case(b"true"),
+                _ => false,
+            }
+    }
+}
+
+fn read_value(bytes: &[u8]) -> Result<AnyValue<'_>, WireError> {
+    let mut value = AnyValue::Empty;
+    let mut fields = Fields::new(bytes);
+    while let Some(field) = fields.next()? {
+        value = match (field.number, field.value) {
+            (field::TEXT, Value::Len(text)) => AnyValue::Text(text),
+            (field::BOOL, Value::Varint(truth)) => AnyValue::Bool(truth != 0),
+            (field::INT, Value::Varint(number)) => AnyValue::Int(number.cast_signed()),
+            (field::DOUBLE, Value::Fixed64(bits)) => AnyValue::Double(f64::from_bits(bits)),
+            (field::ARRAY, Value::Len(array)) => AnyValue::Array(array),
+            (field::KVLIST | field::BYTES, Value::Len(_)) => AnyValue::Empty,
+            (field::TEXT..=field::BYTES, _) => return Err(WireError::WrongType),
+            _ => value,
+        }
+    }
+    Ok(value)
+}
+
+impl AnyValue<'_> {
+    fn to_known(self) -> Option<attribute::Value> {
+        match self {
+            Self::Bool(truth) => Some(attribute::Value::Bool(truth)),
+            Self::Int(number) => Some(attribute::Value::Int(number)),
+            Self::Array(array) => joined(array).ok().map(|text| attribute::Value::Text(text.into())),
+            Self::Text(_) | Self::Double(_) => {
+                let mut text = String::new();
+                self.push_to(&mut text)?;
+                Some(attribute::Value::Text(text.into()))
+            }
+            Self::Empty => None,
+        }
+    }
+
+    /// Adds the value as text; `None` if it has no text.
+    fn push_to(self, text: &mut String) -> Option<()> {
+        match self {
+            Self::Text(bytes) => text.push_str(cut(str::from_utf8(bytes).ok()?, ATTRIBUTE_BYTES)),
+            Self::Bool(truth) => text.push_str(if truth { "true" } else { "false" }),
+            Self::Int(number) => text.push_str(&number.to_string()),
+            Self::Double(number) => text.push_str(&number.to_string()),
+            Self::Array(_) | Self::Empty => return None,
+        }
+        Some(())
+    }
+}
+
+/// The values of an array with commas between them; values that are not text or numbers are left out.
+fn joined(array: &[u8]) -> Result<String, WireError> {
+    let mut text = String::new();
+    let mut fields = Fields::new(array);
+    while let Some(field) = fields.next()? {
+        if field.number != field::ARRAY_VALUES {
+            continue;
+        }
+        let end = text.len();
+        if end > 0 {
+            text.push(',');
+        }
+        let pushed = read_value(field.value.len()?)?.push_to(&mut text);
+        // The whole list obeys the bound of one text: a name that is cut in two would be a wrong name.
+        if pushed.is_none() || text.len() > ATTRIBUTE_BYTES {
+            text.truncate(end);
+        }
+        if text.len() >= ATTRIBUTE_BYTES {
+            break;
+        }
+    }
+    Ok(text)
+}
