@@ -1,3 +1,4 @@
 //! The Loopscope server.
 
+pub mod config;
 pub mod counters;
