@@ -1,6 +1,8 @@
 //! The Loopscope server.
 
+pub mod alert;
 pub mod api;
 pub mod config;
 pub mod counters;
 pub mod store;
+pub mod tls;
