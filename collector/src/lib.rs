@@ -4,5 +4,6 @@ pub mod alert;
 pub mod api;
 pub mod config;
 pub mod counters;
+pub mod demo;
 pub mod store;
 pub mod tls;
