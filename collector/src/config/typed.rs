@@ -22,9 +22,8 @@ const PREFIX: &str = "LOOPSCOPE_";
 /// The variable that names the configuration file.
 const CONFIG_VARIABLE: &str = "LOOPSCOPE_CONFIG";
 
-/// Variables with our prefix that set nothing here: the build reads the first; Kubernetes sets the others in every
-/// pod that runs beside a service named `loopscope`.
-const FOREIGN_VARIABLES: [&str; 3] = ["LOOPSCOPE_SKIP_UI", "LOOPSCOPE_SERVICE_", "LOOPSCOPE_PORT"];
+/// A variable with our prefix that the build reads, not the program.
+const BUILD_VARIABLE: &str = "LOOPSCOPE_SKIP_UI";
 
 /// Finds the loops that serverless functions fall into, while they are still cheap.
 ///
@@ -253,7 +252,7 @@ impl Provider for Variables<'_> {
         for (name, text) in self.0 {
             // An empty variable is one that is not set, as everywhere in OpenTelemetry.
             let Some(key) = name.strip_prefix(PREFIX).filter(|_| !text.is_empty()) else { continue };
-            if name == CONFIG_VARIABLE || FOREIGN_VARIABLES.iter().any(|foreign| name.starts_with(foreign)) {
+            if name == CONFIG_VARIABLE || name == BUILD_VARIABLE || is_from_kubernetes(name) {
                 continue;
             }
             let key = key.to_lowercase();
@@ -262,6 +261,12 @@ impl Provider for Variables<'_> {
         }
         Ok(Profile::Default.collect(dict))
     }
+}
+
+/// Kubernetes tells every pod of each service by variables such as `LOOPSCOPE_UI_SERVICE_HOST` and
+/// `LOOPSCOPE_PORT_4317_TCP`, so a service that is named after the program must not stop it.
+fn is_from_kubernetes(name: &str) -> bool {
+    name.contains("_SERVICE_") || name.contains("_PORT_") || name.ends_with("_PORT")
 }
 
 /// The value of a variable; what should be a number or a truth and is none stays text, and figment names it.
@@ -329,7 +334,7 @@ mod tests {
     fn variables_of_the_build_and_of_kubernetes_set_nothing() {
         let settings = read_with(
             &[],
-            &[("LOOPSCOPE_SKIP_UI", "1"), ("LOOPSCOPE_PORT_4317_TCP", "tcp://x"), ("LOOPSCOPE_SERVICE_HOST", "x")],
+            &[("LOOPSCOPE_SKIP_UI", "1"), ("LOOPSCOPE_PORT_4317_TCP", "tcp://x"), ("LOOPSCOPE_UI_SERVICE_HOST", "x")],
         );
         assert!(settings.is_ok());
     }
