@@ -1,6 +1,6 @@
 //! What the collector counts: one atomic for each counter that the status page shows.
 //!
-//! Counters only grow, but for the two that say how many there are now. Who counts what stands at each field; the
+//! Counters only grow, but for those that say how many there are now. Who counts what stands at each field; the
 //! API turns them into the status message in `api/status.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -46,6 +46,8 @@ pub struct Counters {
     pub webhooks_failed: Counter,
     /// Webhook messages waiting for their next attempt.
     pub webhooks_pending: Counter,
+    /// Loops that nobody is told of now, because too many incidents are open.
+    pub incidents_suppressed: Counter,
     /// Readers of the live stream that were too slow and had to start again.
     pub live_resyncs: Counter,
     /// Readers of the live stream now.

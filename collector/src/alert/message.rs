@@ -1,0 +1,142 @@
+//! An alert in words and as a wire message.
+
+use loopscope_analyzer::span::ArrivalTime;
+use loopscope_proto::v1;
+
+use crate::{
+    alert::machine::{AlertChange, AlertKind},
+    api::convert,
+};
+
+/// Most function names in a summary; the rest is counted.
+const NAMES_IN_SUMMARY: usize = 6;
+
+/// The message about a change.
+///
+/// `page` is where people reach the page, without a slash at the end; `evidence` is the loop as it is now, or as it
+/// was seen last.
+pub fn build(now: ArrivalTime, change: &AlertChange, evidence: v1::Loop, page: &str) -> v1::Alert {
+    v1::Alert {
+        r#type: change.kind.message_type().to_owned(),
+        timestamp: Some(convert::arrival_time(now)),
+        data: Some(v1::AlertData {
+            incident_id: change.incident.id.clone(),
+            summary: summary(change.kind, &evidence),
+            url: format!("{page}/loops/{}", evidence.id),
+            r#loop: Some(evidence),
+        }),
+    }
+}
+
+/// Identity of the message about a change: the same whenever it is built again, so that nothing is told twice.
+pub fn id(change: &AlertChange) -> String {
+    let incident = change.incident.id.trim_start_matches("inc_");
+    match change.kind {
+        AlertKind::Opened => format!("msg_{incident}_opened"),
+        AlertKind::Escalated => {
+            format!("msg_{incident}_escalated_{}", convert::severity(change.incident.severity).word())
+        }
+        AlertKind::Resolved => format!("msg_{incident}_resolved"),
+    }
+}
+
+/// One sentence that stands for itself in a chat.
+fn summary(kind: AlertKind, evidence: &v1::Loop) -> String {
+    let way = way(&evidence.functions);
+    let place = match evidence.environment.as_str() {
+        "" => String::new(),
+        environment => format!(" in {environment}"),
+    };
+    let depth = format!("{} {}", evidence.max_depth, if evidence.max_depth == 1 { "lap" } else { "laps" });
+    match kind {
+        AlertKind::Resolved => format!("The loop {way}{place} is over; its deepest chain went round {depth}."),
+        AlertKind::Opened | AlertKind::Escalated => {
+            let word = evidence.severity().word();
+            let behaviour = match evidence.state() {
+                v1::LoopState::Growing => " and gets deeper",
+                v1::LoopState::Dying => " and slows down",
+                _ => "",
+            };
+            let rate = format!("{:.0} laps a minute", evidence.laps_per_minute);
+            let start = if kind == AlertKind::Opened { "A loop is" } else { "A loop has become" };
+            format!("{start} {word}: {way}{place}; its deepest chain went round {depth}{behaviour}, {rate} in all.")
+        }
+    }
+}
+
+/// The functions of one lap with arrows between them, back to the first.
+fn way(names: &[String]) -> String {
+    let Some(first) = names.first() else { return "of unknown functions".to_owned() };
+    let mut stops: Vec<&str> = names.iter().take(NAMES_IN_SUMMARY).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMES_IN_SUMMARY);
+    let rest = format!("{more} more");
+    if more > 0 {
+        stops.push(&rest);
+    }
+    stops.push(first);
+    stops.join(" → ")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use loopscope_analyzer::snapshot::{LoopState, Severity};
+
+    use super::*;
+    use crate::alert::machine::{
+        AlertMachine,
+        tests::{found, second},
+    };
+
+    #[track_caller]
+    fn check(state: LoopState, severity: Severity, kind: AlertKind, expected: &Expect) {
+        expected.assert_eq(&summary(kind, &convert::loop_(&found(1, state, severity, 17))));
+    }
+
+    #[test]
+    fn summaries_stand_for_themselves() {
+        check(
+            LoopState::Growing,
+            Severity::Critical,
+            AlertKind::Opened,
+            &expect![
+                "A loop is critical: thumbnail → thumbnail in prod; its deepest chain went round 17 laps and gets deeper, 200 laps a minute in all."
+            ],
+        );
+        check(
+            LoopState::Persistent,
+            Severity::Critical,
+            AlertKind::Escalated,
+            &expect![
+                "A loop has become critical: thumbnail → thumbnail in prod; its deepest chain went round 17 laps, 200 laps a minute in all."
+            ],
+        );
+        check(
+            LoopState::Closed,
+            Severity::Critical,
+            AlertKind::Resolved,
+            &expect!["The loop thumbnail → thumbnail in prod is over; its deepest chain went round 17 laps."],
+        );
+    }
+
+    #[test]
+    fn long_loops_are_cut() {
+        let names: Vec<String> = ('a'..='i').map(String::from).collect();
+        assert_eq!(way(&names), "a → b → c → d → e → f → 3 more → a");
+        assert_eq!(way(&[]), "of unknown functions");
+    }
+
+    #[test]
+    fn the_body_is_what_the_schema_says() {
+        let loops = [found(1, LoopState::Growing, Severity::Warning, 8)];
+        let change = &AlertMachine::default().step(second(1), &loops)[0];
+        let alert = build(second(1), change, convert::loop_(&loops[0]), "http://127.0.0.1:4319");
+        let json = serde_json::to_value(&alert).unwrap();
+        assert_eq!(json["type"], "loop.opened");
+        assert_eq!(json["timestamp"], "1970-01-01T00:00:01Z");
+        assert_eq!(json["data"]["incident_id"], change.incident.id);
+        assert_eq!(json["data"]["loop"]["max_depth"], 8);
+        assert_eq!(json["data"]["url"], "http://127.0.0.1:4319/loops/00000000000000000000000000000001");
+        assert!(!id(change).contains('.'), "a full stop would make the signed text ambiguous");
+    }
+}

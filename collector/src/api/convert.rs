@@ -1,0 +1,256 @@
+//! The analyzer's values as wire messages: the one place that knows both.
+//!
+//! Every function is pure. Ids become hexadecimal text, times become timestamps, and numbers that are not finite
+//! become zero or absent, because JSON has no word for them.
+
+use loopscope_analyzer::{
+    snapshot::{Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
+    span::{ArrivalTime, EventTime},
+};
+use loopscope_proto::v1;
+use prost_types::Timestamp;
+
+/// The level of loops that are made of functions.
+const FUNCTION_LEVEL: &str = "function";
+
+/// A function with its place on the map.
+pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
+    v1::Function {
+        id: node.id.to_string(),
+        name: node.name.to_string(),
+        environment: node.environment.to_string(),
+        kind: node.platform.to_string(),
+        invocations: node.invocations,
+        errors: node.errors,
+        cold_starts: node.cold_starts,
+        p50_ms: finite(node.p50_ms),
+        p95_ms: finite(node.p95_ms),
+        baseline_p95_ms: node.baseline_p95_ms.filter(|ms| ms.is_finite()),
+        current_p95_ms: node.current_p95_ms.filter(|ms| ms.is_finite()),
+        rate_per_second: finite(node.rate_per_second),
+        x: finite(x),
+        y: finite(y),
+        last_seen: event_time(node.last_seen),
+    }
+}
+
+/// A resource with its place on the map.
+pub fn resource(node: &ResourceNode, (x, y): (f64, f64)) -> v1::Resource {
+    v1::Resource {
+        id: node.id.to_string(),
+        name: node.name.to_string(),
+        kind: node.kind.word().to_owned(),
+        system: node.system.to_string(),
+        x: finite(x),
+        y: finite(y),
+    }
+}
+
+/// An edge.
+pub fn edge(edge: &Edge) -> v1::Edge {
+    v1::Edge {
+        source: edge.source.to_string(),
+        target: edge.target.to_string(),
+        kind: edge.kind.word().to_owned(),
+        calls: edge.calls,
+        errors: edge.errors,
+        p50_ms: finite(edge.p50_ms),
+        p95_ms: finite(edge.p95_ms),
+        gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
+        rate_per_second: finite(edge.rate_per_second),
+    }
+}
+
+/// A loop.
+pub fn loop_(found: &Loop) -> v1::Loop {
+    v1::Loop {
+        id: found.id.to_string(),
+        level: FUNCTION_LEVEL.to_owned(),
+        functions: texts(&found.names),
+        function_ids: texts(&found.functions),
+        path: texts(&found.path),
+        state: loop_state(found.state).into(),
+        severity: severity(found.severity).into(),
+        max_depth: found.max_depth,
+        chains: found.chains,
+        laps: found.laps,
+        lap_p50_ms: found.lap_p50_ms.filter(|ms| ms.is_finite()),
+        laps_per_minute: finite(found.laps_per_minute),
+        first_seen: event_time(found.first_seen),
+        last_seen: event_time(found.last_seen),
+        exemplar_trace_ids: texts(&found.exemplars),
+        environment: found.environment.to_string(),
+    }
+}
+
+/// A hotspot.
+pub fn hotspot(spot: &Hotspot) -> v1::Hotspot {
+    let edge = spot.edge.map(|(source, target)| v1::EdgeRef { source: source.to_string(), target: target.to_string() });
+    v1::Hotspot {
+        rank: spot.rank,
+        function: spot.name.to_string(),
+        function_id: spot.function.to_string(),
+        cause: if edge.is_some() { "gap" } else { "self" }.to_owned(),
+        edge,
+        p95_ms: finite(spot.p95_ms),
+        baseline_p95_ms: spot.baseline_p95_ms.filter(|ms| ms.is_finite()),
+        share: finite(spot.share),
+        samples: spot.samples,
+    }
+}
+
+/// The state of a loop.
+pub fn loop_state(state: LoopState) -> v1::LoopState {
+    match state {
+        LoopState::Unknown => v1::LoopState::Unknown,
+        LoopState::Latent => v1::LoopState::Latent,
+        LoopState::Growing => v1::LoopState::Growing,
+        LoopState::Persistent => v1::LoopState::Persistent,
+        LoopState::Dying => v1::LoopState::Dying,
+        LoopState::Closed => v1::LoopState::Closed,
+    }
+}
+
+/// The severity of a finding.
+pub fn severity(severity: Severity) -> v1::Severity {
+    match severity {
+        Severity::Info => v1::Severity::Info,
+        Severity::Warning => v1::Severity::Warning,
+        Severity::Critical => v1::Severity::Critical,
+    }
+}
+
+/// A time by the clock of an instance; the zero of a clock that was never read is absent.
+pub fn event_time(time: EventTime) -> Option<Timestamp> {
+    (time.0 != 0).then(|| timestamp(time.0))
+}
+
+/// A time by the collector's clock.
+pub fn arrival_time(time: ArrivalTime) -> Timestamp {
+    timestamp(time.0)
+}
+
+fn timestamp(unix_nanos: u64) -> Timestamp {
+    const SECOND: u64 = 1_000_000_000;
+    // Both parts fit: a u64 of nanoseconds is at most some 18 billion seconds.
+    Timestamp {
+        seconds: i64::try_from(unix_nanos / SECOND).unwrap_or(i64::MAX),
+        nanos: i32::try_from(unix_nanos % SECOND).unwrap_or_default(),
+    }
+}
+
+fn finite(number: f64) -> f64 {
+    if number.is_finite() { number } else { 0.0 }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use loopscope_analyzer::{
+        snapshot::{EdgeKind, LoopId, NodeId, ResourceKind},
+        span::TraceId,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_loop_keeps_all_that_was_found() {
+        let found = Loop {
+            id: LoopId(0xab),
+            functions: vec![NodeId(1), NodeId(2)],
+            names: vec!["a".into(), "b".into()],
+            environment: "prod".into(),
+            path: vec![NodeId(1), NodeId(3), NodeId(2)],
+            state: LoopState::Growing,
+            severity: Severity::Critical,
+            max_depth: 17,
+            chains: 2,
+            laps: 20,
+            lap_p50_ms: Some(250.0),
+            laps_per_minute: f64::NAN,
+            first_seen: EventTime(1_500_000_000),
+            last_seen: EventTime(0),
+            exemplars: vec![TraceId([1; 16])],
+        };
+        let json = serde_json::to_value(loop_(&found)).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "id": "000000000000000000000000000000ab", "level": "function", "functions": ["a", "b"],
+                "function_ids": ["0000000000000001", "0000000000000002"],
+                "path": ["0000000000000001", "0000000000000003", "0000000000000002"],
+                "state": "growing", "severity": "critical", "max_depth": 17, "chains": 2, "laps": 20,
+                "lap_p50_ms": 250.0, "laps_per_minute": 0.0, "first_seen": "1970-01-01T00:00:01.500Z",
+                "last_seen": null, "exemplar_trace_ids": ["01010101010101010101010101010101"], "environment": "prod"
+            })
+        );
+    }
+
+    #[test]
+    fn nodes_and_edges_keep_their_numbers() {
+        let node = FunctionNode {
+            id: NodeId(7),
+            name: "f".into(),
+            environment: "dev".into(),
+            platform: "aws_lambda".into(),
+            invocations: 3,
+            errors: 1,
+            cold_starts: 2,
+            p50_ms: 1.0,
+            p95_ms: 2.0,
+            current_p95_ms: Some(f64::INFINITY),
+            baseline_p95_ms: Some(3.0),
+            rate_per_second: 0.5,
+            last_seen: EventTime(1),
+            exemplars: Vec::new(),
+        };
+        let function = function(&node, (4.0, f64::NAN));
+        assert_eq!((function.id.as_str(), function.x, function.y), ("0000000000000007", 4.0, 0.0));
+        assert_eq!((function.current_p95_ms, function.baseline_p95_ms), (None, Some(3.0)));
+        assert_eq!((function.invocations, function.errors, function.cold_starts), (3, 1, 2));
+        let bucket =
+            ResourceNode { id: NodeId(8), name: "b".into(), kind: ResourceKind::Bucket, system: "aws_s3".into() };
+        assert_eq!(resource(&bucket, (1.0, 2.0)).kind, "bucket");
+        let write = Edge {
+            source: NodeId(7),
+            target: NodeId(8),
+            kind: EdgeKind::Write,
+            calls: 9,
+            errors: 0,
+            p50_ms: 1.0,
+            p95_ms: 2.0,
+            gap_p95_ms: None,
+            rate_per_second: 3.0,
+            exemplars: Vec::new(),
+        };
+        let message = edge(&write);
+        assert_eq!((message.kind.as_str(), message.calls, message.gap_p95_ms), ("write", 9, None));
+    }
+
+    #[test]
+    fn a_hotspot_says_where_the_time_goes() {
+        let own = Hotspot {
+            rank: 1,
+            function: NodeId(7),
+            name: "f".into(),
+            edge: None,
+            p95_ms: 5.0,
+            baseline_p95_ms: None,
+            share: 0.5,
+            samples: 4,
+        };
+        assert_eq!(hotspot(&own).cause, "self");
+        let between = Hotspot { edge: Some((NodeId(7), NodeId(8))), ..own };
+        let message = hotspot(&between);
+        assert_eq!(message.cause, "gap");
+        assert_eq!(message.edge.unwrap().target, "0000000000000008");
+    }
+
+    #[test]
+    fn the_largest_time_is_a_time() {
+        assert_eq!(timestamp(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+    }
+}
