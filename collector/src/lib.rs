@@ -1,3 +1,4 @@
 //! The Loopscope server.
 
 pub mod counters;
+pub mod layout;
