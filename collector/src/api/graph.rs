@@ -1,0 +1,12 @@
+//! `GET /api/v1/graph`: the call graph with the places of its nodes.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+
+use super::{Shared, answer::json};
+
+pub(super) async fn get(State(shared): State<Shared>) -> Response {
+    let view = Arc::clone(&shared.state.view.borrow());
+    json(&view.graph)
+}

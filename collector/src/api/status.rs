@@ -1,0 +1,76 @@
+//! `GET /api/v1/status`: what the collector has done and what it had to let go.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{extract::State, response::Response};
+use loopscope_analyzer::{snapshot::Losses, span::EventTime};
+use loopscope_proto::v1;
+
+use super::{Shared, answer::json, convert};
+use crate::counters::Counters;
+
+const NANOS_PER_SECOND: f64 = 1e9;
+
+/// Where the status comes from.
+#[derive(Clone, Debug)]
+pub struct StatusSource {
+    /// The counters of the process.
+    pub counters: Arc<Counters>,
+    /// When the process started.
+    pub started_at: SystemTime,
+    /// Address of the OTLP/gRPC door, as people type it; empty when it is closed.
+    pub otlp_grpc: String,
+    /// Address of the OTLP/HTTP door, as people type it; empty when it is closed.
+    pub otlp_http: String,
+}
+
+impl StatusSource {
+    /// The status now, with what the engine lost until its newest snapshot.
+    pub fn status(&self, losses: &Losses) -> v1::Status {
+        let c = &self.counters;
+        let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let engine_position = c.engine_position.get();
+        v1::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: convert::event_time(EventTime(u64::try_from(started.as_nanos()).unwrap_or_default())),
+            spans_received: c.spans_received.get(),
+            spans_rejected: c.spans_rejected.get(),
+            log_records_received: c.log_records_received.get(),
+            data_points_received: c.data_points_received.get(),
+            requests_refused: c.requests_refused.get(),
+            requests_overloaded: c.requests_overloaded.get(),
+            engine_position,
+            journal_position: c.journal_position.get(),
+            engine_lag_batches: c.journal_position.get().saturating_sub(engine_position),
+            journal_bytes: c.journal_bytes.get(),
+            journal_segments: c.journal_segments.get(),
+            journal_segments_expired: c.journal_segments_expired.get(),
+            spans_analysed: losses.spans,
+            spans_duplicate: losses.duplicates,
+            orphans: losses.orphans,
+            parent_rings: losses.parent_rings,
+            index_evictions: losses.index_evictions,
+            functions_overflowed: losses.functions_overflowed,
+            edges_overflowed: losses.edges_overflowed,
+            index_age_at_eviction_seconds: losses.youngest_eviction_nanos.map(|age| age as f64 / NANOS_PER_SECOND),
+            webhooks_delivered: c.webhooks_delivered.get(),
+            webhooks_failed: c.webhooks_failed.get(),
+            webhooks_pending: c.webhooks_pending.get(),
+            live_resyncs: c.live_resyncs.get(),
+            live_readers: c.live_readers.get(),
+            otlp_grpc: self.otlp_grpc.clone(),
+            otlp_http: self.otlp_http.clone(),
+            spans_mended: losses.mended,
+            links_dropped: losses.links_dropped,
+            loops_overflowed: losses.loops_overflowed,
+        }
+    }
+}
+
+pub(super) async fn get(State(shared): State<Shared>) -> Response {
+    let losses = shared.state.view.borrow().losses;
+    json(&shared.state.status.status(&losses))
+}

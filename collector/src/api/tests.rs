@@ -1,0 +1,388 @@
+//! The service as a whole: each endpoint, the guard, the page, and the stream over a socket.
+
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, Request, StatusCode},
+};
+use loopscope_analyzer::{snapshot::NodeId, span::TraceId};
+use loopscope_proto::v1;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::counters::Counters;
+
+const F: &str = "000000000000000f";
+const Q: &str = "00000000000000aa";
+const TRACE: &str = "0101010101010101010101010101010a";
+
+const ASSETS: &[Asset] = &[
+    Asset {
+        path: "index.html",
+        content_type: "text/html; charset=utf-8",
+        immutable: false,
+        plain: b"<!doctype html>",
+        gzip: b"gz",
+        brotli: b"br",
+    },
+    Asset {
+        path: "loopscope-3f2a.wasm",
+        content_type: "application/wasm",
+        immutable: true,
+        plain: b"\0asm",
+        gzip: b"",
+        brotli: b"br-wasm",
+    },
+];
+
+fn view() -> View {
+    let function = |id: &str| v1::Function { id: id.to_owned(), name: "resize".to_owned(), ..Default::default() };
+    let f = NodeId(15);
+    let trace = TraceId::from_hex(TRACE).unwrap();
+    View {
+        graph: v1::Graph { functions: vec![function(F)], ..Default::default() },
+        loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
+        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
+        node_exemplars: BTreeMap::from([(f, vec![trace]), (NodeId(170), vec![])]),
+        edge_exemplars: BTreeMap::from([((f, NodeId(170)), vec![trace])]),
+        ..View::default()
+    }
+}
+
+/// A service over fixed sources, and the sender of its views.
+fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
+    let (views, view) = watch::channel(Arc::new(view()));
+    let counters = Arc::new(Counters::default());
+    counters.journal_position.set(7);
+    counters.engine_position.set(5);
+    let status = Arc::new(StatusSource {
+        counters,
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+        otlp_grpc: "127.0.0.1:4317".to_owned(),
+        otlp_http: "127.0.0.1:4318".to_owned(),
+    });
+    let state = ApiState {
+        live: Live::new(view.clone(), Arc::clone(&status)),
+        view,
+        status,
+        traces: Arc::new(|id| match id.0[15] {
+            0x0a => Ok(vec![(Arc::default(), Span { span_id: vec![1; 8], kind: 2, ..Span::default() })]),
+            0x0b => Err("disk on fire".into()),
+            0x0c => panic!("the journal panics"),
+            _ => Ok(Vec::new()),
+        }),
+        identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
+        alerts: Arc::new(|| {
+            Ok(v1::AlertList { alerts: vec![v1::AlertRecord { id: "m1".to_owned(), ..Default::default() }] })
+        }),
+        ready: Arc::new(|| false),
+        hosts: Arc::new(Hosts::new(SocketAddr::from(([127, 0, 0, 1], 4319)), [])),
+        assets,
+    };
+    (state, views)
+}
+
+async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let (state, _views) = stage(ASSETS);
+    let answer = router(state).oneshot(request).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    (parts.status, parts.headers, to_bytes(body, 1 << 20).await.unwrap().to_vec())
+}
+
+fn request(method: Method, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:4319");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+async fn get(path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+    send(request(Method::GET, path, &[])).await
+}
+
+async fn get_json(path: &str) -> Value {
+    let (status, headers, body) = get(path).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["cache-control"], "no-store");
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// The code and the message of an error.
+async fn refused(path: &str, want: StatusCode) -> (String, String) {
+    let (status, _, body) = get(path).await;
+    assert_eq!(status, want, "{path}");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let text = |field: &str| body["error"][field].as_str().unwrap().to_owned();
+    (text("code"), text("message"))
+}
+
+#[tokio::test]
+async fn the_view_is_served() {
+    assert_eq!(get_json("/api/v1/graph").await["functions"][0]["name"], "resize");
+    assert_eq!(get_json("/api/v1/loops").await["loops"][0]["state"], "growing");
+    assert_eq!(get_json("/api/v1/hotspots").await["hotspots"][0]["rank"], 1);
+    assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
+    let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
+    assert_eq!(found["id"], "ab".repeat(16));
+}
+
+#[tokio::test]
+async fn the_status_has_counters_and_addresses() {
+    let status = get_json("/api/v1/status").await;
+    assert_eq!((&status["engine_lag_batches"], &status["otlp_http"]), (&2.into(), &"127.0.0.1:4318".into()));
+    assert_eq!(status["started_at"], "1970-01-01T00:00:01Z");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn exemplars_are_found_by_node_and_by_edge() {
+    for query in [format!("node={F}"), format!("source={F}&target={Q}")] {
+        assert_eq!(get_json(&format!("/api/v1/exemplars?{query}")).await["trace_ids"][0], TRACE);
+    }
+    let none = get_json(&format!("/api/v1/exemplars?node={Q}")).await;
+    assert_eq!(none["trace_ids"].as_array().unwrap().len(), 0);
+    for query in ["", "node=xyz", "node=+00000000000000f", &format!("source={F}"), &format!("node={F}&target={Q}")] {
+        let (code, _) = refused(&format!("/api/v1/exemplars?{query}"), StatusCode::BAD_REQUEST).await;
+        assert_eq!(code, "bad_request", "{query}");
+    }
+    refused("/api/v1/exemplars?node=0000000000000001", StatusCode::NOT_FOUND).await;
+    refused(&format!("/api/v1/exemplars?source={Q}&target={F}"), StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn a_trace_is_read_from_the_journal() {
+    let trace = get_json(&format!("/api/v1/traces/{TRACE}")).await;
+    assert_eq!((&trace["trace_id"], &trace["spans_total"]), (&TRACE.into(), &1.into()));
+    assert_eq!((&trace["spans"][0]["function"], &trace["spans"][0]["entry"]), (&"resize".into(), &true.into()));
+}
+
+#[tokio::test]
+async fn errors_say_what_to_do_and_not_what_is_inside() {
+    let (code, message) = refused("/api/v1/traces/xyz", StatusCode::BAD_REQUEST).await;
+    assert_eq!(code, "bad_request");
+    assert!(message.contains("32 hexadecimal digits"), "{message}");
+    let trace = |last: &str| format!("/api/v1/traces/{}{last}", "01".repeat(15));
+    refused(&trace("01"), StatusCode::NOT_FOUND).await;
+    for broken in ["0b", "0c"] {
+        let (code, message) = refused(&trace(broken), StatusCode::INTERNAL_SERVER_ERROR).await;
+        assert_eq!(code, "internal");
+        assert!(!message.contains("fire") && !message.contains("panic"), "{message}");
+    }
+    let (_, message) = refused("/api/v1/loops/nope", StatusCode::NOT_FOUND).await;
+    assert!(message.contains("nope"), "{message}");
+    for path in ["/api", "/api/", "/api/v1", "/api/v1/nope", "/api/v2/graph"] {
+        assert_eq!(refused(path, StatusCode::NOT_FOUND).await.0, "not_found");
+    }
+    refused("/api/v1/loops/%ff", StatusCode::BAD_REQUEST).await;
+}
+
+#[tokio::test]
+async fn methods_that_a_path_does_not_have_are_refused() {
+    for path in ["/api/v1/graph", "/api/v1/live", "/healthz", "/map"] {
+        let (status, headers, body) = send(request(Method::POST, path, &[("content-type", "application/json")])).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(headers["allow"], "GET,HEAD", "{path}");
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"]["code"], "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn foreign_names_are_refused_but_health_is_told_to_anybody() {
+    for (path, want) in [
+        ("/", StatusCode::FORBIDDEN),
+        ("/api/v1/graph", StatusCode::FORBIDDEN),
+        ("/api/v1/live", StatusCode::FORBIDDEN),
+        ("/healthz", StatusCode::OK),
+        ("/readyz", StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let request = Request::builder().uri(path).header("host", "evil.example").body(Body::empty()).unwrap();
+        assert_eq!(send(request).await.0, want, "{path}");
+    }
+    let nameless = Request::builder().uri("/api/v1/graph").body(Body::empty()).unwrap();
+    assert_eq!(send(nameless).await.0, StatusCode::FORBIDDEN);
+    let by_authority =
+        Request::builder().uri("http://evil.example/").header("host", "localhost").body(Body::empty()).unwrap();
+    assert_eq!(send(by_authority).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn changing_requests_need_json() {
+    for kind in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/x-www-form-urlencoded")]] {
+        let (status, ..) = send(request(Method::POST, "/api/v1/graph", kind)).await;
+        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let json = request(Method::DELETE, "/api/v1/graph", &[("content-type", "Application/JSON; charset=utf-8")]);
+    assert_eq!(send(json).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    for path in ["/", "/api/v1/graph", "/api/v1/nope", "/healthz", "/loopscope-3f2a.wasm"] {
+        let (_, headers, _) = get(path).await;
+        assert_eq!(
+            headers["content-security-policy"],
+            "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
+             img-src 'self' data:; frame-ancestors 'none'",
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_engine() {
+    let (mut state, _views) = stage(ASSETS);
+    state.ready = Arc::new(|| true);
+    let answer = router(state).oneshot(request(Method::GET, "/readyz", &[])).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(refused("/readyz", StatusCode::SERVICE_UNAVAILABLE).await.0, "not_ready");
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_when_asked() {
+    let (state, views) = stage(ASSETS);
+    let functions = (0..100).map(|n| v1::Function { id: format!("{n:016x}"), ..Default::default() }).collect();
+    views.send_replace(Arc::new(View { graph: v1::Graph { functions, ..Default::default() }, ..View::default() }));
+    let answer =
+        router(state).oneshot(request(Method::GET, "/api/v1/graph", &[("accept-encoding", "gzip, br")])).await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+    let graph: v1::Graph = serde_json::from_str(&text).unwrap();
+    assert_eq!(graph.functions.len(), 100);
+    let (_, headers, _) = send(request(Method::GET, "/api/v1/hotspots", &[("accept-encoding", "gzip")])).await;
+    assert!(headers.get("content-encoding").is_none());
+}
+
+#[tokio::test]
+async fn the_page_answers_its_addresses() {
+    for path in ["/", "/map", "/loops/L-07", "/trace/4f2a?span=91bc"] {
+        let (status, headers, body) = get(path).await;
+        assert_eq!((status, body.as_slice()), (StatusCode::OK, ASSETS[0].plain), "{path}");
+        assert_eq!(
+            (&headers["content-type"], &headers["cache-control"]),
+            (&"text/html; charset=utf-8".parse().unwrap(), &"no-cache".parse().unwrap())
+        );
+    }
+    refused("/loopscope-0000.wasm", StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn files_come_in_the_smallest_form_that_the_reader_takes() {
+    let file =
+        |path: &'static str, accept: &'static str| send(request(Method::GET, path, &[("accept-encoding", accept)]));
+    for (path, accept, encoding, bytes) in [
+        ("/", "gzip, deflate, br", Some("br"), &b"br"[..]),
+        ("/", "br;q=0, gzip", Some("gzip"), b"gz"),
+        ("/", "identity", None, b"<!doctype html>"),
+        ("/loopscope-3f2a.wasm", "gzip", None, b"\0asm"),
+        ("/loopscope-3f2a.wasm", "br", Some("br"), b"br-wasm"),
+    ] {
+        let (_, headers, body) = file(path, accept).await;
+        assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), encoding, "{path} {accept}");
+        assert_eq!((body.as_slice(), &headers["vary"]), (bytes, &"accept-encoding".parse().unwrap()));
+    }
+    let (_, headers, _) = file("/loopscope-3f2a.wasm", "br").await;
+    assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+}
+
+#[tokio::test]
+async fn a_file_that_the_reader_has_is_not_sent_again() {
+    let (_, headers, _) = get("/").await;
+    let tag = headers["etag"].to_str().unwrap();
+    for known in [tag.to_owned(), format!("\"other\", W/{tag}")] {
+        let (status, headers, body) = send(request(Method::GET, "/map", &[("if-none-match", &known)])).await;
+        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+        assert_eq!(headers["etag"], tag);
+    }
+    let (status, ..) = send(request(Method::GET, "/", &[("if-none-match", tag), ("accept-encoding", "br")])).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_build_without_the_page_says_so() {
+    let (state, _views) = stage(&[]);
+    let answer = router(state).oneshot(request(Method::GET, "/map", &[])).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    assert!(String::from_utf8_lossy(&body).contains("LOOPSCOPE_SKIP_UI"));
+}
+
+/// A reader of the stream over a socket.
+struct SocketReader(BufReader<TcpStream>);
+
+impl SocketReader {
+    async fn connect(address: SocketAddr, headers: &str) -> Self {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /api/v1/live HTTP/1.1\r\nhost: {address}\r\naccept-encoding: gzip\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        Self(BufReader::new(socket))
+    }
+
+    /// The next line that starts like this; the test fails when none comes.
+    async fn line(&mut self, start: &str) -> String {
+        let wait = async {
+            loop {
+                let mut line = String::new();
+                assert_ne!(self.0.read_line(&mut line).await.unwrap(), 0, "the stream ended before {start:?}");
+                if let Some(rest) = line.trim_end().strip_prefix(start) {
+                    return rest.to_owned();
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
+    }
+
+    async fn event(&mut self) -> v1::LiveEvent {
+        serde_json::from_str(&self.line("data: ").await).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_stream_goes_over_a_socket_and_ends_with_the_publisher() {
+    let (state, views) = stage(ASSETS);
+    let counters = Arc::clone(&state.status.counters);
+    tokio::spawn(Arc::clone(&state.live).run());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server =
+        axum::serve(listener, router(state)).with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
+    let server = tokio::spawn(async { server.await });
+
+    let mut reader = SocketReader::connect(address, "").await;
+    assert_eq!(reader.line("HTTP/1.1 ").await, "200 OK");
+    reader.line("content-type: text/event-stream").await;
+    let first = reader.event().await;
+    assert!(first.snapshot);
+    assert_eq!(first.loops.len(), 1);
+    assert_eq!(first.status.unwrap().live_readers, 1);
+
+    views.send_modify(|known| Arc::make_mut(known).graph.functions[0].invocations = 9);
+    let change = reader.event().await;
+    assert_eq!((change.snapshot, change.graph.unwrap().functions[0].invocations), (false, 9));
+
+    let mut back = SocketReader::connect(address, &format!("last-event-id: {}\r\n", first.sequence)).await;
+    let missed = back.event().await;
+    assert_eq!((missed.snapshot, missed.sequence), (false, first.sequence + 1));
+    drop(back);
+
+    drop(views);
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), server).await.unwrap().unwrap().unwrap();
+    assert_eq!(counters.live_readers.get(), 0);
+}

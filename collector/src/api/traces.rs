@@ -1,0 +1,59 @@
+//! `GET /api/v1/traces/{trace_id}`: one trace as it stands in the journal.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    response::Response,
+};
+use loopscope_analyzer::{snapshot::NodeId, span::TraceId};
+use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
+
+use super::{
+    Shared, SourceError,
+    answer::json,
+    error::{ApiError, read_from_disk},
+};
+
+mod attributes;
+mod tree;
+
+/// Bound on the spans of one answer; what is beyond is counted, not shown.
+pub(super) const SPANS_SHOWN: usize = 10_000;
+
+/// Reads the spans of a trace, each with what ran it, in the order of the journal; duplicates are welcome, no spans
+/// mean that the trace is not known. It may block, and it bounds what it reads.
+pub type TraceSource = Arc<dyn Fn(TraceId) -> Result<Vec<(Arc<Resource>, Span)>, SourceError> + Send + Sync>;
+
+/// Says which function ran a span, as the engine would.
+pub type Identify = Arc<dyn Fn(&Resource, &Span) -> Identity + Send + Sync>;
+
+/// The function that ran a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Persistent identity of the function.
+    pub id: NodeId,
+    /// The name people know it by.
+    pub name: Arc<str>,
+}
+
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(text) = id?;
+    let id = TraceId::from_hex(&text).ok_or_else(|| {
+        ApiError::bad_request(format!("a trace id has 32 hexadecimal digits that are not all zero, {text:?} has not"))
+    })?;
+    let (read, identify) = (Arc::clone(&shared.state.traces), Arc::clone(&shared.state.identify));
+    let trace = read_from_disk(&shared, move || {
+        let spans = read(id)?;
+        Ok((!spans.is_empty()).then(|| tree::build(id, &spans, &*identify)))
+    });
+    let unknown = || {
+        let message =
+            format!("no span of trace {id} is in the journal; it never came, or it was older than the journal keeps");
+        ApiError::not_found(message)
+    };
+    Ok(json(&trace.await?.ok_or_else(unknown)?))
+}
