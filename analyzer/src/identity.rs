@@ -63,13 +63,18 @@ impl Resource {
 
 /// The function that ran the span.
 pub fn function_of(span: &Span) -> Arc<Function> {
-    let names_itself = [Attribute::FaasName, Attribute::CloudResourceId, Attribute::LambdaInvokedArn]
+    function_named_by(&span.resource, &span.attributes)
+}
+
+/// The function that a resource and the attributes of one of its spans name.
+pub fn function_named_by(resource: &Resource, span: &Attributes) -> Arc<Function> {
+    let span_has_name = [Attribute::FaasName, Attribute::CloudResourceId, Attribute::LambdaInvokedArn]
         .into_iter()
-        .any(|attribute| span.attributes.text(attribute).is_some());
-    if span.resource.is_named || !names_itself {
-        return Arc::clone(&span.resource.function);
+        .any(|attribute| span.text(attribute).is_some());
+    if resource.is_named || !span_has_name {
+        return Arc::clone(&resource.function);
     }
-    Arc::new(identify(&span.resource.attributes, &span.attributes).0)
+    Arc::new(identify(&resource.attributes, span).0)
 }
 
 /// The resource that the span touches, if it names one.

@@ -10,6 +10,7 @@
 //! - [`json`] turns OTLP/JSON into protobuf bytes.
 //! - [`trace_view`] decodes the spans of one trace in full, for people.
 
+pub mod identify;
 pub mod json;
 pub mod trace_view;
 pub mod traces;

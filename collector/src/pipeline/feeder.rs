@@ -76,7 +76,9 @@ impl Feeder<'_> {
                 };
                 self.distribute(decoded.spans, losses);
             }
-            Err(error) => tracing::error!(position = batch.position, %error, "a batch of the journal cannot be decoded"),
+            Err(error) => {
+                tracing::error!(position = batch.position, %error, "a batch of the journal cannot be decoded")
+            }
         }
     }
 
