@@ -52,6 +52,10 @@ pub struct Counters {
     pub live_resyncs: Counter,
     /// Readers of the live stream now.
     pub live_readers: Counter,
+    /// Readers of the live stream that were turned away, because there were too many.
+    pub live_refused: Counter,
+    /// Questions to the API that were turned away, because too many of them were reading from disk.
+    pub api_busy: Counter,
 }
 
 impl Counter {

@@ -79,7 +79,7 @@ impl Layout {
     /// `now` is the time since some fixed moment and must not go back. `nodes` and `edges` are all that there are now,
     /// in any order; the weight of an edge says how much traffic it has, and only tells which edges of a cycle are
     /// drawn backwards. Edges to nodes that are not listed are ignored. O((n + m) log n) for a first batch; O(m) for
-    /// each node that comes later, and O(n) when nothing is new.
+    /// each node that comes later, and O(n log n) when nothing is new.
     pub fn update(&mut self, now: Duration, nodes: &[NodeId], edges: &[(NodeId, NodeId, f64)]) -> Vec<NodeId> {
         self.young.retain(|_, young| now.saturating_sub(young.first_seen) < self.young_for);
         if self.young.is_empty() && nodes.iter().all(|id| self.places.contains_key(id)) {

@@ -69,7 +69,8 @@ pub(super) async fn read_from_disk<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let busy = || {
-        let message = "too many traces are being read; try again in a few seconds";
+        shared.state.status.counters.api_busy.add(1);
+        let message = "too many answers are being read from disk; try again in a few seconds";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     };
     let turn = tokio::time::timeout(BUSY_AFTER, shared.disk.clone().acquire_owned());

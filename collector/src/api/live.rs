@@ -166,6 +166,7 @@ pub(super) async fn get(State(shared): State<Shared>, headers: HeaderMap) -> Res
     let live = &shared.state.live;
     let unavailable = |code, message: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
     let seat = live.take_seat().ok_or_else(|| {
+        live.status.counters.live_refused.add(1);
         unavailable("too_many_readers", format!("{MOST_READERS} readers follow the live stream already; close a page"))
     })?;
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());

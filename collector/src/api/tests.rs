@@ -190,6 +190,50 @@ async fn errors_say_what_to_do_and_not_what_is_inside() {
     refused("/api/v1/loops/%ff", StatusCode::BAD_REQUEST).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_so_many_answers_are_read_from_disk_at_once() {
+    let (mut state, _views) = stage(ASSETS);
+    let counters = Arc::clone(&state.status.counters);
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    state.alerts = Arc::new(move || {
+        gate.lock().unwrap().recv()?;
+        Ok(v1::AlertList::default())
+    });
+    let service = router(state);
+    let ask = || service.clone().oneshot(request(Method::GET, "/api/v1/alerts", &[]));
+    let readers: Vec<_> = (0..DISK_READERS).map(|_| tokio::spawn(ask())).collect();
+    tokio::task::yield_now().await;
+    // The reading threads keep the clock of the test from moving by itself.
+    let refused = tokio::spawn(ask());
+    tokio::task::yield_now().await;
+    tokio::time::advance(error::BUSY_AFTER).await;
+    assert_eq!(refused.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(counters.api_busy.get(), 1);
+    readers.iter().for_each(|_| release.send(()).unwrap());
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_too_many_is_turned_away() {
+    let (state, _views) = stage(ASSETS);
+    let counters = Arc::clone(&state.status.counters);
+    let service = router(state);
+    let mut streams = Vec::new();
+    loop {
+        let answer = service.clone().oneshot(request(Method::GET, "/api/v1/live", &[])).await.unwrap();
+        if answer.status() != StatusCode::OK {
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            break;
+        }
+        streams.push(answer);
+        assert!(streams.len() < 1_000);
+    }
+    assert_eq!((counters.live_readers.get(), counters.live_refused.get()), (streams.len() as u64, 1));
+}
+
 #[tokio::test]
 async fn methods_that_a_path_does_not_have_are_refused() {
     for path in ["/api/v1/graph", "/api/v1/live", "/healthz", "/map"] {

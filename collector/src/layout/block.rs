@@ -136,7 +136,7 @@ fn step_aside(canvas: &mut Canvas<'_>) {
         if let Ok(at) = standing.binary_search_by_key(&slot, |(slot, _)| *slot) {
             let node = standing[at].1;
             canvas.lift(node);
-            let better = canvas.best_slot(node, slot.column, f64::from(slot.row));
+            let better = canvas.best_slot(node, slot.column, f64::from(slot.row), 1);
             canvas.put(node, better);
         }
     }

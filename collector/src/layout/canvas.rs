@@ -7,6 +7,8 @@ use super::{
 
 /// Rows above and below the wish that are weighed against each other; farther away the nearest free slot is taken.
 const REACH: i32 = 6;
+/// A column that has no free slot within so many rows of the wish counts as full there.
+const FARTHEST_ROW: i32 = 12;
 /// Part of a row that a line must keep from the centre of a node.
 const CLEARANCE: f64 = 0.32;
 /// Rows that a node may stray from its wish for each line through a node that this avoids.
@@ -41,10 +43,11 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// The best free slot of a column for a node that is not on the grid. O(m).
+    /// The best free slot of a column for a node that is not on the grid, or of a column beyond it in the direction of
+    /// `aside` (1 or -1) when the column is full. O(m).
     ///
     /// The nearest to the wish, unless a line between two nodes would pass through a third one there.
-    pub(super) fn best_slot(&self, node: usize, column: i32, wish: f64) -> Slot {
+    pub(super) fn best_slot(&self, node: usize, column: i32, wish: f64, aside: i32) -> Slot {
         let middle = wish.round() as i32;
         let rows: Vec<i32> = (middle - REACH..=middle + REACH).collect();
         let mut lines = vec![0.0; rows.len()];
@@ -62,19 +65,17 @@ impl<'a> Canvas<'a> {
                 best = Some((cost, slot));
             }
         }
-        best.map_or_else(|| self.nearest_free(column, middle), |(_, slot)| slot)
+        best.map_or_else(|| self.nearest_free(Slot { column, row: middle }, aside), |(_, slot)| slot)
     }
 
-    fn nearest_free(&self, column: i32, middle: i32) -> Slot {
-        let mut distance = REACH;
+    fn nearest_free(&self, wish: Slot, aside: i32) -> Slot {
+        let mut start = wish;
         loop {
-            distance += 1;
-            for row in [middle + distance, middle - distance] {
-                let slot = Slot { column, row };
-                if self.grid.is_free(slot) {
-                    return slot;
-                }
+            let rows = (0..=FARTHEST_ROW).flat_map(|distance| [start.moved(0, distance), start.moved(0, -distance)]);
+            if let Some(slot) = rows.into_iter().find(|slot| self.grid.is_free(*slot)) {
+                return slot;
             }
+            start = start.moved(aside, 0);
         }
     }
 

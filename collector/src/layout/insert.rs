@@ -48,7 +48,8 @@ fn attach(canvas: &mut Canvas<'_>) {
     let mut queue: BinaryHeap<_> = ready.into_iter().map(|node| urgency(canvas, node)).collect();
     let mut queued: HashSet<usize> = queue.iter().map(|Reverse((.., node))| *node).collect();
     while let Some(Reverse((.., node))) = queue.pop() {
-        let slot = canvas.best_slot(node, column(canvas, &ranks, node), barycentre(canvas, node));
+        let (column, aside) = column(canvas, &ranks, node);
+        let slot = canvas.best_slot(node, column, barycentre(canvas, node), aside);
         canvas.put(node, slot);
         for (neighbour, _) in topology.neighbours(node) {
             if canvas.slots[neighbour].is_none() && queued.insert(neighbour) {
@@ -66,22 +67,22 @@ fn barycentre(canvas: &Canvas<'_>, node: usize) -> f64 {
 }
 
 /// The column right of the placed callers, or else left of the placed callees; edges that go back in a cycle have a
-/// say only when there is no other.
-fn column(canvas: &Canvas<'_>, ranks: &Ranks, node: usize) -> i32 {
+/// say only when there is no other. With it comes the direction away from them.
+fn column(canvas: &Canvas<'_>, ranks: &Ranks, node: usize) -> (i32, i32) {
     let topology = canvas.topology;
     let at = |other: usize| canvas.slots[other].map(|slot| slot.column);
     let callers = |forward_only: bool| {
         let callers = topology.callers(node).iter().map(|(caller, _)| *caller);
         let wanted = callers.filter(|caller| !forward_only || ranks.is_forward(*caller, node));
-        wanted.filter_map(at).max().map(|column| column + 1)
+        wanted.filter_map(at).max().map(|column| (column + 1, 1))
     };
     let callees = |forward_only: bool| {
         let callees = topology.callees(node).iter().map(|(callee, _)| *callee);
         let wanted = callees.filter(|callee| !forward_only || ranks.is_forward(node, *callee));
-        wanted.filter_map(at).min().map(|column| column - 1)
+        wanted.filter_map(at).min().map(|column| (column - 1, -1))
     };
     let column = callers(true).or_else(|| callees(true)).or_else(|| callers(false)).or_else(|| callees(false));
-    column.unwrap_or_default()
+    column.unwrap_or((0, 1))
 }
 
 /// Lays out groups as blocks and packs them below the rest, the largest first.

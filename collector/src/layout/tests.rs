@@ -183,6 +183,17 @@ fn a_new_callee_stands_right_of_its_caller_and_out_of_the_lines_of_others() {
 }
 
 #[test]
+fn many_new_callees_fill_more_than_one_column() {
+    let star: Vec<_> = (1..200).map(|callee| (0, callee)).collect();
+    let mut layout = Layout::new(BTreeMap::from([(NodeId(0), (0.0, 0.0))]), YOUNG_FOR);
+    layout.update(Duration::ZERO, &ids(200), &edges(&star));
+    assert_no_slot_is_shared(&layout);
+    for (column, row) in cells(&layout, 200).into_iter().skip(1) {
+        assert!((1..10).contains(&column) && row.abs() < 40, "{column} {row}");
+    }
+}
+
+#[test]
 fn a_young_node_moves_to_its_caller_when_the_edge_comes() {
     let mut layout = layout();
     layout.update(Duration::ZERO, &ids(2), &edges(&[(0, 1)]));
