@@ -75,6 +75,7 @@ struct SpanRecord {
     kind: SpanKind,
     error: bool,
     cold_start: bool,
+    is_call_counted: bool,
 }
 
 impl Shard {
@@ -156,6 +157,9 @@ impl Shard {
             node
         });
         let start = self.mend_start(now, span);
+        // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
+        let seen = self.delta.function(&function);
+        seen.last_seen = seen.last_seen.max(start);
         let links: SmallVec<[u64; 1]> = span
             .links
             .iter()
@@ -181,6 +185,7 @@ impl Shard {
                 kind: span.kind,
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
+                is_call_counted: false,
             },
         );
     }
@@ -201,14 +206,19 @@ impl Shard {
         }
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
-            known => {
+            Some(parent) => {
                 self.wait(span.parent, key);
-                let is_part = known.is_some_and(|parent| span.is_part_of(&parent));
-                if span.kind.is_inbound() && !is_part {
-                    self.enter(now, key, None);
-                } else {
+                if span.is_part_of(&parent) {
                     self.park(now, key);
+                } else {
+                    // Whose invocation called is not known yet, but which function did is.
+                    self.enter(now, key, None);
+                    self.count_call(key, &span, &parent);
                 }
+            }
+            None => {
+                self.wait(span.parent, key);
+                if span.kind.is_inbound() { self.enter(now, key, None) } else { self.park(now, key) }
             }
         }
     }
@@ -258,13 +268,22 @@ impl Shard {
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, Some(parent.invocation));
-                touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+                self.count_call(key, span, parent);
             }
             (false, true) => {
                 self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
-                touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+                if !span.is_call_counted {
+                    self.count_call(key, span, parent);
+                }
             }
         }
+    }
+
+    fn count_call(&mut self, key: u64, span: &SpanRecord, parent: &SpanRecord) {
+        if let Some(record) = self.spans.get_mut(key) {
+            record.is_call_counted = true;
+        }
+        touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
     }
 
     /// The span is the entry of an invocation.
@@ -277,7 +296,6 @@ impl Shard {
         counts.errors += i64::from(span.error);
         counts.cold_starts += i64::from(span.cold_start);
         counts.duration.add(millis(span.duration_nanos));
-        counts.last_seen = counts.last_seen.max(span.start);
         counts.exemplars.add(span.trace_id);
         self.invocations.open(now, key, &span);
         self.records.push(Record::Entry {

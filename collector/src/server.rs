@@ -29,7 +29,7 @@ use crate::{
     api::{self, ApiState, Hosts, Identity, Live, StatusSource},
     config::{Config, DataDir},
     counters::Counters,
-    doors::{self, admission::Admission},
+    doors::{self, Admission, Limits},
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
@@ -43,6 +43,9 @@ const SEGMENT_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// A segment of the journal is sealed at this size.
 const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// Bound on the bytes of all requests that are on their way into the journal; more are told to come again.
+const IN_FLIGHT_BYTES: usize = 256 << 20;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -107,19 +110,20 @@ pub enum ServerError {
     Panic(JoinError),
 }
 
-/// Runs a server until `shutdown`, then drains and stops it. Calls `announce` once all ports are open.
+/// Runs a server until `shutdown`, then drains and stops it. Calls `announce` once all ports are open, and counts in
+/// `counters`.
 ///
 /// # Errors
 /// When something cannot be started, or a port stops working.
 pub async fn run(
     config: Config,
+    counters: Arc<Counters>,
     shutdown: CancellationToken,
     announce: impl FnOnce(&Addresses),
 ) -> Result<(), ServerError> {
     let data = DataFolder::prepare(&config.data_dir)?;
     let ports = Ports::bind(&config).await?;
     let addresses = ports.addresses;
-    let counters = Arc::new(Counters::default());
     let store = Arc::new(Store::open(data.path())?);
     let journal = Journal::open(&data.path().join("journal"), journal_config(&config), Arc::clone(&counters))?;
     let core = Core { config, addresses, counters, store, journal };
@@ -127,12 +131,15 @@ pub async fn run(
     let engine = core.start_engine(wake)?;
     let live = Live::new(engine.views.clone(), core.status());
     let state = core.api_state(&engine, Arc::clone(&live));
-    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters));
+    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), IN_FLIGHT_BYTES);
+    let limits = Limits::default();
 
     let (stop_doors, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let mut doors = Tasks::new();
-    doors.start("the OTLP/gRPC door", doors::grpc::serve(ports.otlp_grpc, admission.clone(), stop_doors.clone()));
-    doors.start("the OTLP/HTTP door", doors::http::serve(ports.otlp_http, admission, stop_doors.clone()));
+    let grpc = doors::serve_grpc(ports.otlp_grpc, admission.clone(), limits, stop_doors.clone());
+    doors.start("the OTLP/gRPC door", finite(grpc));
+    doors
+        .start("the OTLP/HTTP door", finite(doors::serve_http(ports.otlp_http, admission, limits, stop_doors.clone())));
     let mut rest = Tasks::new();
     rest.start("the page", serve_page(ports.ui, state, stop_rest.clone()));
     rest.start("webhook delivery", finite(delivery.run(stop_rest.clone())));
@@ -225,7 +232,7 @@ impl Core {
             traces: Arc::new(move |trace_id| {
                 let found = journal.batches_of_trace(trace_id)?;
                 let spans = found.batches.iter().flat_map(|batch| trace_view::spans_of_trace(&batch.body, trace_id));
-                Ok(spans.collect())
+                Ok(spans.map(|(resource, span)| (Arc::new(resource), span)).collect())
             }),
             identify: Arc::new(|resource, span| {
                 let function = identify::function_of(resource, span);
