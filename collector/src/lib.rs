@@ -1,5 +1,6 @@
 //! The Loopscope server.
 
 pub mod counters;
+pub mod doors;
 pub mod journal;
 pub mod otlp;
