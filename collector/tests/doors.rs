@@ -1,5 +1,7 @@
 //! Both doors over real sockets: what is good is stored, what is bad gets the right answer, and the door lives on.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{self, Write as _},
     net::SocketAddr,

@@ -51,7 +51,7 @@ pub fn router(admission: Admission, limits: Limits) -> Router {
 async fn export(admission: Admission, limits: Limits, signal: Signal, request: Request) -> Response {
     let format = match format_of(request.headers()) {
         Ok(format) => format,
-        Err(refusal) => return refusal.map(Body::from),
+        Err((status, message)) => return failure(status, Format::Json, message).map(Body::from),
     };
     let Some(encoding) = Encoding::of(request.headers()) else {
         let message = "Content-Encoding must be gzip, or not be given";
@@ -103,12 +103,12 @@ async fn not_found(request: Request) -> Response {
     failure(StatusCode::NOT_FOUND, format_or_json(request.headers()), message).map(Body::from)
 }
 
-/// The format that the headers name, or the answer to a request that names none or two.
-fn format_of(headers: &HeaderMap) -> Result<Format, http::Response<Bytes>> {
+/// The format that the headers name, or what to answer to a request that names none or two.
+fn format_of(headers: &HeaderMap) -> Result<Format, (StatusCode, &'static str)> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kinds.next().is_some() {
-        return Err(failure(StatusCode::BAD_REQUEST, Format::Json, "Content-Type is given more than once"));
+        return Err((StatusCode::BAD_REQUEST, "Content-Type is given more than once"));
     }
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/x-protobuf") {
@@ -117,7 +117,7 @@ fn format_of(headers: &HeaderMap) -> Result<Format, http::Response<Bytes>> {
         Ok(Format::Json)
     } else {
         let message = "Content-Type must be application/x-protobuf or application/json";
-        Err(failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, Format::Json, message))
+        Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
     }
 }
 
