@@ -1,4 +1,18 @@
-//! The Loopscope server.
+//! The Loopscope server: everything around the engine.
+//!
+//! Data goes one way, and the modules stand in that order:
+//!
+//! ```text
+//!   doors -> journal -> pipeline (otlp, analyzer) -> view, layout, alert -> api, webhook
+//! ```
+//!
+//! - [`config`]: what people may set. [`server`] starts everything; [`counters`] count.
+//! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
+//! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
+//! - [`alert`] tells people, [`store`] remembers what must outlive the process.
+//! - [`api`] answers the page and scripts. [`demo`] is a function system to look at.
+//!
+//! What is found in spans is decided in the analyzer, how it looks in the page; neither here.
 
 pub mod alert;
 pub mod api;

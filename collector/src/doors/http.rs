@@ -1,0 +1,134 @@
+//! The HTTP door: `/v1/traces`, `/v1/logs` and `/v1/metrics`, in protobuf and JSON.
+//!
+//! Every answer, also every error, is in the format of its request, and every error body is a `google.rpc.Status`, as
+//! OTLP wants it.
+
+use axum::{Router, body::Body, extract::Request, response::Response, routing::post};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    Limits,
+    admission::{Admission, Format},
+    answer::{answer, failure},
+    body::{self, BodyError, Encoding},
+    budget::Reservation,
+    serve::{Protocols, serve},
+};
+use crate::otlp::Signal;
+
+/// Serves OTLP over HTTP until the shutdown, then lets open requests finish.
+pub async fn serve_http(listener: TcpListener, admission: Admission, limits: Limits, shutdown: CancellationToken) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "OTLP over HTTP");
+    }
+    let router = router(admission, limits);
+    serve(listener, router, Protocols::Http1AndHttp2, limits.connections, shutdown).await;
+}
+
+/// The routes of the door.
+pub fn router(admission: Admission, limits: Limits) -> Router {
+    let mut router = Router::new();
+    for signal in Signal::ALL {
+        let admission = admission.clone();
+        let handler = post(move |request| export(admission.clone(), limits, signal, request));
+        let path = path(signal);
+        router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
+    }
+    router.method_not_allowed_fallback(method_not_allowed).fallback(not_found).layer(CatchPanicLayer::custom(|_| {
+        tracing::error!("an HTTP request made the server panic");
+        let message = "the server failed on this request; please report it";
+        failure(StatusCode::INTERNAL_SERVER_ERROR, Format::Json, message).map(Body::from)
+    }))
+}
+
+async fn export(admission: Admission, limits: Limits, signal: Signal, request: Request) -> Response {
+    let format = match format_of(request.headers()) {
+        Ok(format) => format,
+        Err((status, message)) => return failure(status, Format::Json, message).map(Body::from),
+    };
+    let Some(encoding) = Encoding::of(request.headers()) else {
+        let message = "Content-Encoding must be gzip, or not be given";
+        let mut response = failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, format, message);
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        return response.map(Body::from);
+    };
+    let outcome = match read(request.into_body(), encoding, limits.request_bytes, &admission).await {
+        // The reservation lasts until the request is stored.
+        Ok((body, _reservation)) => admission.admit(signal, format, body).await,
+        Err(BodyError::TooLarge) => admission.too_large(limits.request_bytes),
+        Err(BodyError::Spent) => admission.overloaded(),
+        Err(error @ BodyError::TooSlow) => {
+            return failure(StatusCode::REQUEST_TIMEOUT, format, &error.to_string()).map(Body::from);
+        }
+        Err(error) => admission.refused(error.to_string()),
+    };
+    answer(signal, format, &outcome).map(Body::from)
+}
+
+async fn read(
+    body: Body,
+    encoding: Encoding,
+    limit: usize,
+    admission: &Admission,
+) -> Result<(Bytes, Reservation), BodyError> {
+    let mut reservation = admission.reservation();
+    let bytes = body::read(body, limit, &mut reservation).await?;
+    if encoding == Encoding::Plain {
+        return Ok((bytes, reservation));
+    }
+    let mut reservation = admission.reservation();
+    let inflate = move || body::inflate(&bytes, limit, &mut reservation).map(|bytes| (bytes, reservation));
+    // A few bytes may inflate for long; other connections are served meanwhile.
+    let inflated = tokio::task::spawn_blocking(inflate).await;
+    inflated.unwrap_or_else(|died| Err(BodyError::Broken(died.to_string())))
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    let message = "OTLP requests are sent with POST";
+    let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, format_or_json(request.headers()), message);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response.map(Body::from)
+}
+
+async fn not_found(request: Request) -> Response {
+    let message = "OTLP over HTTP is served at /v1/traces, /v1/logs and /v1/metrics; set OTEL_EXPORTER_OTLP_ENDPOINT to \
+                   the address without a path, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with /v1/traces";
+    failure(StatusCode::NOT_FOUND, format_or_json(request.headers()), message).map(Body::from)
+}
+
+/// The format that the headers name, or what to answer to a request that names none or two.
+fn format_of(headers: &HeaderMap) -> Result<Format, (StatusCode, &'static str)> {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kinds.next().is_some() {
+        return Err((StatusCode::BAD_REQUEST, "Content-Type is given more than once"));
+    }
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/x-protobuf") {
+        Ok(Format::Protobuf)
+    } else if kind.eq_ignore_ascii_case("application/json") {
+        Ok(Format::Json)
+    } else {
+        let message = "Content-Type must be application/x-protobuf or application/json";
+        Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+    }
+}
+
+fn format_or_json(headers: &HeaderMap) -> Format {
+    format_of(headers).unwrap_or(Format::Json)
+}
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/v1/traces",
+        Signal::Logs => "/v1/logs",
+        Signal::Metrics => "/v1/metrics",
+    }
+}

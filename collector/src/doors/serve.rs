@@ -1,0 +1,135 @@
+//! Accepts connections and serves HTTP on them, with bounds on their number and on the time that silence may take.
+
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
+
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::{DRAIN_TIMEOUT, HEADER_TIMEOUT};
+
+/// Flow-control window of a stream and of a connection: a batch of the usual size fits without a round trip.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// Bound on the requests that one connection may have open.
+const STREAMS_PER_CONNECTION: u32 = 256;
+
+/// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Which protocols a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocols {
+    Http2,
+    Http1AndHttp2,
+}
+
+/// Serves until the shutdown, then lets open requests finish.
+pub(super) async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    protocols: Protocols,
+    max_connections: usize,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let builder = Arc::new(builder(protocols));
+    let graceful = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(max_connections));
+    let mut connections = JoinSet::new();
+    while let Some((stream, permit)) = next(&listener, &permits, &mut connections, &shutdown).await {
+        let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
+        let service = TowerToHyperService::new(service.clone());
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let _permit = permit;
+            // Neither hyper nor h2 has a clock for a connection that never says a word.
+            let spoke = tokio::select! {
+                spoke = timeout(HEADER_TIMEOUT, stream.readable()) => spoke.is_ok_and(|ready| ready.is_ok()),
+                () = shutdown.cancelled() => false,
+            };
+            if spoke {
+                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(%error, "connection ended early");
+                }
+            }
+        });
+    }
+    drop(listener);
+    if timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections still open after the drain time are cut off");
+    }
+    connections.shutdown().await;
+}
+
+async fn next(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    connections: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    loop {
+        let accept = async {
+            let permit = Arc::clone(permits).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            Some(_ended) = connections.join_next() => {}
+            (accepted, permit) = accept => match (accepted, permit) {
+                (Ok((stream, _)), Ok(permit)) => {
+                    // Small answers must not wait for the acknowledgement of the packet before.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "failed to set TCP_NODELAY");
+                    }
+                    return Some((stream, permit));
+                }
+                (Err(error), _) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                // Nobody closes the semaphore.
+                (_, Err(_)) => return None,
+            },
+        }
+    }
+}
+
+fn builder(protocols: Protocols) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    if protocols == Protocols::Http2 { builder.http2_only() } else { builder }
+}
