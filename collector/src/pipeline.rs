@@ -76,7 +76,7 @@ struct ToLinker {
 
 /// To the aggregator.
 enum ToAggregator {
-    Delta { now: ArrivalTime, delta: Box<Delta> },
+    Delta { now: ArrivalTime, delta: Delta },
     Linked { now: ArrivalTime, position: Position, output: LinkerOutput },
 }
 

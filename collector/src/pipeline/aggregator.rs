@@ -98,7 +98,7 @@ impl super::Stage for Stage {
         match message {
             ToAggregator::Delta { now, delta } => {
                 self.now = self.now.max(now);
-                self.aggregate.merge(self.now, *delta);
+                self.aggregate.merge(self.now, delta);
             }
             ToAggregator::Linked { now, position, output } => {
                 self.now = self.now.max(now);

@@ -45,8 +45,7 @@ impl super::Stage for Stage {
         // The delta goes first: when the linker passes this position on, the counts up to it have arrived. A receiver
         // is gone only when the process ends or a thread has panicked, which is told where the thread is joined.
         if !output.delta.is_empty() {
-            let delta = Box::new(output.delta);
-            let _ = self.aggregator.send(ToAggregator::Delta { now: self.now, delta });
+            let _ = self.aggregator.send(ToAggregator::Delta { now: self.now, delta: output.delta });
         }
         let _ = self.linker.send(ToLinker {
             now: self.now,
