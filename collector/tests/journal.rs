@@ -103,21 +103,18 @@ fn append_for_ever(journal: &Journal) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let numbers = Arc::new(AtomicU64::new(journal.last_position() << 20));
     runtime.block_on(async {
-        let senders: Vec<_> = (0..16)
-            .map(|_| {
-                let (journal, numbers) = (journal.clone(), Arc::clone(&numbers));
-                tokio::spawn(async move {
-                    loop {
-                        let number = numbers.fetch_add(1, Relaxed);
-                        let position = journal.append(batch(number, length_of(number))).await.unwrap();
-                        say(format!("ack {position} {number}"));
-                    }
-                })
-            })
-            .collect();
-        for sender in senders {
-            sender.await.unwrap();
+        let mut senders = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (journal, numbers) = (journal.clone(), Arc::clone(&numbers));
+            senders.spawn(async move {
+                loop {
+                    let number = numbers.fetch_add(1, Relaxed);
+                    let position = journal.append(batch(number, length_of(number))).await.unwrap();
+                    say(format!("ack {position} {number}"));
+                }
+            });
         }
+        senders.join_all().await;
     });
 }
 

@@ -264,25 +264,3 @@ fn long_chains_and_rings_need_no_deep_stack() {
     let done = deep.spawn(move || (slots(n, &chain)[4_999], slots(n, &ring)[4_999].0)).unwrap().join().unwrap();
     assert_eq!(done, ((4_999, 0), 4_999));
 }
-
-#[test]
-#[ignore = "a measurement, for a release build"]
-fn the_first_layout_of_a_large_graph_is_fast() {
-    let mut state = 1_u64;
-    let mut random = |n: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % n
-    };
-    let pairs: Vec<_> = (0..5_000).map(|_| (random(1_000), random(1_000))).collect();
-    let graph = edges(&pairs);
-    let start = std::time::Instant::now();
-    let mut layout = layout();
-    layout.update(Duration::ZERO, &ids(1_000), &graph);
-    let first = start.elapsed();
-    let start = std::time::Instant::now();
-    let mut grown = Layout::new(BTreeMap::from([(NodeId(0), (0.0, 0.0))]), YOUNG_FOR);
-    grown.update(Duration::ZERO, &ids(1_000), &graph);
-    let inserted = start.elapsed();
-    println!("first layout {first:?}, one by one {inserted:?}");
-    assert!(first < Duration::from_millis(100), "{first:?}");
-}
