@@ -22,8 +22,9 @@ const PREFIX: &str = "LOOPSCOPE_";
 /// The variable that names the configuration file.
 const CONFIG_VARIABLE: &str = "LOOPSCOPE_CONFIG";
 
-/// A variable with our prefix that the build reads, not the program.
-const BUILD_VARIABLE: &str = "LOOPSCOPE_SKIP_UI";
+/// Variables with our prefix that the build and the tests read, not the program.
+const FOREIGN_VARIABLES: [&str; 4] =
+    ["LOOPSCOPE_SKIP_UI", "LOOPSCOPE_TRACES", "LOOPSCOPE_REQUIRE_BROWSER", "LOOPSCOPE_REQUIRE_STRACE"];
 
 /// Finds the loops that serverless functions fall into, while they are still cheap.
 ///
@@ -252,7 +253,7 @@ impl Provider for Variables<'_> {
         for (name, text) in self.0 {
             // An empty variable is one that is not set, as everywhere in OpenTelemetry.
             let Some(key) = name.strip_prefix(PREFIX).filter(|_| !text.is_empty()) else { continue };
-            if name == CONFIG_VARIABLE || name == BUILD_VARIABLE || is_from_kubernetes(name) {
+            if name == CONFIG_VARIABLE || FOREIGN_VARIABLES.contains(&name.as_str()) || is_from_kubernetes(name) {
                 continue;
             }
             let key = key.to_lowercase();
