@@ -103,21 +103,18 @@ fn append_for_ever(journal: &Journal) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let numbers = Arc::new(AtomicU64::new(journal.last_position() << 20));
     runtime.block_on(async {
-        let senders: Vec<_> = (0..16)
-            .map(|_| {
-                let (journal, numbers) = (journal.clone(), Arc::clone(&numbers));
-                tokio::spawn(async move {
-                    loop {
-                        let number = numbers.fetch_add(1, Relaxed);
-                        let position = journal.append(batch(number, length_of(number))).await.unwrap();
-                        say(format!("ack {position} {number}"));
-                    }
-                })
-            })
-            .collect();
-        for sender in senders {
-            sender.await.unwrap();
+        let mut senders = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (journal, numbers) = (journal.clone(), Arc::clone(&numbers));
+            senders.spawn(async move {
+                loop {
+                    let number = numbers.fetch_add(1, Relaxed);
+                    let position = journal.append(batch(number, length_of(number))).await.unwrap();
+                    say(format!("ack {position} {number}"));
+                }
+            });
         }
+        senders.join_all().await;
     });
 }
 
@@ -141,6 +138,7 @@ fn every_acknowledgement_follows_its_sync() {
     }
     let durable = trace("durable");
     assert_eq!(acknowledged_unsynced(&durable), (APPENDS, 0));
+    assert!(names_are_synced(&durable), "the directory is not synced before the first acknowledgement");
     // The journal without syncs fails the same check: so the check can fail.
     let ephemeral = trace("ephemeral");
     assert_eq!(acknowledged_unsynced(&ephemeral), (APPENDS, APPENDS));
@@ -192,6 +190,14 @@ fn acknowledged_unsynced(calls: &str) -> (u64, u64) {
         }
     }
     (acks, unsynced)
+}
+
+/// Whether the directory with the new segment was synced before the first acknowledgement.
+fn names_are_synced(calls: &str) -> bool {
+    calls
+        .lines()
+        .take_while(|call| !call.contains("\"ack "))
+        .any(|call| call.contains("sync(") && call.contains("/journal>"))
 }
 
 #[test]

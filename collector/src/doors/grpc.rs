@@ -101,11 +101,15 @@ async fn call(admission: Admission, limits: Limits, request: Request<Incoming>) 
     let mut grpc = Grpc::new(BytesCodec)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limits.request_bytes);
+    let by_call = admission.clone();
     let export =
-        service_fn(move |request: tonic::Request<Bytes>| export(admission.clone(), signal, request.into_inner()));
+        service_fn(move |request: tonic::Request<Bytes>| export(by_call.clone(), signal, request.into_inner()));
     match timeout(BODY_TIMEOUT, grpc.unary(export, request)).await {
         Ok(mut response) => {
             never_retry_what_is_too_large(&mut response);
+            if is_refused_by_tonic(&response) {
+                admission.count_refused();
+            }
             response
         }
         Err(_) => Status::deadline_exceeded("the request took too long to arrive or to be stored").into_http(),
@@ -142,11 +146,22 @@ fn status_of(outcome: &Outcome) -> Status {
 
 /// tonic says OUT_OF_RANGE of a message over the limit, which OTLP clients take for a reason to send it again.
 fn never_retry_what_is_too_large(response: &mut Response<Body>) {
-    if let Some(status) = response.headers_mut().get_mut("grpc-status")
-        && status.as_bytes() == b"11"
+    if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS)
+        && is_code(status, Code::OutOfRange)
     {
-        *status = HeaderValue::from_static("8");
+        *status = HeaderValue::from(Code::ResourceExhausted as i32);
     }
+}
+
+/// A message that is too large, is compressed in an unknown way or cannot be unpacked never reaches the admission.
+fn is_refused_by_tonic(response: &Response<Body>) -> bool {
+    response.headers().get(Status::GRPC_STATUS).is_some_and(|status| {
+        [Code::ResourceExhausted, Code::Unimplemented, Code::Internal].iter().any(|code| is_code(status, *code))
+    })
+}
+
+fn is_code(status: &HeaderValue, code: Code) -> bool {
+    Code::from_bytes(status.as_bytes()) == code
 }
 
 fn path(signal: Signal) -> &'static str {

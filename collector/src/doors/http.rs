@@ -51,9 +51,13 @@ pub fn router(admission: Admission, limits: Limits) -> Router {
 async fn export(admission: Admission, limits: Limits, signal: Signal, request: Request) -> Response {
     let format = match format_of(request.headers()) {
         Ok(format) => format,
-        Err((status, message)) => return failure(status, Format::Json, message).map(Body::from),
+        Err((status, message)) => {
+            admission.count_refused();
+            return failure(status, Format::Json, message).map(Body::from);
+        }
     };
     let Some(encoding) = Encoding::of(request.headers()) else {
+        admission.count_refused();
         let message = "Content-Encoding must be gzip, or not be given";
         let mut response = failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, format, message);
         response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -65,6 +69,7 @@ async fn export(admission: Admission, limits: Limits, signal: Signal, request: R
         Err(BodyError::TooLarge) => admission.too_large(limits.request_bytes),
         Err(BodyError::Spent) => admission.overloaded(),
         Err(error @ BodyError::TooSlow) => {
+            admission.count_refused();
             return failure(StatusCode::REQUEST_TIMEOUT, format, &error.to_string()).map(Body::from);
         }
         Err(error) => admission.refused(error.to_string()),
