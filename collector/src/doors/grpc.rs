@@ -4,7 +4,7 @@
 //! the compression and the limits; where its status would make clients send a poisonous request for ever, it is
 //! replaced.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{any::Any, convert::Infallible, net::SocketAddr};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -18,8 +18,8 @@ use tonic::{
     server::Grpc,
 };
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tower::{ServiceBuilder, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::service_fn;
+use tower_http::catch_panic::CatchPanic;
 
 use super::{
     BODY_TIMEOUT, Limits,
@@ -36,15 +36,8 @@ pub async fn serve_grpc(listener: TcpListener, admission: Admission, limits: Lim
         let admission = admission.clone();
         async move { Ok::<_, Infallible>(call(admission, limits, request).await) }
     });
-    // Without this, a panic reaches the client as a broken stream, which it answers by sending the same again.
-    let door = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(|_| {
-            tracing::error!("a gRPC request made the server panic");
-            Status::internal("the server failed on this request; please report it").into_http::<Body>()
-        }))
-        .service(door);
     log_address(&listener);
-    serve(listener, door, Protocols::Http2, limits.connections, shutdown).await;
+    serve(listener, CatchPanic::custom(door, panicked), Protocols::Http2, limits.connections, shutdown).await;
 }
 
 /// Hands messages on as bytes.
@@ -82,6 +75,12 @@ impl Decoder for BytesCodec {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
+}
+
+/// Without this, a panic reaches the client as a broken stream, which it answers by sending the same again.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    tracing::error!("a gRPC request made the server panic");
+    Status::internal("the server failed on this request; please report it").into_http()
 }
 
 async fn call(admission: Admission, limits: Limits, request: Request<Incoming>) -> Response<Body> {
@@ -175,4 +174,21 @@ fn path(signal: Signal) -> &'static str {
 fn log_address(listener: &TcpListener) {
     let address = listener.local_addr().as_ref().map(SocketAddr::to_string).unwrap_or_default();
     tracing::info!(address, "OTLP over gRPC");
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        async fn fail(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+            panic!("for the test");
+        }
+        let door = CatchPanic::custom(service_fn(fail), panicked);
+        let response = door.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.headers()[Status::GRPC_STATUS], "13");
+    }
 }

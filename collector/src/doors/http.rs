@@ -41,7 +41,12 @@ pub fn router(admission: Admission, limits: Limits) -> Router {
         let path = path(signal);
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
-    router.method_not_allowed_fallback(method_not_allowed).fallback(not_found).layer(CatchPanicLayer::custom(|_| {
+    guarded(router.method_not_allowed_fallback(method_not_allowed).fallback(not_found))
+}
+
+/// Turns a panic into an answer that no client takes for a reason to send the same again.
+fn guarded(router: Router) -> Router {
+    router.layer(CatchPanicLayer::custom(|_| {
         tracing::error!("an HTTP request made the server panic");
         let message = "the server failed on this request; please report it";
         failure(StatusCode::INTERNAL_SERVER_ERROR, Format::Json, message).map(Body::from)
@@ -135,5 +140,25 @@ fn path(signal: Signal) -> &'static str {
         Signal::Traces => "/v1/traces",
         Signal::Logs => "/v1/logs",
         Signal::Metrics => "/v1/metrics",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        async fn fail() {
+            panic!("for the test");
+        }
+        let router = guarded(Router::new().route("/", get(fail)));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+        assert!(body.starts_with(br#"{"code":13"#), "{body:?}");
     }
 }
