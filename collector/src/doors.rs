@@ -8,6 +8,7 @@
 //! - [`grpc`] and [`http`] are the two doors.
 //! - `body`: reads and inflates HTTP bodies within limits.
 //! - `answer`: the bodies of HTTP answers.
+//! - `patience`: bounds the time that headers take.
 //! - `serve`: accepts connections, with time-outs, and lets them end.
 
 pub mod admission;
@@ -16,6 +17,7 @@ mod body;
 pub mod budget;
 pub mod grpc;
 pub mod http;
+mod patience;
 mod serve;
 
 use std::time::Duration;
@@ -39,6 +41,9 @@ impl Default for Limits {
 
 /// How long a client may take to send its first bytes, and to send the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may be silent between two requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a client may take to send the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -52,13 +52,4 @@ impl Signal {
             Self::Metrics => "metrics",
         }
     }
-
-    /// What one item of the signal is called, in the plural.
-    pub fn items(self) -> &'static str {
-        match self {
-            Self::Traces => "spans",
-            Self::Logs => "log records",
-            Self::Metrics => "data points",
-        }
-    }
 }

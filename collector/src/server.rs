@@ -29,7 +29,7 @@ use crate::{
     api::{self, ApiState, Hosts, Identity, Live, StatusSource},
     config::{Config, DataDir},
     counters::Counters,
-    doors::{self, Admission, Limits},
+    doors::{self, Admission, Limits, budget},
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
@@ -43,9 +43,6 @@ const SEGMENT_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// A segment of the journal is sealed at this size.
 const SEGMENT_BYTES: u64 = 256 << 20;
-
-/// Bound on the bytes of all requests that are on their way into the journal; more are told to come again.
-const IN_FLIGHT_BYTES: usize = 256 << 20;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -131,7 +128,7 @@ pub async fn run(
     let engine = core.start_engine(wake)?;
     let live = Live::new(engine.views.clone(), core.status());
     let state = core.api_state(&engine, Arc::clone(&live));
-    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), IN_FLIGHT_BYTES);
+    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), budget::IN_FLIGHT_BYTES);
     let limits = Limits::default();
 
     let (stop_doors, stop_rest) = (CancellationToken::new(), CancellationToken::new());

@@ -350,6 +350,7 @@ async fn requests_over_the_limit_are_refused_for_good() {
             assert!(status.get_details_retry_info().is_none());
         }
     }
+    assert_eq!(house.counters.requests_refused.get(), 5);
     house.lives_on().await;
     house.close().await;
 }

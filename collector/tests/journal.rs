@@ -138,6 +138,7 @@ fn every_acknowledgement_follows_its_sync() {
     }
     let durable = trace("durable");
     assert_eq!(acknowledged_unsynced(&durable), (APPENDS, 0));
+    assert!(names_are_synced(&durable), "the directory is not synced before the first acknowledgement");
     // The journal without syncs fails the same check: so the check can fail.
     let ephemeral = trace("ephemeral");
     assert_eq!(acknowledged_unsynced(&ephemeral), (APPENDS, APPENDS));
@@ -189,6 +190,14 @@ fn acknowledged_unsynced(calls: &str) -> (u64, u64) {
         }
     }
     (acks, unsynced)
+}
+
+/// Whether the directory with the new segment was synced before the first acknowledgement.
+fn names_are_synced(calls: &str) -> bool {
+    calls
+        .lines()
+        .take_while(|call| !call.contains("\"ack "))
+        .any(|call| call.contains("sync(") && call.contains("/journal>"))
 }
 
 #[test]

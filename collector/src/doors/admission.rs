@@ -112,13 +112,18 @@ impl Admission {
 
     /// A request that cannot be read.
     pub(super) fn refused(&self, message: impl Into<String>) -> Outcome {
-        self.counters.requests_refused.add(1);
+        self.count_refused();
         Outcome::Bad(bounded(message.into()))
+    }
+
+    /// Counts a request that the door has refused by itself.
+    pub(super) fn count_refused(&self) {
+        self.counters.requests_refused.add(1);
     }
 
     /// A request over the limit.
     pub(super) fn too_large(&self, limit: usize) -> Outcome {
-        self.counters.requests_refused.add(1);
+        self.count_refused();
         Outcome::TooLarge { limit }
     }
 

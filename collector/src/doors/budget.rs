@@ -12,6 +12,9 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+/// The bytes that a budget has unless somebody says otherwise: four requests of the largest size at once.
+pub const IN_FLIGHT_BYTES: usize = 256 << 20;
+
 /// A number of bytes that requests share.
 #[derive(Debug)]
 pub struct Budget {

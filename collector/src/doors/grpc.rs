@@ -4,7 +4,7 @@
 //! the compression and the limits; where its status would make clients send a poisonous request for ever, it is
 //! replaced.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{any::Any, convert::Infallible, net::SocketAddr};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -18,8 +18,8 @@ use tonic::{
     server::Grpc,
 };
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tower::{ServiceBuilder, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::service_fn;
+use tower_http::catch_panic::CatchPanic;
 
 use super::{
     BODY_TIMEOUT, Limits,
@@ -36,15 +36,8 @@ pub async fn serve_grpc(listener: TcpListener, admission: Admission, limits: Lim
         let admission = admission.clone();
         async move { Ok::<_, Infallible>(call(admission, limits, request).await) }
     });
-    // Without this, a panic reaches the client as a broken stream, which it answers by sending the same again.
-    let door = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(|_| {
-            tracing::error!("a gRPC request made the server panic");
-            Status::internal("the server failed on this request; please report it").into_http::<Body>()
-        }))
-        .service(door);
     log_address(&listener);
-    serve(listener, door, Protocols::Http2, limits.connections, shutdown).await;
+    serve(listener, CatchPanic::custom(door, panicked), Protocols::Http2, limits.connections, shutdown).await;
 }
 
 /// Hands messages on as bytes.
@@ -84,6 +77,12 @@ impl Decoder for BytesCodec {
     }
 }
 
+/// Without this, a panic reaches the client as a broken stream, which it answers by sending the same again.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    tracing::error!("a gRPC request made the server panic");
+    Status::internal("the server failed on this request; please report it").into_http()
+}
+
 async fn call(admission: Admission, limits: Limits, request: Request<Incoming>) -> Response<Body> {
     let is_grpc =
         request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
@@ -101,11 +100,15 @@ async fn call(admission: Admission, limits: Limits, request: Request<Incoming>) 
     let mut grpc = Grpc::new(BytesCodec)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limits.request_bytes);
+    let by_call = admission.clone();
     let export =
-        service_fn(move |request: tonic::Request<Bytes>| export(admission.clone(), signal, request.into_inner()));
+        service_fn(move |request: tonic::Request<Bytes>| export(by_call.clone(), signal, request.into_inner()));
     match timeout(BODY_TIMEOUT, grpc.unary(export, request)).await {
         Ok(mut response) => {
             never_retry_what_is_too_large(&mut response);
+            if is_refused_by_tonic(&response) {
+                admission.count_refused();
+            }
             response
         }
         Err(_) => Status::deadline_exceeded("the request took too long to arrive or to be stored").into_http(),
@@ -142,11 +145,22 @@ fn status_of(outcome: &Outcome) -> Status {
 
 /// tonic says OUT_OF_RANGE of a message over the limit, which OTLP clients take for a reason to send it again.
 fn never_retry_what_is_too_large(response: &mut Response<Body>) {
-    if let Some(status) = response.headers_mut().get_mut("grpc-status")
-        && status.as_bytes() == b"11"
+    if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS)
+        && is_code(status, Code::OutOfRange)
     {
-        *status = HeaderValue::from_static("8");
+        *status = HeaderValue::from(Code::ResourceExhausted as i32);
     }
+}
+
+/// A message that is too large, is compressed in an unknown way or cannot be unpacked never reaches the admission.
+fn is_refused_by_tonic(response: &Response<Body>) -> bool {
+    response.headers().get(Status::GRPC_STATUS).is_some_and(|status| {
+        [Code::ResourceExhausted, Code::Unimplemented, Code::Internal].iter().any(|code| is_code(status, *code))
+    })
+}
+
+fn is_code(status: &HeaderValue, code: Code) -> bool {
+    Code::from_bytes(status.as_bytes()) == code
 }
 
 fn path(signal: Signal) -> &'static str {
@@ -160,4 +174,21 @@ fn path(signal: Signal) -> &'static str {
 fn log_address(listener: &TcpListener) {
     let address = listener.local_addr().as_ref().map(SocketAddr::to_string).unwrap_or_default();
     tracing::info!(address, "OTLP over gRPC");
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        async fn fail(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+            panic!("for the test");
+        }
+        let door = CatchPanic::custom(service_fn(fail), panicked);
+        let response = door.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.headers()[Status::GRPC_STATUS], "13");
+    }
 }

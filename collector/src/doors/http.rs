@@ -41,7 +41,12 @@ pub fn router(admission: Admission, limits: Limits) -> Router {
         let path = path(signal);
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
-    router.method_not_allowed_fallback(method_not_allowed).fallback(not_found).layer(CatchPanicLayer::custom(|_| {
+    guarded(router.method_not_allowed_fallback(method_not_allowed).fallback(not_found))
+}
+
+/// Turns a panic into an answer that no client takes for a reason to send the same again.
+fn guarded(router: Router) -> Router {
+    router.layer(CatchPanicLayer::custom(|_| {
         tracing::error!("an HTTP request made the server panic");
         let message = "the server failed on this request; please report it";
         failure(StatusCode::INTERNAL_SERVER_ERROR, Format::Json, message).map(Body::from)
@@ -51,9 +56,13 @@ pub fn router(admission: Admission, limits: Limits) -> Router {
 async fn export(admission: Admission, limits: Limits, signal: Signal, request: Request) -> Response {
     let format = match format_of(request.headers()) {
         Ok(format) => format,
-        Err((status, message)) => return failure(status, Format::Json, message).map(Body::from),
+        Err((status, message)) => {
+            admission.count_refused();
+            return failure(status, Format::Json, message).map(Body::from);
+        }
     };
     let Some(encoding) = Encoding::of(request.headers()) else {
+        admission.count_refused();
         let message = "Content-Encoding must be gzip, or not be given";
         let mut response = failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, format, message);
         response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -65,6 +74,7 @@ async fn export(admission: Admission, limits: Limits, signal: Signal, request: R
         Err(BodyError::TooLarge) => admission.too_large(limits.request_bytes),
         Err(BodyError::Spent) => admission.overloaded(),
         Err(error @ BodyError::TooSlow) => {
+            admission.count_refused();
             return failure(StatusCode::REQUEST_TIMEOUT, format, &error.to_string()).map(Body::from);
         }
         Err(error) => admission.refused(error.to_string()),
@@ -130,5 +140,25 @@ fn path(signal: Signal) -> &'static str {
         Signal::Traces => "/v1/traces",
         Signal::Logs => "/v1/logs",
         Signal::Metrics => "/v1/metrics",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        async fn fail() {
+            panic!("for the test");
+        }
+        let router = guarded(Router::new().route("/", get(fail)));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+        assert!(body.starts_with(br#"{"code":13"#), "{body:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use hyper::{
-    Request, Response,
+    Request, Response, Version,
     body::{Body, Incoming},
 };
 use hyper_util::{
@@ -18,9 +18,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::{Service, service_fn};
 
-use super::{DRAIN_TIMEOUT, HEADER_TIMEOUT};
+use super::{
+    DRAIN_TIMEOUT, HEADER_TIMEOUT, IDLE_TIMEOUT,
+    patience::{Patient, Progress},
+};
 
 /// Flow-control window of a stream and of a connection: a batch of the usual size fits without a round trip.
 const STREAM_WINDOW: u32 = 2 << 20;
@@ -63,7 +66,9 @@ pub(super) async fn serve<S, B>(
     let mut connections = JoinSet::new();
     while let Some((stream, permit)) = next(&listener, &permits, &mut connections, &shutdown).await {
         let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
-        let service = TowerToHyperService::new(service.clone());
+        let progress = Arc::new(Progress::default());
+        let stream_progress = Arc::clone(&progress);
+        let service = TowerToHyperService::new(reporting(service.clone(), progress));
         let shutdown = shutdown.clone();
         connections.spawn(async move {
             let _permit = permit;
@@ -73,7 +78,8 @@ pub(super) async fn serve<S, B>(
                 () = shutdown.cancelled() => false,
             };
             if spoke {
-                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, stream_progress)), service);
+                let connection = connection.into_owned();
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended early");
                 }
@@ -85,6 +91,30 @@ pub(super) async fn serve<S, B>(
         tracing::warn!(connections = connections.len(), "connections still open after the drain time are cut off");
     }
     connections.shutdown().await;
+}
+
+/// Tells the connection when a request begins and ends.
+fn reporting<S, B>(
+    service: S,
+    progress: Arc<Progress>,
+) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    service_fn(move |request: Request<Incoming>| {
+        progress.begin();
+        // On HTTP/2 requests overlap, and its pings find dead connections.
+        let ends = (request.version() < Version::HTTP_2).then(|| Arc::clone(&progress));
+        let answered = service.clone().call(request);
+        async move {
+            let response = answered.await;
+            if let Some(progress) = ends {
+                progress.end();
+            }
+            response
+        }
+    })
 }
 
 async fn next(
@@ -122,7 +152,7 @@ async fn next(
 
 fn builder(protocols: Protocols) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -21,6 +21,9 @@ use super::{
 /// Written into every file, so that a later version knows what it reads.
 const FORMAT: i64 = 1;
 
+/// SQLite's own choice, and the right one here: bodies are long and mostly fill pages of their own.
+const PAGE_BYTES: u64 = 4096;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS batch (
         position INTEGER PRIMARY KEY,
@@ -72,6 +75,7 @@ impl Segment {
                 OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?;
             connection.busy_timeout(reader::BUSY)?;
+            connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
             connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
             connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
             connection.execute_batch(SCHEMA)?;
@@ -94,7 +98,7 @@ impl Segment {
 
     /// Bounds the log: SQLite moves it into the file at the end of the commit that makes it longer.
     pub(super) fn bound_log(&self, bytes: u64) -> Result<(), JournalError> {
-        let pages = (bytes / 4096).clamp(64, 2048).cast_signed();
+        let pages = (bytes / PAGE_BYTES).cast_signed();
         self.connection.pragma_update(None, "wal_autocheckpoint", pages).map_err(|source| self.failed(source))
     }
 

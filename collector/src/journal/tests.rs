@@ -163,8 +163,8 @@ fn the_directory_stays_within_its_bound() {
             .filter_map(|entry| entry.unwrap().metadata().ok())
             .map(|metadata| metadata.len())
             .sum();
-        // The segment that is written and its log may stand above for a moment.
-        assert!(bytes < max_disk_bytes + (3 << 20), "{bytes} after {number}");
+        // Beside the segments there is the shared index of the open one.
+        assert!(bytes < max_disk_bytes + (64 << 10), "{bytes} after {number}");
     }
     assert!(counters.journal_segments_expired.get() > 3);
     let mut tail = journal.tail_from(1);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    AppendError, JournalError, Position, Shared,
+    AppendError, JournalConfig, JournalError, Position, Shared,
     batch::Batch,
     directory::{self, Directory},
     live::SegmentInfo,
@@ -23,6 +23,9 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// A segment is sealed when its index has this many entries, so that the index in memory stays below 32 MiB.
 const INDEX_ENTRIES: usize = 2 << 20;
+
+/// Bounds of a segment's write-ahead log: a shorter one is moved into the file too often, a longer one takes room.
+const LOG_BYTES: (u64, u64) = (256 << 10, 8 << 20);
 
 /// Writes one journal.
 pub(super) struct Writer {
@@ -214,7 +217,7 @@ impl Writer {
     fn open_segment(&self, first: Position) -> Result<Segment, JournalError> {
         let config = &self.shared.config;
         let segment = Segment::open(self.directory.segment_path(first), first, !config.ephemeral)?;
-        segment.bound_log(config.segment_bytes / 4)?;
+        segment.bound_log(log_bytes(config))?;
         Ok(segment)
     }
 
@@ -238,9 +241,11 @@ impl Writer {
     /// Deletes the oldest sealed segments while they are too old, or while they and what comes need too much room.
     fn expire(&self, now: u64, incoming_bytes: u64) {
         let config = &self.shared.config;
+        // What comes goes through the log into the file, and the log is moved there as a whole.
+        let needed = log_bytes(config) + 2 * incoming_bytes;
         loop {
             let mut live = self.shared.live();
-            let over = live.bytes() + incoming_bytes > config.max_disk_bytes;
+            let over = live.bytes() + needed > config.max_disk_bytes;
             let Some(oldest) = live.segments.first_entry().filter(|oldest| {
                 let segment = oldest.get();
                 segment.last.is_some() && (over || is_older(segment.newest_unix_nanos, config.retention, now))
@@ -264,6 +269,11 @@ impl Drop for AbandonQueue {
     fn drop(&mut self) {
         self.0.queue().abandon();
     }
+}
+
+/// How long the write-ahead log of a segment may get.
+fn log_bytes(config: &JournalConfig) -> u64 {
+    (config.segment_bytes / 4).clamp(LOG_BYTES.0, LOG_BYTES.1)
 }
 
 fn is_older(unix_nanos: u64, age: Duration, now: u64) -> bool {

@@ -4,9 +4,9 @@
 //! module is lenient, and an id that cannot be right becomes an id that the walker rejects. Refused are texts that are
 //! not JSON, fields given twice, and values that their field cannot hold.
 //!
-//! - [`schema`] is the table.
-//! - [`scalar`] reads numbers, texts and ids in all the forms that exporters write.
-//! - [`writer`] puts protobuf fields into a buffer.
+//! - `schema` is the table.
+//! - `scalar` reads numbers, texts and ids in all the forms that exporters write.
+//! - `writer` puts protobuf fields into a buffer.
 
 mod scalar;
 mod schema;

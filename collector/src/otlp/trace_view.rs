@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
 use prost::Message;
 
 use super::{
-    traces::{ids, resources_in, walk},
+    traces::{SPANS_PER_REQUEST, ids, resources_in, walk},
     wire::Fields,
 };
 
@@ -17,9 +17,12 @@ use super::{
 /// out; their span stays. A request that cannot be read gives the spans before the broken place.
 pub fn spans_of_trace(batch: &[u8], trace: TraceId) -> Vec<(Resource, Span)> {
     let mut found = Vec::new();
+    let mut accepted = 0;
     // The error says only that there is nothing more to find; the door has refused such requests already.
     let _ = walk(batch, |group, bytes| {
-        if ids(bytes).is_some_and(|(of, _)| of == trace) {
+        let Some((of, _)) = ids(bytes).filter(|_| accepted < SPANS_PER_REQUEST) else { return };
+        accepted += 1;
+        if of == trace {
             let mut resource = Resource::default();
             for part in resources_in(group) {
                 merge_what_decodes(&mut resource, part);

@@ -48,12 +48,12 @@ pub(crate) struct Fields<'a> {
 /// Bound on groups within groups, the same as in common protobuf readers.
 const GROUP_DEPTH: usize = 100;
 
-const WIRE_VARINT: u64 = 0;
-const WIRE_FIXED64: u64 = 1;
-const WIRE_LEN: u64 = 2;
-const WIRE_GROUP_START: u64 = 3;
-const WIRE_GROUP_END: u64 = 4;
-const WIRE_FIXED32: u64 = 5;
+const WIRE_VARINT: u32 = 0;
+const WIRE_FIXED64: u32 = 1;
+const WIRE_LEN: u32 = 2;
+const WIRE_GROUP_START: u32 = 3;
+const WIRE_GROUP_END: u32 = 4;
+const WIRE_FIXED32: u32 = 5;
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
@@ -66,45 +66,57 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field, or `None` at the end of the message.
+    // Inlined, because it is the innermost step of every walk: the caller's match on the number and the match on the
+    // wire type in here become one.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
         while !self.rest.is_empty() {
             let (number, wire_type) = self.tag()?;
-            match wire_type {
-                WIRE_GROUP_START => self.skip_group(number)?,
-                WIRE_GROUP_END => return Err(WireError::BadGroup),
-                _ => return Ok(Some(Field { number, value: self.value(wire_type)? })),
-            }
+            let value = match wire_type {
+                WIRE_LEN => Value::Len(self.slice()?),
+                WIRE_VARINT => Value::Varint(self.varint()?),
+                WIRE_FIXED64 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
+                WIRE_FIXED32 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
+                _ => {
+                    self.skip_group(number, wire_type)?;
+                    continue;
+                }
+            };
+            return Ok(Some(Field { number, value }));
         }
         Ok(None)
     }
 
-    fn tag(&mut self) -> Result<(u32, u64), WireError> {
-        let tag = self.varint()?;
-        let tag = u32::try_from(tag).map_err(|_| WireError::BadTag)?;
-        let (number, wire_type) = (tag >> 3, u64::from(tag & 7));
+    #[inline(always)]
+    fn tag(&mut self) -> Result<(u32, u32), WireError> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| WireError::BadTag)?;
+        let (number, wire_type) = (tag >> 3, tag & 7);
         if number == 0 || wire_type > WIRE_FIXED32 { Err(WireError::BadTag) } else { Ok((number, wire_type)) }
     }
 
-    fn value(&mut self, wire_type: u64) -> Result<Value<'a>, WireError> {
-        match wire_type {
-            WIRE_VARINT => Ok(Value::Varint(self.varint()?)),
-            WIRE_FIXED64 => Ok(Value::Fixed64(u64::from_le_bytes(self.array()?))),
-            WIRE_LEN => {
-                let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
-                let (value, rest) = self.rest.split_at_checked(length).ok_or(WireError::Truncated)?;
-                self.rest = rest;
-                Ok(Value::Len(value))
-            }
-            WIRE_FIXED32 => Ok(Value::Fixed32(u32::from_le_bytes(self.array()?))),
-            _ => Err(WireError::BadTag),
-        }
+    #[inline(always)]
+    fn slice(&mut self) -> Result<&'a [u8], WireError> {
+        let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
+        let (value, rest) = self.rest.split_at_checked(length).ok_or(WireError::Truncated)?;
+        self.rest = rest;
+        Ok(value)
     }
 
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, WireError> {
         if let [byte @ 0..0x80, rest @ ..] = self.rest {
             self.rest = rest;
             return Ok(u64::from(*byte));
         }
+        if let [low @ 0x80..=0xff, high @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(low & 0x7f) | u64::from(*high) << 7);
+        }
+        self.long_varint()
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut number = 0;
         for (i, byte) in self.rest.iter().enumerate().take(10) {
             // The tenth byte has room for one bit only.
@@ -120,13 +132,19 @@ impl<'a> Fields<'a> {
         Err(if self.rest.len() < 10 { WireError::Truncated } else { WireError::VarintTooLong })
     }
 
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(WireError::Truncated)?;
         self.rest = rest;
         Ok(*array)
     }
 
-    fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
+    /// Skips to the end of the group whose tag was read last.
+    #[cold]
+    fn skip_group(&mut self, number: u32, wire_type: u32) -> Result<(), WireError> {
+        if wire_type != WIRE_GROUP_START {
+            return Err(WireError::BadGroup);
+        }
         let mut open = [0; GROUP_DEPTH];
         open[0] = number;
         let mut depth = 1;
@@ -145,7 +163,10 @@ impl<'a> Fields<'a> {
                         return Err(WireError::BadGroup);
                     }
                 }
-                (_, wire_type) => drop(self.value(wire_type)?),
+                (_, WIRE_LEN) => drop(self.slice()?),
+                (_, WIRE_FIXED64) => drop(self.array::<8>()?),
+                (_, WIRE_FIXED32) => drop(self.array::<4>()?),
+                (_, _) => drop(self.varint()?),
             }
         }
         Ok(())
@@ -154,16 +175,19 @@ impl<'a> Fields<'a> {
 
 impl<'a> Value<'a> {
     /// The bytes of a string, of bytes or of a message.
+    #[inline(always)]
     pub(crate) fn len(self) -> Result<&'a [u8], WireError> {
         if let Self::Len(bytes) = self { Ok(bytes) } else { Err(WireError::WrongType) }
     }
 
     /// A number, a truth or an enumeration.
+    #[inline(always)]
     pub(crate) fn varint(self) -> Result<u64, WireError> {
         if let Self::Varint(number) = self { Ok(number) } else { Err(WireError::WrongType) }
     }
 
     /// Eight bytes as a number.
+    #[inline(always)]
     pub(crate) fn fixed64(self) -> Result<u64, WireError> {
         if let Self::Fixed64(number) = self { Ok(number) } else { Err(WireError::WrongType) }
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
 use crate::{
-    journal::{JournalConfig, tail::Tail, tail::TailEvent},
+    journal::tail::{Tail, TailEvent},
     otlp::Signal,
 };
 

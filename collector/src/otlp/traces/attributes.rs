@@ -103,29 +103,31 @@ fn read_value(bytes: &[u8]) -> Result<AnyValue<'_>, WireError> {
 impl AnyValue<'_> {
     fn to_known(self) -> Option<attribute::Value> {
         match self {
+            Self::Text(bytes) => Some(attribute::Value::Text(text(bytes)?.into())),
             Self::Bool(truth) => Some(attribute::Value::Bool(truth)),
             Self::Int(number) => Some(attribute::Value::Int(number)),
+            Self::Double(number) => Some(attribute::Value::Text(number.to_string().into())),
             Self::Array(array) => joined(array).ok().map(|text| attribute::Value::Text(text.into())),
-            Self::Text(_) | Self::Double(_) => {
-                let mut text = String::new();
-                self.push_to(&mut text)?;
-                Some(attribute::Value::Text(text.into()))
-            }
             Self::Empty => None,
         }
     }
 
     /// Adds the value as text; `None` if it has no text.
-    fn push_to(self, text: &mut String) -> Option<()> {
+    fn push_to(self, list: &mut String) -> Option<()> {
         match self {
-            Self::Text(bytes) => text.push_str(cut(str::from_utf8(bytes).ok()?, ATTRIBUTE_BYTES)),
-            Self::Bool(truth) => text.push_str(if truth { "true" } else { "false" }),
-            Self::Int(number) => text.push_str(&number.to_string()),
-            Self::Double(number) => text.push_str(&number.to_string()),
+            Self::Text(bytes) => list.push_str(text(bytes)?),
+            Self::Bool(truth) => list.push_str(if truth { "true" } else { "false" }),
+            Self::Int(number) => list.push_str(&number.to_string()),
+            Self::Double(number) => list.push_str(&number.to_string()),
             Self::Array(_) | Self::Empty => return None,
         }
         Some(())
     }
+}
+
+/// The text of a value, cut to its bound; `None` if it is not UTF-8.
+fn text(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok().map(|text| cut(text, ATTRIBUTE_BYTES))
 }
 
 /// The values of an array with commas between them; values that are not text or numbers are left out.
