@@ -2,7 +2,7 @@
 //!
 //! Handlers only read: the published [`View`], counters, and through closures the journal and the alerts. Nothing here
 //! knows how those are kept. One file serves one resource; `api/guard.rs` decides who may ask, `api/error.rs` how it
-//! says no, and `api/convert.rs` turns the engine's values into messages.
+//! says no, and `convert.rs` turns the engine's values into messages.
 
 use std::sync::Arc;
 
@@ -30,7 +30,6 @@ use crate::view::View;
 
 mod alerts;
 mod answer;
-pub mod convert;
 mod error;
 mod exemplars;
 mod graph;

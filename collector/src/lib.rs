@@ -17,6 +17,7 @@
 pub mod alert;
 pub mod api;
 pub mod config;
+pub mod convert;
 pub mod counters;
 pub mod demo;
 pub mod doors;

@@ -11,7 +11,7 @@ use loopscope_analyzer::{
 };
 use loopscope_proto::v1;
 
-use crate::api::convert;
+use crate::convert;
 
 /// Bound on the exemplar traces that are kept for one node or one pair of nodes; the newest stay.
 pub const EXEMPLARS_KEPT: usize = 20;

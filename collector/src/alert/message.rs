@@ -5,7 +5,7 @@ use loopscope_proto::v1;
 
 use crate::{
     alert::machine::{AlertChange, AlertKind},
-    api::convert,
+    convert,
 };
 
 /// Most function names in a summary; the rest is counted.

@@ -11,7 +11,7 @@ use crate::{
         machine::{AlertChange, AlertKind},
         message,
     },
-    api::convert,
+    convert,
     store::{Store, StoreError, alerts, incidents, outbox},
 };
 

@@ -9,8 +9,8 @@ use axum::{extract::State, response::Response};
 use loopscope_analyzer::{snapshot::Losses, span::EventTime};
 use loopscope_proto::v1;
 
-use super::{Shared, answer::json, convert};
-use crate::counters::Counters;
+use super::{Shared, answer::json};
+use crate::{convert, counters::Counters};
 
 const NANOS_PER_SECOND: f64 = 1e9;
 

@@ -19,7 +19,7 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{Identity, SPANS_SHOWN, attributes};
-use crate::api::convert;
+use crate::convert;
 
 const NANOS_PER_MILLI: f64 = 1e6;
 
