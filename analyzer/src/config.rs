@@ -15,9 +15,9 @@ pub struct Config {
     pub park: Duration,
     /// How long after its entry span an invocation waits for its children before its self time is taken.
     pub settle: Duration,
-    /// Spans that all shards together keep in their indexes, about 100 bytes each.
+    /// Spans that all shards together keep in their indexes, about 200 bytes each.
     pub span_capacity: usize,
-    /// Invocations that the linker keeps, about 250 bytes each.
+    /// Invocations that the linker keeps, about 300 bytes each.
     pub invocation_capacity: usize,
     /// Functions in the graph; further ones are folded into "other".
     pub function_capacity: usize,
@@ -38,8 +38,8 @@ impl Config {
             lateness: Duration::from_secs(600),
             park: Duration::from_secs(30),
             settle: Duration::from_secs(2),
-            span_capacity: 2_000_000,
-            invocation_capacity: 500_000,
+            span_capacity: 1_000_000,
+            invocation_capacity: 300_000,
             function_capacity: 10_000,
             edge_capacity: 100_000,
             loop_capacity: 10_000,

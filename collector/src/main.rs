@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("loopscope: {error:#}");
+            eprintln!("loopscope: {error}");
             ExitCode::FAILURE
         }
     }
