@@ -123,15 +123,8 @@ fn target_dir() -> Result<PathBuf> {
 /// Hides from the second cargo what the first one says to build scripts: flags for the host's linker would break the
 /// link of the page, and a clippy wrapper would lint it in the middle of a build.
 fn clean_environment(cargo: &mut Command) {
-    const KEPT: [&str; 7] = [
-        "CARGO_HOME",
-        "CARGO_MAKEFLAGS",
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "CARGO_TERM_",
-    ];
+    const KEPT: [&str; 7] =
+        ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
     const HIDDEN: [&str; 12] = [
         "RUSTC",
         "RUSTDOC",

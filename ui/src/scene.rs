@@ -17,7 +17,7 @@ use crate::url::Selection;
 use crate::words;
 
 /// All shapes of one picture.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scene {
     /// The nodes, ordered by id.
     pub nodes: Vec<NodeShape>,

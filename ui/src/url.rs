@@ -121,6 +121,14 @@ impl Route {
         Self::Map(MapQuery { selection: Some(selection), ..MapQuery::default() })
     }
 
+    /// The same place with the map as tables.
+    pub fn as_table(self) -> Self {
+        match self {
+            Self::Map(query) => Self::Map(MapQuery { view: MapView::Table, ..query }),
+            other => other,
+        }
+    }
+
     /// The map with one loop lit.
     pub fn loop_on_map(id: impl Into<String>) -> Self {
         Self::Map(MapQuery { loop_id: Some(id.into()), ..MapQuery::default() })

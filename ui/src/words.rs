@@ -4,7 +4,19 @@
 
 use loopscope_proto::v1::{Hotspot, Loop, LoopState, Severity};
 
+use crate::client::Link;
 use crate::format;
+
+/// How fresh the data is: a word for the style sheet, and what the pill says.
+pub fn freshness(link: Link, paused: bool, waiting: u32, age_ms: f64, stale: bool) -> (&'static str, String) {
+    match (link, paused) {
+        (Link::Connecting, _) => ("connecting", "Connecting".into()),
+        (Link::Lost, _) => ("lost", format!("Reconnecting · data {} old", format::age(age_ms))),
+        (Link::Open, true) => ("paused", format!("Paused · {} waiting", format::count(u64::from(waiting)))),
+        (Link::Open, false) if stale => ("lost", format!("Silent · data {} old", format::age(age_ms))),
+        (Link::Open, false) => ("live", format!("Live · {}", format::age(age_ms))),
+    }
+}
 
 /// The glyph that doubles the colour of a state.
 pub fn state_glyph(state: LoopState) -> &'static str {
@@ -70,7 +82,8 @@ pub fn loop_meaning(it: &Loop) -> String {
     let chains = format::counted(it.chains, "chain has", "chains have");
     match it.state() {
         LoopState::Latent => {
-            let who = who.replace("starts itself", "can start itself").replace("ends up starting", "can end up starting");
+            let who =
+                who.replace("starts itself", "can start itself").replace("ends up starting", "can end up starting");
             format!("{who}. Nothing has gone round twice so far: it needs a stop before something does.")
         }
         LoopState::Growing => format!(
@@ -85,7 +98,9 @@ pub fn loop_meaning(it: &Loop) -> String {
         ),
         LoopState::Dying => format!("{who}. {chains} gone round, up to {depth} deep; the laps have stopped coming."),
         LoopState::Closed => format!("{who}. It is over: {chains} gone round, up to {depth} deep."),
-        LoopState::Unknown => format!("{who}. {chains} gone round, up to {depth} deep; too little was seen to say more."),
+        LoopState::Unknown => {
+            format!("{who}. {chains} gone round, up to {depth} deep; too little was seen to say more.")
+        }
     }
 }
 
@@ -113,6 +128,14 @@ mod tests {
             laps_per_minute: 40.0,
             ..Loop::default()
         }
+    }
+
+    #[test]
+    fn the_pill_never_calls_old_data_live() {
+        assert_eq!(freshness(Link::Open, false, 0, 2_400.0, false), ("live", "Live · 2 s".into()));
+        assert_eq!(freshness(Link::Open, true, 41, 2_400.0, false), ("paused", "Paused · 41 waiting".into()));
+        assert_eq!(freshness(Link::Lost, false, 0, 14_000.0, true), ("lost", "Reconnecting · data 14 s old".into()));
+        assert_eq!(freshness(Link::Open, false, 0, 14_000.0, true).0, "lost");
     }
 
     #[test]

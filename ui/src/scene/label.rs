@@ -85,6 +85,25 @@ pub fn place(scene: &Scene, conditions: &Conditions) -> Vec<Label> {
     placed.labels
 }
 
+/// The loop whose badge lies below a place of the map.
+pub fn badge_at(
+    scene: &Scene,
+    zoom: f64,
+    measure: &dyn Fn(&str, f64) -> f64,
+    loop_id: Option<&str>,
+    at: Point,
+) -> Option<String> {
+    let conditions = Conditions { zoom, measure, focus: None, loop_id };
+    let mut placed = Placed::new(scene);
+    for it in scene.loops.iter().rev() {
+        placed.badge(it, &conditions);
+    }
+    placed.labels.into_iter().find(|label| label.area.contains(at)).and_then(|label| match label.owner {
+        Owner::Loop(id) => Some(id),
+        Owner::Node(_) | Owner::Edge(..) => None,
+    })
+}
+
 /// The height of the letters of names in pixels.
 fn name_size(zoom: f64) -> f64 {
     (13.0 * zoom).clamp(11.0, 16.0)

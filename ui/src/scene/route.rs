@@ -28,9 +28,8 @@ impl<'a> Router<'a> {
     /// A router for these nodes; `pairs` are all edges, so that each knows what it shares its ends with.
     pub fn new(nodes: &'a [NodeShape], pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let pairs: BTreeSet<_> = pairs.collect();
-        let centre = |id: &str| {
-            nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok().map(|at: usize| nodes[at].centre)
-        };
+        let centre =
+            |id: &str| nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok().map(|at: usize| nodes[at].centre);
         let mut directions: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (source, target) in pairs.iter().filter(|(source, target)| source != target) {
             if let (Some(from), Some(to)) = (centre(source), centre(target)) {

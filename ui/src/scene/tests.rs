@@ -4,7 +4,14 @@ use loopscope_proto::v1::{Edge, Graph, LiveEvent};
 use proptest::prelude::*;
 
 fn function(id: &str, x: f64, y: f64) -> Function {
-    Function { id: id.into(), name: format!("media-production-{id}"), rate_per_second: 2.0, x, y, ..Function::default() }
+    Function {
+        id: id.into(),
+        name: format!("media-production-{id}"),
+        rate_per_second: 2.0,
+        x,
+        y,
+        ..Function::default()
+    }
 }
 
 fn edge(source: &str, target: &str, kind: &str) -> Edge {
