@@ -184,7 +184,12 @@ fn fill(template: &str, names: &[(&str, &File)]) -> Result<String> {
 }
 
 fn write_table(files: &[File]) -> Result<()> {
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("page");
+    // Files of earlier builds have other names and would pile up.
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    fs::create_dir_all(&out)?;
     let mut table = String::from("&[\n");
     for file in files {
         let plain = out.join(&file.path);
@@ -197,7 +202,7 @@ fn write_table(files: &[File]) -> Result<()> {
         writeln!(table, "gzip: include_bytes!({gzip:?}), brotli: include_bytes!({brotli:?}) }},")?;
     }
     table.push_str("]\n");
-    Ok(fs::write(out.join("assets.rs"), table)?)
+    Ok(fs::write(out.join("../assets.rs"), table)?)
 }
 
 /// The best level takes seconds, which only a release is worth.

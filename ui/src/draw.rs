@@ -1,6 +1,7 @@
-//! Paints a scene on two canvases: what stands still below, what moves above.
+//! Paints a scene on three canvases: edges and rails below, particles between, nodes and text above.
 //!
-//! The lower canvas is painted when something changed, the upper one in each frame while something moves. Colours come
+//! The lowest and the highest are painted when something changed, the one between in each frame while something moves,
+//! so that nothing ever runs across a name. Colours come
 //! from the style sheet, so that there is one list of them. `draw/node.rs` paints nodes, `draw/motion.rs` particles.
 
 pub mod motion;
@@ -155,37 +156,45 @@ impl Surface {
         self.context.clear_rect(0.0, 0.0, f64::from(self.canvas.width()), f64::from(self.canvas.height()));
     }
 
-    fn look_through(&self, camera: Camera) {
+    /// Wipes everything and gives a brush that paints in map units.
+    fn brush<'a>(&'a self, view: &View, palette: &'a Palette) -> Brush<'a> {
+        self.clear();
+        let camera = view.camera;
         let scale = pixel_ratio() * camera.zoom;
         let (x, y) = (-camera.corner.x * scale, -camera.corner.y * scale);
         let _ = self.context.set_transform(scale, 0.0, 0.0, scale, x, y);
+        self.context.set_line_cap("round");
+        self.context.set_line_join("round");
+        self.context.set_global_alpha(1.0);
+        Brush { context: &self.context, palette, zoom: camera.zoom, stout: (1.0 / camera.zoom).clamp(1.0, 1.7) }
     }
 }
 
-/// Paints what stands still.
-pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette) {
-    surface.clear();
-    surface.look_through(view.camera);
-    let brush = Brush { context: &surface.context, palette, zoom: view.camera.zoom };
-    let light = Light::new(scene, view);
-    brush.context.set_line_cap("round");
-    brush.context.set_line_join("round");
+/// Paints edges and the rails of loops.
+pub fn paint_lines(surface: &Surface, scene: &Scene, view: &View, palette: &Palette) {
+    let (brush, light) = (surface.brush(view, palette), Light::new(scene, view));
     for edge in &scene.edges {
         brush.edge(edge, light.edge(edge), view);
     }
     for it in &scene.loops {
         brush.rails(it, light.of_loop(it), view.loop_id == Some(it.id.as_str()));
     }
+}
+
+/// Paints nodes and all text; returns where the text stands.
+pub fn paint_bodies(surface: &Surface, scene: &Scene, view: &View, palette: &Palette) -> Vec<Label> {
+    let (brush, light) = (surface.brush(view, palette), Light::new(scene, view));
     for node in &scene.nodes {
         brush.node(node, light.node(node), is_node(view.selection, node));
     }
     let focus = view.hover.or(view.selection);
     let measure = |text: &str, size: f64| surface.measure(text, size);
     let conditions = label::Conditions { zoom: view.camera.zoom, measure: &measure, focus, loop_id: view.loop_id };
-    for label in label::place(scene, &conditions) {
-        brush.label(&label, scene, &light);
+    let labels = label::place(scene, &conditions);
+    for label in &labels {
+        brush.label(label, scene, &light);
     }
-    brush.context.set_global_alpha(1.0);
+    labels
 }
 
 /// Decides what is bright.
@@ -232,7 +241,12 @@ impl<'a> Light<'a> {
 
     fn of_loop(&self, it: &LoopShape) -> f64 {
         match (self.focus, self.lit_loop) {
-            (Some(_), _) if it.path.iter().any(|id| self.bright.contains(&id.as_str())) => 0.8,
+            (Some(Selection::Node(id)), _) if it.path.contains(id) => 1.0,
+            (Some(Selection::Edge { source, target }), _)
+                if crate::model::lap_edges(&it.path).any(|step| step == (source.as_str(), target.as_str())) =>
+            {
+                1.0
+            }
             (None, Some(lit)) if lit.id == it.id => 1.0,
             (None, None) => 1.0,
             _ => DIMMED,
@@ -245,6 +259,8 @@ pub(crate) struct Brush<'a> {
     pub(crate) context: &'a Context,
     pub(crate) palette: &'a Palette,
     pub(crate) zoom: f64,
+    /// What lines grow by when the picture is small, so that they do not thin out.
+    pub(crate) stout: f64,
 }
 
 impl Brush<'_> {
@@ -276,13 +292,13 @@ impl Brush<'_> {
             self.context.stroke();
         }
         self.trace(&edge.curve);
-        self.line(color, width);
+        self.line(color, width * self.stout.sqrt());
         if edge.asynchronous {
             self.dash(&[6.0, 5.0]);
         }
         self.context.stroke();
         self.dash(&[]);
-        self.arrowhead(&edge.curve, color, 6.0 + width);
+        self.arrowhead(&edge.curve, color, (6.5 + width) * self.stout);
         if failing {
             self.crosses(&edge.curve);
         }
@@ -325,28 +341,28 @@ impl Brush<'_> {
         }
     }
 
-    /// Three rails along one lap, with chevrons that say which way; one thin rail for a loop that is only possible.
+    /// Three rails along one lap, with chevrons that say which way. One thin line for a loop that is only possible, and
+    /// for one that is not looked at.
     fn rails(&self, it: &LoopShape, light: f64, lit: bool) {
-        let heavy = lit || goes_round(it.state);
-        self.context.set_global_alpha(light);
+        let heavy = light > DIMMED && (lit || goes_round(it.state));
+        self.context.set_global_alpha(if heavy { 1.0 } else { light.max(0.4) });
         for curve in &it.rails {
             if !heavy {
                 self.trace(curve);
-                self.line(&self.palette.lap, 1.6);
-                self.dash(&[2.0, 5.0]);
+                self.line(&self.palette.lap, 1.6 * self.stout);
+                self.dash(if goes_round(it.state) { &[] } else { &[2.0, 5.0] });
                 self.context.stroke();
                 self.dash(&[]);
                 continue;
             }
-            let (outer, gap, inner) = if lit { (11.0, 7.6, 3.2) } else { (8.4, 5.6, 2.2) };
-            for (color, width) in [(&self.palette.lap, outer), (&self.palette.canvas, gap), (&self.palette.lap, inner)]
-            {
+            let (outer, gap, inner) = if lit { (11.0, 7.6, 3.0) } else { (8.6, 5.6, 2.0) };
+            for (color, width) in [(&self.palette.lap, outer), (&self.palette.canvas, gap), (&self.palette.lap, inner)] {
                 self.trace(curve);
-                self.line(color, width);
+                self.line(color, width * self.stout);
                 self.context.stroke();
             }
-            self.chevrons(curve, if lit { 8.5 } else { 7.0 });
-            self.arrowhead(curve, &self.palette.lap, 12.0);
+            self.chevrons(curve, if lit { 8.0 } else { 6.6 } * self.stout);
+            self.arrowhead(curve, &self.palette.lap, 11.0 * self.stout);
         }
     }
 
@@ -387,9 +403,9 @@ impl Brush<'_> {
             }
             Owner::Loop(id) => {
                 let alpha = scene.loop_shape(id).map_or(1.0, |it| light.of_loop(it));
-                self.context.set_global_alpha(alpha);
+                self.context.set_global_alpha(alpha.max(0.5));
                 let firm = scene.loop_shape(id).is_some_and(|it| goes_round(it.state));
-                let (plate, ink) = if firm {
+                let (plate, ink) = if firm && alpha > DIMMED {
                     (&self.palette.lap, &self.palette.ink)
                 } else {
                     (&self.palette.canvas, &self.palette.lap)

@@ -2,7 +2,7 @@
 //!
 //! Their places follow from the time alone, so that nothing has to be kept between two frames.
 
-use super::{Brush, Palette, Surface, View};
+use super::{Palette, Surface, View};
 use crate::geometry::Point;
 use crate::scene::{EdgeShape, Scene};
 
@@ -19,10 +19,7 @@ pub fn is_lively(scene: &Scene) -> bool {
 
 /// Paints the particles of a moment, given in seconds.
 pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette, seconds: f64) {
-    surface.clear();
-    surface.look_through(view.camera);
-    let brush = Brush { context: &surface.context, palette, zoom: view.camera.zoom };
-    let light = super::Light::new(scene, view);
+    let (brush, light) = (surface.brush(view, palette), super::Light::new(scene, view));
     let mut left = MAX_PARTICLES;
     for (at, edge) in scene.edges.iter().enumerate().filter(|(_, edge)| !edge.idle) {
         let n = particles(edge).min(left);
@@ -38,11 +35,10 @@ pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette, s
         brush.context.set_fill_style_str(color);
         brush.context.set_global_alpha(light.edge(edge).max(0.05));
         for which in 0..n {
-            brush.disc(place(edge, at, which, n, seconds), 1.6 + edge.width * 0.35);
+            brush.disc(place(edge, at, which, n, seconds), (1.5 + edge.width * 0.3) * brush.stout);
             brush.context.fill();
         }
     }
-    brush.context.set_global_alpha(1.0);
 }
 
 /// One particle for a trickle, six for a flood.

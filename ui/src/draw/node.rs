@@ -12,7 +12,7 @@ use crate::scene::{Form, NodeShape, Tone};
 const ERROR_ARC: f64 = 4.0;
 
 /// A share of errors below this is still drawn this long, in radians.
-const SMALLEST_ARC: f64 = 8.0 * PI / 180.0;
+const SMALLEST_ARC: f64 = 20.0 * PI / 180.0;
 
 /// Cold starts are worth a badge from this share of the runs on.
 const COLD_BADGE: f64 = 0.05;
@@ -37,7 +37,7 @@ impl Brush<'_> {
         if node.tone == Tone::Learning {
             self.dash(&[4.0, 3.5]);
         }
-        self.line(rim, if node.tone == Tone::Resource { 1.6 } else { 2.4 });
+        self.line(rim, if node.tone == Tone::Resource { 1.6 } else { 2.4 } * self.stout.sqrt());
         self.context.stroke();
         self.dash(&[]);
         self.sign(node, ink);

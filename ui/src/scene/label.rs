@@ -61,13 +61,14 @@ const BELOW: f64 = 7.0;
 /// Places the labels of a scene, the most important first.
 pub fn place(scene: &Scene, conditions: &Conditions) -> Vec<Label> {
     let mut placed = Placed::new(scene);
-    for it in scene.loops.iter().rev() {
-        placed.badge(it, conditions);
-    }
     let mut nodes: Vec<&NodeShape> = scene.nodes.iter().collect();
     nodes.sort_by(|a, b| importance(b, conditions).total_cmp(&importance(a, conditions)));
     for node in nodes {
         placed.name(node, conditions);
+    }
+    // Badges find another place more easily than names do: they may stand anywhere along their lap.
+    for it in scene.loops.iter().rev() {
+        placed.badge(it, conditions);
     }
     let focused = |edge: &EdgeShape| match conditions.focus {
         Some(Selection::Edge { source, target }) => edge.source == *source && edge.target == *target,
@@ -85,28 +86,9 @@ pub fn place(scene: &Scene, conditions: &Conditions) -> Vec<Label> {
     placed.labels
 }
 
-/// The loop whose badge lies below a place of the map.
-pub fn badge_at(
-    scene: &Scene,
-    zoom: f64,
-    measure: &dyn Fn(&str, f64) -> f64,
-    loop_id: Option<&str>,
-    at: Point,
-) -> Option<String> {
-    let conditions = Conditions { zoom, measure, focus: None, loop_id };
-    let mut placed = Placed::new(scene);
-    for it in scene.loops.iter().rev() {
-        placed.badge(it, &conditions);
-    }
-    placed.labels.into_iter().find(|label| label.area.contains(at)).and_then(|label| match label.owner {
-        Owner::Loop(id) => Some(id),
-        Owner::Node(_) | Owner::Edge(..) => None,
-    })
-}
-
 /// The height of the letters of names in pixels.
 fn name_size(zoom: f64) -> f64 {
-    (13.0 * zoom).clamp(11.0, 16.0)
+    (13.0 * zoom).clamp(11.5, 16.0)
 }
 
 fn importance(node: &NodeShape, conditions: &Conditions) -> f64 {
@@ -132,9 +114,10 @@ impl Placed {
         let size = (12.0 * conditions.zoom).clamp(11.0, 14.0) / conditions.zoom;
         let w = text_width(&it.badge, size, conditions) + size * 1.5;
         let h = size * 1.9;
-        let steps = [0.0, -1.0, 1.0, -2.0, 2.0, -3.0];
-        let places = steps.map(|step| Rect::around(Point::new(it.anchor.x, it.anchor.y + step * h * 0.75), w, h));
-        let area = places.into_iter().find(|area| self.free(*area));
+        let above = [0.0, -0.8, 0.8, -1.6, 1.6, -2.4].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
+        let along = it.rails.iter().flat_map(|rail| [0.5, 0.35, 0.65].map(|t| rail.at(t)));
+        let places: Vec<Rect> = above.into_iter().chain(along).map(|at| Rect::around(at, w, h)).collect();
+        let area = places.iter().copied().find(|area| self.free(*area));
         // A badge is a finding: rather over something else than not at all, if it is the one that is looked at.
         let area = area.or((conditions.loop_id == Some(it.id.as_str())).then_some(places[0]));
         if let Some(area) = area {

@@ -1,4 +1,4 @@
-//! The two canvases of the map with pointer, wheel and keys.
+//! The three canvases of the map with pointer, wheel and keys.
 //!
 //! Painting happens in frames of the browser and only when something changed; the camera moves only when somebody asks.
 
@@ -16,6 +16,7 @@ use crate::app::{App, media};
 use crate::draw::{self, Palette, Surface, View, motion};
 use crate::geometry::{Camera, Point};
 use crate::parts::icon::icon;
+use crate::scene::label::{Label, Owner};
 use crate::scene::{Direction, Scene};
 use crate::url::Selection;
 use crate::words;
@@ -44,8 +45,11 @@ struct State {
     app: App,
     size: RwSignal<(f64, f64)>,
     hover: RwSignal<Option<Selection>>,
-    still: StoredValue<Option<Rc<Surface>>, LocalStorage>,
+    lines: StoredValue<Option<Rc<Surface>>, LocalStorage>,
     moving: StoredValue<Option<Rc<Surface>>, LocalStorage>,
+    bodies: StoredValue<Option<Rc<Surface>>, LocalStorage>,
+    /// Where text was painted last, so that a badge can be clicked.
+    labels: StoredValue<Vec<Label>>,
     palette: StoredValue<Palette>,
     /// Pointers that are down, with where they are, and whether they have moved.
     pointers: StoredValue<(Vec<(i32, Point)>, bool)>,
@@ -61,19 +65,23 @@ pub fn Stage() -> impl IntoView {
         app,
         size: RwSignal::new((0.0, 0.0)),
         hover: RwSignal::new(None),
-        still: StoredValue::new_local(None),
+        lines: StoredValue::new_local(None),
         moving: StoredValue::new_local(None),
+        bodies: StoredValue::new_local(None),
+        labels: StoredValue::new(Vec::new()),
         palette: StoredValue::new(Palette::default()),
         pointers: StoredValue::new((Vec::new(), false)),
         visible: RwSignal::new(!document().hidden()),
         slow: RwSignal::new(false),
     };
     let stage = NodeRef::<html::Div>::new();
-    let (below, above) = (NodeRef::<html::Canvas>::new(), NodeRef::<html::Canvas>::new());
+    let [below, between, above] = [(); 3].map(|()| NodeRef::<html::Canvas>::new());
     Effect::new(move |_| {
-        let (Some(stage), Some(below), Some(above)) = (stage.get(), below.get(), above.get()) else { return };
-        state.still.set_value(Surface::new(below).map(Rc::new));
-        state.moving.set_value(Surface::new(above).map(Rc::new));
+        let Some(stage) = stage.get() else { return };
+        let surface = |canvas: NodeRef<html::Canvas>| canvas.get().and_then(Surface::new).map(Rc::new);
+        state.lines.set_value(surface(below));
+        state.moving.set_value(surface(between));
+        state.bodies.set_value(surface(above));
         observe_size(&stage, state.size);
     });
     aim(state);
@@ -101,6 +109,7 @@ pub fn Stage() -> impl IntoView {
             on:keydown=move |event| key(state, &event)
         >
             <canvas node_ref=below aria-hidden="true"></canvas>
+            <canvas node_ref=between aria-hidden="true"></canvas>
             <canvas node_ref=above aria-hidden="true"></canvas>
             <p id="stage-selection" class="sr" aria-live="polite">{described}</p>
         </div>
@@ -229,15 +238,18 @@ fn keep_painted(state: State) {
 }
 
 fn paint(state: State) {
-    let (Some(Some(surface)), Some(Some(above))) = (state.still.try_get_value(), state.moving.try_get_value()) else {
-        return;
-    };
+    let surfaces = [state.lines, state.moving, state.bodies].map(|it| it.try_get_value().flatten());
+    let [Some(lines), Some(moving), Some(bodies)] = surfaces else { return };
     let size = state.size.get_untracked();
-    surface.resize(size);
-    above.resize(size);
+    for surface in [&lines, &moving, &bodies] {
+        surface.resize(size);
+    }
     let palette = Palette::read();
     state.palette.set_value(palette.clone());
-    with_view(state, |scene, view| draw::paint(&surface, scene, view, &palette));
+    with_view(state, |scene, view| {
+        draw::paint_lines(&lines, scene, view, &palette);
+        state.labels.set_value(draw::paint_bodies(&bodies, scene, view, &palette));
+    });
 }
 
 fn with_view(state: State, then: impl FnOnce(&Scene, &View)) {
@@ -321,20 +333,18 @@ fn place_of(event: &web_sys::MouseEvent) -> Point {
     Point::new(f64::from(event.client_x()) - left, f64::from(event.client_y()) - top)
 }
 
-/// A badge of a loop counts as the loop, a node and an edge as themselves.
 fn hit(state: State, at: Point) -> Option<Selection> {
     let camera = state.app.camera.get_untracked()?;
     state.app.scene.with_untracked(|scene| scene.hit(camera.to_map(at), SLACK / camera.zoom))
 }
 
 fn hit_badge(state: State, at: Point) -> Option<String> {
-    let camera = state.app.camera.get_untracked()?;
-    let (Some(Some(surface)), query) = (state.still.try_get_value(), untrack(|| state.app.map_query())) else {
-        return None;
-    };
-    let measure = |text: &str, size: f64| surface.measure(text, size);
-    state.app.scene.with_untracked(|scene| {
-        crate::scene::label::badge_at(scene, camera.zoom, &measure, query.loop_id.as_deref(), camera.to_map(at))
+    let at = state.app.camera.get_untracked()?.to_map(at);
+    state.labels.with_value(|labels| {
+        labels.iter().find(|label| label.area.contains(at)).and_then(|label| match &label.owner {
+            Owner::Loop(id) => Some(id.clone()),
+            Owner::Node(_) | Owner::Edge(..) => None,
+        })
     })
 }
 
