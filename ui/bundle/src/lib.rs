@@ -1,4 +1,7 @@
-//! The page as bytes.
+//! The page as bytes: what `build.rs` compiled from `ui/`, ready to be sent.
+//!
+//! This crate knows nothing of servers; the collector decides which of the three encodings a browser gets and with
+//! which headers. A build with `LOOPSCOPE_SKIP_UI=1` holds one sentence in the place of the page.
 
 /// One file of the page.
 #[derive(Clone, Copy, Debug)]
@@ -18,4 +21,41 @@ pub struct Asset {
 }
 
 /// Every file of the page; `index.html` is among them.
-pub const ASSETS: &[Asset] = &[];
+pub const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> &'static str {
+        let index = ASSETS.iter().find(|asset| asset.path == "index.html").expect("there is an index.html");
+        std::str::from_utf8(index.plain).expect("index.html is text")
+    }
+
+    #[test]
+    fn every_hashed_file_is_named_by_the_index() {
+        let hashed: Vec<_> = ASSETS.iter().filter(|asset| asset.immutable).collect();
+        if hashed.is_empty() {
+            assert!(index().contains("LOOPSCOPE_SKIP_UI"), "a page without files must say why");
+        }
+        for asset in hashed {
+            assert!(index().contains(&format!("\"/{}\"", asset.path)), "index.html does not name {}", asset.path);
+        }
+    }
+
+    #[test]
+    fn no_file_is_empty_and_compression_pays() {
+        for asset in ASSETS {
+            assert!(!asset.plain.is_empty() && !asset.gzip.is_empty() && !asset.brotli.is_empty(), "{}", asset.path);
+            if asset.plain.len() > 4096 {
+                assert!(asset.brotli.len() < asset.plain.len() && asset.gzip.len() < asset.plain.len());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_inline_that_a_strict_content_policy_would_refuse() {
+        assert!(!index().contains("style=\"") && !index().contains("onload="));
+        assert!(!index().contains("<script>") && !index().contains("<style>"));
+    }
+}

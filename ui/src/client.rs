@@ -1,0 +1,200 @@
+//! All that goes over the network: single requests and the live stream.
+//!
+//! Knows nothing of signals or pages. A request ends with the [`Abort`] that it was given; the stream reconnects by
+//! itself, more slowly each time, and starts again with a snapshot after every break.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gloo_net::http::Request;
+use leptos::prelude::set_timeout;
+use loopscope_proto::v1::LiveEvent;
+use serde_json::from_str;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{AbortController, Event, EventSource, MessageEvent};
+
+use crate::model::Applied;
+use crate::url::encode;
+
+/// Where the live stream is.
+pub const LIVE: &str = "/api/v1/live";
+
+/// The first pause before the stream is opened again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause before the stream is opened again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A stream that is silent for so long is taken for dead: the collector sends its counters more often.
+const SILENCE_MS: f64 = 20_000.0;
+
+/// The address of a trace.
+pub fn trace_url(trace_id: &str) -> String {
+    format!("/api/v1/traces/{}", encode(trace_id))
+}
+
+/// The address of traces that show a node at work.
+pub fn node_exemplars_url(node: &str) -> String {
+    format!("/api/v1/exemplars?node={}", encode(node))
+}
+
+/// The address of traces that show an edge at work.
+pub fn edge_exemplars_url(source: &str, target: &str) -> String {
+    format!("/api/v1/exemplars?source={}&target={}", encode(source), encode(target))
+}
+
+/// The address of the newest alerts.
+pub const ALERTS: &str = "/api/v1/alerts";
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server does not know it.
+    NotFound,
+    /// Anything else, in a sentence.
+    Other(String),
+}
+
+/// Ends requests when it is dropped.
+pub struct Abort(Option<AbortController>);
+
+impl Default for Abort {
+    fn default() -> Self {
+        Self(AbortController::new().ok())
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+impl Abort {
+    /// Fetches a message from the server.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, answers with an error, or says something that is not the message.
+    pub fn get<T: for<'de> serde::Deserialize<'de> + 'static>(
+        &self,
+        url: String,
+    ) -> impl Future<Output = Result<T, Failure>> + 'static {
+        let signal = self.0.as_ref().map(AbortController::signal);
+        async move {
+            let other = |error: &dyn std::fmt::Display| Failure::Other(format!("{url}: {error}"));
+            let request = Request::get(&url).header("accept", "application/json").abort_signal(signal.as_ref());
+            let response = request.send().await.map_err(|error| other(&error))?;
+            match response.status() {
+                200..=299 => response.json().await.map_err(|error| other(&error)),
+                404 => Err(Failure::NotFound),
+                status => Err(other(&format!("the server answered {status}"))),
+            }
+        }
+    }
+}
+
+/// How the live stream stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// Never connected so far.
+    #[default]
+    Connecting,
+    /// Events come in.
+    Open,
+    /// The connection is lost and will be tried again.
+    Lost,
+}
+
+/// The live stream. It lives as long as the page.
+#[derive(Clone)]
+pub struct Live(Rc<RefCell<Stream>>);
+
+struct Stream {
+    source: Option<EventSource>,
+    /// The browser calls these while the source is open.
+    handlers: Vec<Closure<dyn FnMut(Event)>>,
+    failures: u32,
+    last_heard_ms: f64,
+    on_event: Rc<dyn Fn(LiveEvent) -> Applied>,
+    on_link: Rc<dyn Fn(Link)>,
+}
+
+impl Live {
+    /// Opens the stream. `on_event` says whether it could use the event, `on_link` hears how the connection stands.
+    pub fn open(on_event: impl Fn(LiveEvent) -> Applied + 'static, on_link: impl Fn(Link) + 'static) -> Self {
+        let live = Self(Rc::new(RefCell::new(Stream {
+            source: None,
+            handlers: Vec::new(),
+            failures: 0,
+            last_heard_ms: js_sys::Date::now(),
+            on_event: Rc::new(on_event),
+            on_link: Rc::new(on_link),
+        })));
+        live.connect();
+        live
+    }
+
+    /// To be called about each second: a dead connection that nobody closed is noticed here.
+    pub fn watch(&self, now_ms: f64) {
+        let silent = {
+            let stream = self.0.borrow();
+            stream.source.is_some() && now_ms - stream.last_heard_ms > SILENCE_MS
+        };
+        if silent {
+            self.lose();
+        }
+    }
+
+    fn connect(&self) {
+        let Ok(source) = EventSource::new(LIVE) else { return self.lose() };
+        let live = self.clone();
+        let message = Closure::new(move |event: Event| live.hear(&event));
+        let live = self.clone();
+        let error = Closure::new(move |_: Event| live.lose());
+        source.set_onmessage(Some(message.as_ref().unchecked_ref()));
+        source.set_onerror(Some(error.as_ref().unchecked_ref()));
+        let mut stream = self.0.borrow_mut();
+        stream.last_heard_ms = js_sys::Date::now();
+        stream.source = Some(source);
+        stream.handlers = vec![message, error];
+    }
+
+    fn hear(&self, event: &Event) {
+        let text = event.dyn_ref::<MessageEvent>().and_then(|it| it.data().as_string()).unwrap_or_default();
+        let (on_event, on_link) = {
+            let mut stream = self.0.borrow_mut();
+            stream.last_heard_ms = js_sys::Date::now();
+            (Rc::clone(&stream.on_event), Rc::clone(&stream.on_link))
+        };
+        match from_str::<LiveEvent>(&text).map(|event| on_event(event)) {
+            Ok(Applied::Yes) => {
+                self.0.borrow_mut().failures = 0;
+                on_link(Link::Open);
+            }
+            // A message that cannot be read is as good as a missing one.
+            Ok(Applied::Gap) | Err(_) => self.lose(),
+        }
+    }
+
+    fn lose(&self) {
+        let (pause, on_link) = {
+            let mut stream = self.0.borrow_mut();
+            if let Some(source) = stream.source.take() {
+                source.set_onmessage(None);
+                source.set_onerror(None);
+                source.close();
+            }
+            let pause = FIRST_PAUSE * 2_u32.saturating_pow(stream.failures.min(6));
+            stream.failures += 1;
+            (pause.min(LONGEST_PAUSE), Rc::clone(&stream.on_link))
+        };
+        on_link(Link::Lost);
+        // The handlers are replaced only then: one of them may be running now.
+        let live = self.clone();
+        set_timeout(move || live.connect(), pause);
+    }
+}

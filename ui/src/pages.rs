@@ -1,0 +1,10 @@
+//! The pages, one file each. A page reads the shared state and shows it; it keeps nothing that another page needs.
+
+pub mod alerts;
+pub mod connect;
+pub mod hotspots;
+pub mod loop_detail;
+pub mod loops;
+pub mod map;
+pub mod trace;
+pub mod traces;

@@ -1,0 +1,130 @@
+//! One loop: what it means, how deep, which way round, which traces show it.
+//!
+//! `loop_detail/ring.rs` draws one lap as a ring.
+
+mod ring;
+
+use leptos::prelude::*;
+use loopscope_proto::v1::Loop;
+
+use crate::app::App;
+use crate::format;
+use crate::model::{Model, lap_edges};
+use crate::parts::{Ago, Copy, icon::icon, nothing, severity_chip, stat, state_chip, trace_links};
+use crate::url::Route;
+use crate::words;
+
+/// The page.
+#[component]
+pub fn LoopDetail(
+    /// Id of the loop.
+    id: String,
+) -> impl IntoView {
+    let app = App::get();
+    let known = id.clone();
+    let known = Memo::new(move |_| app.model.with(|model| model.loops.contains_key(&known)));
+    let wanted = StoredValue::new(id);
+    view! {
+        <div class="page">
+            <p class="crumb"><a href="/loops">{icon("back")} "All loops"</a></p>
+            {move || {
+                if known.get() {
+                    detail(app, wanted.get_value()).into_any()
+                } else if app.model.with(|model| model.ready) {
+                    view! {
+                        <h1 tabindex="-1">"Unknown loop"</h1>
+                        {nothing("This loop is not known", "It may be so long ago that the collector has let it go.")}
+                    }
+                        .into_any()
+                } else {
+                    view! { <h1 tabindex="-1">"Loop"</h1> }.into_any()
+                }
+            }}
+        </div>
+    }
+}
+
+fn detail(app: App, id: String) -> impl IntoView {
+    let on_map = Route::loop_on_map(id.clone()).href();
+    let link = Signal::derive({
+        let path = Route::Loop(id.clone()).href();
+        move || window().location().origin().unwrap_or_default() + &path
+    });
+    let row = id.clone();
+    let it = Memo::new(move |_| app.model.with(|model| model.loops.get(&id).cloned().unwrap_or_default()));
+    let title = move || app.model.with(|model| it.with(|it| words::loop_title(it, |id| model.node_name(id))));
+    let number = |value: fn(&Loop) -> String| move || it.with(value);
+    let time = |value: fn(&Loop) -> Option<prost_types::Timestamp>| Signal::derive(move || it.with(value));
+    let traces = Memo::new(move |_| it.with(|it| it.exemplar_trace_ids.clone()));
+    let path = Memo::new(move |_| it.with(|it| it.path.clone()));
+    view! {
+        <header class="page-head loop-head" data-testid="loop-detail" data-id=row>
+            <div class="chips">
+                {move || state_chip(it.with(|it| it.state()))}
+                {move || severity_chip(it.with(|it| it.severity()))}
+                <span class="muted">{number(|it| it.environment.clone())}</span>
+            </div>
+            <h1 tabindex="-1">{title}</h1>
+            <p class="lead" data-testid="loop-meaning">{number(words::loop_meaning)}</p>
+            <div class="actions">
+                <a class="button primary" href=on_map>"Show on the map"</a>
+                <Copy text=link label="Copy link" />
+            </div>
+        </header>
+        <dl class="stats">
+            {stat("depth", number(|it| format::count(it.max_depth.into())))}
+            {stat("chains", number(|it| format::count(it.chains)))}
+            {stat("laps", number(|it| format::count(it.laps)))}
+            {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
+            {stat("lap time, median", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
+            <div class="stat"><dt>"first lap"</dt><dd><Ago time=time(|it| it.first_seen) /></dd></div>
+            <div class="stat"><dt>"last lap"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
+        </dl>
+        <div class="loop-body">
+            <section class="panel ring-panel">
+                <h2>"One lap"</h2>
+                {move || ring::ring(app, &path.get(), it)}
+            </section>
+            <div class="loop-side">
+                <section class="panel">
+                    <h2>"Step by step"</h2>
+                    <ol class="steps">{move || steps(app, &path.get())}</ol>
+                </section>
+                <section class="panel">
+                    <h2>"Traces that show it"</h2>
+                    {move || match traces.with(Vec::is_empty) {
+                        true => view! { <p class="muted">"None kept: no chain has gone round."</p> }.into_any(),
+                        false => traces.with(|ids| trace_links(ids)).into_any(),
+                    }}
+                </section>
+            </div>
+        </div>
+    }
+}
+
+/// The edges of one lap, each with its numbers.
+fn steps(app: App, path: &[String]) -> impl IntoView + use<> {
+    let steps: Vec<(String, String)> =
+        lap_edges(path).map(|(source, target)| (source.to_owned(), target.to_owned())).collect();
+    let step = move |(source, target): (String, String)| {
+        let href = Route::edge(&source, &target).href();
+        let names = app
+            .model
+            .with_untracked(|model| (model.node_name(&source).to_owned(), model.node_name(&target).to_owned()));
+        let numbers = move || app.model.with(|model| edge_numbers(model, &source, &target));
+        view! {
+            <li>
+                <a href=href>{names.0} <span class="arrow">" → "</span> {names.1}</a>
+                <span class="muted">{numbers}</span>
+            </li>
+        }
+    };
+    steps.into_iter().map(step).collect_view()
+}
+
+fn edge_numbers(model: &Model, source: &str, target: &str) -> String {
+    let numbers = model.edges_between(source, target).map(|edge| {
+        format!("{} · {} · p95 {}", edge.kind, format::rate(edge.rate_per_second), format::duration(edge.p95_ms))
+    });
+    numbers.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,71 @@
+//! All loops, the worst first.
+
+use leptos::prelude::*;
+use loopscope_proto::v1::{Loop, LoopState};
+
+use crate::app::App;
+use crate::format;
+use crate::parts::{Ago, nothing, severity_chip, state_chip};
+use crate::url::Route;
+use crate::words;
+
+/// The page.
+#[component]
+pub fn Loops() -> impl IntoView {
+    let app = App::get();
+    // Their order is worth following: it changes only with a state or a depth.
+    let ids = Memo::new(move |_| {
+        app.model.with(|model| model.ranked_loops().into_iter().map(|it| it.id.clone()).collect::<Vec<_>>())
+    });
+    let empty = move || ids.with(Vec::is_empty) && app.model.with(|model| model.ready);
+    let summary = move || {
+        app.model.with(|model| {
+            let of = |state: LoopState| model.loops.values().filter(|it| it.state() == state).count();
+            let growing = of(LoopState::Growing);
+            let going = growing + of(LoopState::Persistent) + of(LoopState::Dying);
+            format!("{going} going round, {growing} of them growing · {} only possible so far", of(LoopState::Latent))
+        })
+    };
+    view! {
+        <div class="page">
+            <header class="page-head">
+                <h1 tabindex="-1">"Loops"</h1>
+                <p class="muted">{summary}</p>
+            </header>
+            <Show when=empty>
+                {nothing("No loop so far", "When functions start each other in a circle, the circle appears here, and on the map.")}
+            </Show>
+            <ul class="cards">
+                <For each=move || ids.get() key=|id| id.clone() children=move |id| card(app, id) />
+            </ul>
+        </div>
+    }
+}
+
+fn card(app: App, id: String) -> impl IntoView {
+    let href = Route::Loop(id.clone()).href();
+    let row = id.clone();
+    let it = Memo::new(move |_| app.model.with(|model| model.loops.get(&id).cloned().unwrap_or_default()));
+    let title = move || app.model.with(|model| it.with(|it| words::loop_title(it, |id| model.node_name(id))));
+    let number = |value: fn(&Loop) -> String| move || it.with(value);
+    view! {
+        <li class="card" data-testid="loop-row" data-id=row data-state=move || it.with(|it| it.state().word())>
+            <div class="card-main">
+                <div class="chips">
+                    {move || state_chip(it.with(|it| it.state()))}
+                    {move || severity_chip(it.with(|it| it.severity()))}
+                    <span class="muted">{number(|it| it.environment.clone())}</span>
+                </div>
+                <h2><a class="whole" href=href>{title}</a></h2>
+                <p class="muted card-meaning">{number(words::loop_meaning)}</p>
+            </div>
+            <dl class="card-numbers">
+                <div><dt>"depth"</dt><dd>{number(|it| format::count(it.max_depth.into()))}</dd></div>
+                <div><dt>"laps"</dt><dd>{number(|it| format::count(it.laps))}</dd></div>
+                <div><dt>"now"</dt><dd>{number(|it| format::per_minute(it.laps_per_minute))}</dd></div>
+                <div><dt>"lap time"</dt><dd>{number(|it| format::duration_or_dash(it.lap_p50_ms))}</dd></div>
+                <div><dt>"last lap"</dt><dd><Ago time=Signal::derive(move || it.with(|it| it.last_seen)) /></dd></div>
+            </dl>
+        </li>
+    }
+}

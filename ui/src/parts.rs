@@ -1,0 +1,128 @@
+//! Small parts that several pages are made of.
+//!
+//! `parts/table.rs` is the sortable table, `parts/fetched.rs` a request with its signal, `parts/icon.rs` the signs.
+
+pub mod fetched;
+pub mod icon;
+pub mod table;
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use loopscope_proto::v1::{LoopState, Severity};
+use prost_types::Timestamp;
+
+use crate::app::App;
+use crate::format;
+use crate::url::Route;
+use crate::words;
+
+/// A button that copies a text and says so.
+#[component]
+pub fn Copy(
+    /// The text, asked for when the button is pressed.
+    #[prop(into)]
+    text: Signal<String>,
+    /// What the button says.
+    #[prop(default = "Copy")]
+    label: &'static str,
+) -> impl IntoView {
+    let copied = RwSignal::new(false);
+    let copy = move |_| {
+        // The browser tells by a promise; nothing useful could be done when it fails.
+        let _ = window().navigator().clipboard().write_text(&text.get_untracked());
+        copied.set(true);
+        set_timeout(
+            move || {
+                copied.try_set(false);
+            },
+            Duration::from_millis(1600),
+        );
+    };
+    view! {
+        <button class="button copy" type="button" on:click=copy data-testid="copy">
+            <span aria-live="polite">{move || if copied.get() { "Copied ✓" } else { label }}</span>
+        </button>
+    }
+}
+
+/// A time, relative to now, with the exact one as its title.
+#[component]
+pub fn Ago(
+    /// The time.
+    #[prop(into)]
+    time: Signal<Option<Timestamp>>,
+) -> impl IntoView {
+    let app = App::get();
+    let text = move || {
+        let millis = time.with(|time| format::millis(time.as_ref()));
+        millis.map_or_else(|| "–".into(), |millis| format::ago(millis, app.now.get()))
+    };
+    view! { <time title=move || time.with(|time| format::moment(time.as_ref()))>{text}</time> }
+}
+
+/// The state of a loop: glyph, word, colour.
+pub fn state_chip(state: LoopState) -> impl IntoView {
+    let word = state.word();
+    let class = format!("chip state-{word}");
+    view! {
+        <span class=class title=words::state_meaning(state)>
+            <span aria-hidden="true">{words::state_glyph(state)}</span>
+            {word}
+        </span>
+    }
+}
+
+/// The severity of a finding: glyph, word, colour.
+pub fn severity_chip(severity: Severity) -> impl IntoView {
+    let word = severity.word();
+    let class = format!("chip severity-{word}");
+    view! {
+        <span class=class>
+            <span aria-hidden="true">{words::severity_glyph(severity)}</span>
+            {word}
+        </span>
+    }
+}
+
+/// One number with its name.
+pub fn stat(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
+    view! {
+        <div class="stat">
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+        </div>
+    }
+}
+
+/// Links to traces.
+pub fn trace_links(ids: &[String]) -> impl IntoView + use<> {
+    let links = ids.iter().map(|id| {
+        let route = Route::trace(id.clone()).href();
+        view! {
+            <li>
+                <a class="mono" href=route data-testid="trace-link" title=id.clone()>
+                    {short_id(id)}
+                </a>
+            </li>
+        }
+    });
+    view! { <ul class="trace-links">{links.collect_view()}</ul> }
+}
+
+/// The first half of a long id, which is enough to recognise it.
+pub fn short_id(id: &str) -> String {
+    let short: String = id.chars().take(16).collect();
+    if short.len() < id.len() { short + "…" } else { short }
+}
+
+/// What a page shows when it has nothing to show.
+pub fn nothing(title: &'static str, text: &'static str) -> impl IntoView {
+    view! {
+        <div class="nothing">
+            {icon::icon("ring")}
+            <h2>{title}</h2>
+            <p>{text}</p>
+        </div>
+    }
+}

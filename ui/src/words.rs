@@ -1,0 +1,169 @@
+//! What a finding means, in sentences: the same words on the map, in the lists and in details.
+//!
+//! Pure text from the messages of the schema; how it is shown is up to the pages.
+
+use loopscope_proto::v1::{Hotspot, Loop, LoopState, Severity};
+
+use crate::client::Link;
+use crate::format;
+
+/// How fresh the data is: a word for the style sheet, and what the pill says.
+pub fn freshness(link: Link, paused: bool, waiting: u32, age_ms: f64, stale: bool) -> (&'static str, String) {
+    match (link, paused) {
+        (Link::Connecting, _) => ("connecting", "Connecting".into()),
+        (Link::Lost, _) => ("lost", format!("Reconnecting · data {} old", format::age(age_ms))),
+        (Link::Open, true) => ("paused", format!("Paused · {} waiting", format::count(u64::from(waiting)))),
+        (Link::Open, false) if stale => ("lost", format!("Silent · data {} old", format::age(age_ms))),
+        (Link::Open, false) => ("live", format!("Live · {}", format::age(age_ms))),
+    }
+}
+
+/// The glyph that doubles the colour of a state.
+pub fn state_glyph(state: LoopState) -> &'static str {
+    match state {
+        LoopState::Growing => "▲",
+        LoopState::Persistent => "▬",
+        LoopState::Dying => "▼",
+        LoopState::Latent => "○",
+        LoopState::Closed => "✓",
+        LoopState::Unknown => "?",
+    }
+}
+
+/// What a state says about a loop, in a clause.
+pub fn state_meaning(state: LoopState) -> &'static str {
+    match state {
+        LoopState::Growing => "the deepest chain gets deeper",
+        LoopState::Persistent => "laps go on, no deeper than before",
+        LoopState::Dying => "no lap for several lap times",
+        LoopState::Latent => "the cycle exists, but no chain has gone round twice",
+        LoopState::Closed => "over: no lap for a long time",
+        LoopState::Unknown => "not enough seen yet",
+    }
+}
+
+/// The glyph that doubles the colour of a severity.
+pub fn severity_glyph(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "◆",
+        Severity::Warning => "▲",
+        Severity::Info => "●",
+    }
+}
+
+/// The loop on one line: `resize → uploads → resize`, with the names that `name` gives to the ids of its path.
+pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String {
+    let mut names: Vec<&str> = if it.path.is_empty() {
+        it.functions.iter().map(String::as_str).collect()
+    } else {
+        it.path.iter().map(|id| name(id)).collect()
+    };
+    names.extend(names.first().copied());
+    names.join(" → ")
+}
+
+/// The badge on the map: `↻ 12 laps · 40/min`.
+pub fn loop_badge(it: &Loop) -> String {
+    match it.state() {
+        LoopState::Latent => "↻ latent".into(),
+        LoopState::Closed => format!("↻ {} · over", format::counted(it.laps, "lap", "laps")),
+        _ => format!("↻ {} · {}", format::counted(it.laps, "lap", "laps"), format::per_minute(it.laps_per_minute)),
+    }
+}
+
+/// What the loop does, for somebody who has just been woken by it.
+pub fn loop_meaning(it: &Loop) -> String {
+    let who = match it.functions.as_slice() {
+        [] => "A cycle of functions".into(),
+        [one] => format!("{one} starts itself again"),
+        [first, .., last] => format!("{first} ends up starting itself again through {last}"),
+    };
+    let depth = format::counted(u64::from(it.max_depth), "lap", "laps");
+    let chains = format::counted(it.chains, "chain has", "chains have");
+    match it.state() {
+        LoopState::Latent => {
+            let who =
+                who.replace("starts itself", "can start itself").replace("ends up starting", "can end up starting");
+            format!("{who}. Nothing has gone round twice so far: it needs a stop before something does.")
+        }
+        LoopState::Growing => format!(
+            "{who}, and it goes on: {chains} gone round, the deepest {depth} so far, {} now. \
+             Each lap is paid for until something stops it.",
+            format::per_minute(it.laps_per_minute)
+        ),
+        LoopState::Persistent => format!(
+            "{who}. {chains} gone round, never deeper than {depth}; {} now. \
+             It looks bounded, but it does not end by itself.",
+            format::per_minute(it.laps_per_minute)
+        ),
+        LoopState::Dying => format!("{who}. {chains} gone round, up to {depth} deep; the laps have stopped coming."),
+        LoopState::Closed => format!("{who}. It is over: {chains} gone round, up to {depth} deep."),
+        LoopState::Unknown => {
+            format!("{who}. {chains} gone round, up to {depth} deep; too little was seen to say more.")
+        }
+    }
+}
+
+/// Where a hotspot spends its time, in words.
+pub fn hotspot_cause(it: &Hotspot) -> &'static str {
+    match it.cause.as_str() {
+        "self" => "its own time",
+        "gap" => "waiting between caller and callee",
+        _ => "time",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(state: LoopState) -> Loop {
+        Loop {
+            functions: vec!["subscribe".into(), "mail".into()],
+            path: vec!["1".into(), "2".into()],
+            state: state.into(),
+            max_depth: 310,
+            chains: 1,
+            laps: 1312,
+            laps_per_minute: 40.0,
+            ..Loop::default()
+        }
+    }
+
+    #[test]
+    fn the_pill_never_calls_old_data_live() {
+        assert_eq!(freshness(Link::Open, false, 0, 2_400.0, false), ("live", "Live · 2 s".into()));
+        assert_eq!(freshness(Link::Open, true, 41, 2_400.0, false), ("paused", "Paused · 41 waiting".into()));
+        assert_eq!(freshness(Link::Lost, false, 0, 14_000.0, true), ("lost", "Reconnecting · data 14 s old".into()));
+        assert_eq!(freshness(Link::Open, false, 0, 14_000.0, true).0, "lost");
+    }
+
+    #[test]
+    fn titles_close_the_ring() {
+        let it = sample(LoopState::Growing);
+        assert_eq!(loop_title(&it, |id| if id == "1" { "subscribe" } else { "mail" }), "subscribe → mail → subscribe");
+        let bare = Loop { path: vec![], ..it };
+        assert_eq!(loop_title(&bare, |id| id), "subscribe → mail → subscribe");
+    }
+
+    #[test]
+    fn badges_are_short() {
+        assert_eq!(loop_badge(&sample(LoopState::Growing)), "↻ 1,312 laps · 40/min");
+        assert_eq!(loop_badge(&sample(LoopState::Latent)), "↻ latent");
+    }
+
+    #[test]
+    fn a_growing_loop_says_that_it_costs() {
+        let text = loop_meaning(&sample(LoopState::Growing));
+        assert!(text.starts_with("subscribe ends up starting itself again through mail, and it goes on: 1 chain has"));
+        assert!(text.contains("the deepest 310 laps so far, 40/min now"));
+    }
+
+    #[test]
+    fn a_latent_loop_claims_nothing_that_did_not_happen() {
+        let mut it = sample(LoopState::Latent);
+        assert!(loop_meaning(&it).starts_with("subscribe can end up starting itself again through mail."));
+        it.functions.truncate(1);
+        assert!(loop_meaning(&it).starts_with("subscribe can start itself again."));
+    }
+}
