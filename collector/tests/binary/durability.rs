@@ -153,7 +153,7 @@ fn a_folder_belongs_to_one_server() {
     let second = server.second();
     let (code, said) = super::settings::end_of(second);
     assert!(code.is_some_and(|code| code != 0), "{said}");
-    assert!(said.contains("in use") || said.contains("lock"), "{said}");
+    assert!(said.contains("another process") && said.contains("choose another data directory"), "{said}");
     assert!(server.lives());
     let (story, run) = batch();
     otlp::post_well(server.otlp_http, &story.request());
@@ -163,13 +163,17 @@ fn a_folder_belongs_to_one_server() {
 }
 
 #[test]
-fn ephemeral_says_what_it_trades() {
-    let server = Server::start(&["--ephemeral"]);
+fn ephemeral_data_is_gone_with_the_program_and_leaves_durable_data_alone() {
+    let server = Server::start(&[]);
+    let (kept, kept_run) = batch();
+    otlp::post_well(server.otlp_http, &kept.request());
+    let server = server.restart(Stop::Kindly, &["--ephemeral"]);
     let (story, run) = batch();
     otlp::post_well(server.otlp_http, &story.request());
     server.caught_up();
-    assert_eq!(server.get(&format!("/api/v1/traces/{}", run.trace())).status, 200);
-    // A kind stop keeps what was taken in all the same.
-    let server = server.restart(Stop::Kindly, &["--ephemeral"]);
-    check_all_there(&server, &Acknowledged::from([(run.trace(), spans_of(&story))]));
+    let path = format!("/api/v1/traces/{}", run.trace());
+    assert_eq!(server.get(&path).status, 200);
+    let server = server.restart(Stop::Kindly, &[]);
+    assert_eq!(server.get(&path).status, 404);
+    check_all_there(&server, &Acknowledged::from([(kept_run.trace(), spans_of(&kept))]));
 }

@@ -54,9 +54,12 @@ impl Server {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "demo", flags)
     }
 
-    /// Stops the server and starts one with the same data folder and these flags.
+    /// Stops the server if it still runs, and starts one with the same data folder and these flags.
+    #[track_caller]
     pub(crate) fn restart(mut self, stop: Stop, flags: &[&str]) -> Self {
-        self.stop(stop);
+        if self.lives() {
+            self.stop(stop);
+        }
         Self::start_in(Arc::clone(&self.home), "serve", flags)
     }
 
