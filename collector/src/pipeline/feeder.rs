@@ -57,11 +57,12 @@ struct Feeder<'a> {
 
 impl Feeder<'_> {
     fn feed(&mut self, batch: &TailBatch) {
-        self.position = batch.position;
         let arrived = ArrivalTime(batch.received_unix_nanos);
         if arrived.0.saturating_sub(self.ticked.0) >= nanos(TICK) {
             self.pass_to(arrived);
         }
+        // Only now: the tick goes ahead of the spans, and must not say that they have been passed.
+        self.position = batch.position;
         self.now = self.now.max(arrived);
         if batch.signal != Signal::Traces {
             return;
