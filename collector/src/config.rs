@@ -45,7 +45,7 @@ pub struct Config {
     pub shards: NonZeroUsize,
     /// True when addresses that other machines can reach are wanted.
     pub insecure: bool,
-    /// True when batches are acknowledged before they are durable.
+    /// True when batches are acknowledged before they are durable, and gone when the program ends.
     pub ephemeral: bool,
 }
 

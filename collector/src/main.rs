@@ -70,7 +70,11 @@ fn run(config: Config) -> anyhow::Result<()> {
 
 /// The addresses, a line each, for scripts.
 fn announce(addresses: &Addresses) {
-    let text = format!("otlp_grpc={}\notlp_http={}\nui={}\n", addresses.otlp_grpc, addresses.otlp_http, addresses.ui);
+    say(&format!("otlp_grpc={}\notlp_http={}\nui={}\n", addresses.otlp_grpc, addresses.otlp_http, addresses.ui));
+}
+
+/// Writes to standard output at once; unlike `print!`, which panics when the reader has hung up.
+fn say(text: &str) {
     // Nobody may be reading, which is no reason to stop.
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }
@@ -111,7 +115,7 @@ async fn run_demo(config: Config, demo: Demo, asked_to_stop: CancellationToken) 
             grpc: format!("http://{}", addresses.otlp_grpc),
             http: format!("http://{}", addresses.otlp_http),
         };
-        println!("open http://{}/ and watch; a loop begins in {:?}", addresses.ui, demo.loop_after);
+        say(&format!("open http://{}/ and watch; a loop begins in {:?}\n", addresses.ui, demo.loop_after));
         let progress = tokio::spawn(show_progress(Arc::clone(&counters)));
         let report = demo::run(endpoints, demo.scenario, demo.loop_after, asked_to_stop.clone()).await;
         progress.abort();
@@ -135,7 +139,6 @@ async fn show_progress(counters: Arc<Counters>) {
     loop {
         every.tick().await;
         let (start, end) = if is_terminal { ("\r", "") } else { ("", "\n") };
-        print!("{start}spans received: {}{end}", counters.spans_received.get());
-        let _ = io::stdout().flush();
+        say(&format!("{start}spans received: {}{end}", counters.spans_received.get()));
     }
 }

@@ -16,11 +16,7 @@ mod shard;
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, sync_channel},
-    },
+    sync::mpsc::{Receiver, sync_channel},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -87,7 +83,8 @@ enum ToAggregator {
 pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io::Result<Pipeline> {
     let shards = shards.max(1);
     let stop = tail.stop_handle();
-    let replay_ends = Arc::new(ReplayEnd::default());
+    // What came before the start has been told before. Waiting for a pause instead would wait for ever under load.
+    let replay_end = tail.last_position();
     let (to_aggregator, at_aggregator) = sync_channel(QUEUE);
     let (to_linker, at_linker) = sync_channel(QUEUE);
     let mut to_shards = Vec::new();
@@ -101,9 +98,9 @@ pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io
     drop(to_linker);
     let stage = linker::Stage::new(Linker::new(config), shards, to_aggregator);
     threads.push(spawn("linker".into(), move || run(stage, &at_linker))?);
-    let stage = aggregator::Stage::new(Aggregate::new(config), outlets, Arc::clone(&replay_ends));
+    let stage = aggregator::Stage::new(Aggregate::new(config), outlets, replay_end);
     threads.push(spawn("aggregator".into(), move || run(stage, &at_aggregator))?);
-    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards, &replay_ends))?);
+    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards))?);
     Ok(Pipeline { stop, threads })
 }
 
@@ -146,26 +143,5 @@ fn run<S: Stage>(mut stage: S, messages: &Receiver<S::Message>) {
             stage.take(next);
         }
         stage.hand_on();
-    }
-}
-
-/// The last position that the journal held when the feeder first came to its end; until then all is replay.
-struct ReplayEnd(AtomicU64);
-
-impl Default for ReplayEnd {
-    fn default() -> Self {
-        Self(AtomicU64::new(Position::MAX))
-    }
-}
-
-impl ReplayEnd {
-    fn set_once(&self, position: Position) {
-        // Losing the race against an earlier end is right: the first end counts.
-        let _ = self.0.compare_exchange(Position::MAX, position, Relaxed, Relaxed);
-    }
-
-    fn is_behind(&self, position: Position) -> bool {
-        let end = self.0.load(Relaxed);
-        end != Position::MAX && end <= position
     }
 }

@@ -130,7 +130,7 @@ pub(super) struct Settings {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) insecure: Option<bool>,
-    /// Acknowledge data before it is safe on disk: faster, and a crash loses the last moments.
+    /// Keep received data only until the program ends: faster, because nothing waits for the disk.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ephemeral: Option<bool>,

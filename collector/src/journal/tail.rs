@@ -100,6 +100,11 @@ impl Tail {
         self.next
     }
 
+    /// The position of the last durable batch; 0 for an empty journal.
+    pub fn last_position(&self) -> Position {
+        self.shared.live().next_position - 1
+    }
+
     /// Waits for the next event.
     #[expect(clippy::should_implement_trait, reason = "an iterator would end, and a tail does not")]
     pub fn next(&mut self) -> TailEvent {

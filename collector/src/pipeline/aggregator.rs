@@ -15,7 +15,7 @@ use loopscope_analyzer::{
 };
 use tokio::sync::watch;
 
-use super::{ReplayEnd, ToAggregator};
+use super::ToAggregator;
 use crate::{alert::Alerts, counters::Counters, journal::Position, layout::Layout, store::Store, view::View};
 
 /// Shortest time between two views.
@@ -44,7 +44,8 @@ pub struct Outlets {
 pub(super) struct Stage {
     aggregate: Aggregate,
     outlets: Outlets,
-    replay_end: Arc<ReplayEnd>,
+    /// The last position that the journal held at the start; up to here all is replay.
+    replay_end: Position,
     started: Instant,
     next: Instant,
     now: ArrivalTime,
@@ -52,7 +53,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(aggregate: Aggregate, outlets: Outlets, replay_end: Arc<ReplayEnd>) -> Self {
+    pub(super) fn new(aggregate: Aggregate, outlets: Outlets, replay_end: Position) -> Self {
         let started = Instant::now();
         Self { aggregate, outlets, replay_end, started, next: started, now: ArrivalTime(0), position: 0 }
     }
@@ -64,7 +65,7 @@ impl Stage {
         self.outlets.view.send_replace(Arc::new(view));
         self.outlets.counters.engine_position.set(self.position);
         // What a replay goes through has been told before; only where it ends is news.
-        if self.replay_end.is_behind(self.position) {
+        if self.position >= self.replay_end {
             self.outlets.is_ready.store(true, Relaxed);
             if let Err(error) = self.outlets.alerts.observe(self.now, &snapshot.loops) {
                 tracing::error!(%error, "alerts cannot be written down; trying again");

@@ -13,7 +13,7 @@ use loopscope_analyzer::{
     span::{ArrivalTime, Span},
 };
 
-use super::{ReplayEnd, TICK, ToShard};
+use super::{TICK, ToShard};
 use crate::{
     journal::{
         Position,
@@ -26,13 +26,15 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Reads until the tail is stopped; the shards end when it returns.
-pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], replay_end: &ReplayEnd) {
+pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>]) {
     let mut feeder = Feeder { shards, now: ArrivalTime(0), ticked: ArrivalTime(0), position: 0 };
     loop {
         match tail.next_timeout(TICK) {
             Some(TailEvent::Batch(batch)) => feeder.feed(&batch),
             Some(TailEvent::Skipped { from, to }) => {
                 tracing::warn!(from, to, "batches of the journal are gone before they were analysed");
+                // Nobody must wait for them.
+                feeder.position = to - 1;
             }
             Some(TailEvent::Failed(error)) => {
                 tracing::error!(%error, "the journal cannot be read; trying again");
@@ -40,10 +42,7 @@ pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], replay_end: &R
                 std::thread::sleep(RETRY);
             }
             Some(TailEvent::Stopped) => break,
-            None => {
-                replay_end.set_once(feeder.position);
-                feeder.pass_to(clock());
-            }
+            None => feeder.pass_to(clock()),
         }
     }
 }
@@ -58,11 +57,12 @@ struct Feeder<'a> {
 
 impl Feeder<'_> {
     fn feed(&mut self, batch: &TailBatch) {
-        self.position = batch.position;
         let arrived = ArrivalTime(batch.received_unix_nanos);
         if arrived.0.saturating_sub(self.ticked.0) >= nanos(TICK) {
             self.pass_to(arrived);
         }
+        // Only now: the tick goes ahead of the spans, and must not say that they have been passed.
+        self.position = batch.position;
         self.now = self.now.max(arrived);
         if batch.signal != Signal::Traces {
             return;

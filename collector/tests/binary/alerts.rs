@@ -1,0 +1,145 @@
+//! People are told once of each turn for the worse, whatever is down or restarted meanwhile.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::Value;
+
+use super::support::{
+    DEADLINE,
+    otlp::{Grpc, Run, Story, post_well},
+    server::{Server, Stop},
+    wait_until,
+    webhook::{Receiver, SECRET},
+};
+
+/// The second attempt comes after a second, the third five later.
+const RETRIED: Duration = Duration::from_secs(12);
+
+fn start(target: &Receiver) -> Server {
+    Server::start(&["--webhook", &target.url(), "--webhook-secret", SECRET])
+}
+
+/// Posts a chain that goes on from a run; returns where it ends.
+fn laps(server: &Server, function: &str, from: Option<Run>, count: usize) -> Run {
+    let mut story = Story::default();
+    let from = from.unwrap_or_else(|| story.start(function));
+    let end = story.follow(from, &format!(" ~jobs~> {function}").repeat(count));
+    post_well(server.otlp_http, &story.request());
+    end
+}
+
+/// Ids, names and places of all nodes.
+fn places(server: &Server) -> BTreeSet<String> {
+    let graph = server.get_json("/api/v1/graph");
+    let nodes = [&graph["functions"], &graph["resources"]].map(|list| list.as_array().unwrap().clone()).concat();
+    nodes.iter().map(|node| format!("{} {} {} {}", node["id"], node["name"], node["x"], node["y"])).collect()
+}
+
+#[test]
+fn each_turn_for_the_worse_is_told_once_and_signed() {
+    let target = Receiver::open();
+    let server = start(&target);
+    let run = laps(&server, "echo", None, 8);
+    let opened = target.message("loop.opened", &["echo"], DEADLINE).body;
+    let evidence = &opened["data"]["loop"];
+    assert_eq!((&evidence["max_depth"], &evidence["severity"]), (&8.into(), &"warning".into()));
+    assert!(!evidence["exemplar_trace_ids"].as_array().unwrap().is_empty());
+    let summary = opened["data"]["summary"].as_str().unwrap();
+    assert!(summary.contains("echo → echo in test") && summary.contains("8 laps"), "{summary}");
+    let id = server.loop_of(&["echo"], 8)["id"].as_str().unwrap().to_owned();
+    assert_eq!(opened["data"]["url"], format!("http://{}/loops/{id}", server.ui));
+
+    let run = laps(&server, "echo", Some(run), 3);
+    laps(&server, "echo", Some(run), 5);
+    let escalated = target.message("loop.escalated", &["echo"], DEADLINE).body;
+    assert_eq!(escalated["data"]["loop"]["max_depth"], 16);
+    assert_eq!(escalated["data"]["incident_id"], opened["data"]["incident_id"]);
+
+    // Another loop is told after all that was to be told of the first.
+    laps(&server, "other", None, 16);
+    target.message("loop.opened", &["other"], DEADLINE);
+    assert_eq!(target.types(), ["loop.opened", "loop.escalated", "loop.opened"]);
+    let alerts = server.get_json("/api/v1/alerts");
+    assert_eq!(alerts["alerts"].as_array().unwrap().len(), 3);
+    server.until("all are delivered", "/api/v1/status", |status| {
+        (status["webhooks_delivered"] == 3 && status["webhooks_pending"] == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_target_that_was_down_is_told_when_it_is_back() {
+    let mut target = Receiver::closed();
+    let server = start(&target);
+    laps(&server, "echo", None, 16);
+    server.until("the message waits", "/api/v1/status", |status| (status["webhooks_pending"] == 1).then_some(()));
+    target.listen();
+    target.message("loop.opened", &["echo"], RETRIED);
+    server.until("delivery is noted", "/api/v1/status", |status| (status["webhooks_delivered"] == 1).then_some(()));
+    assert_eq!(target.received().len(), 1);
+}
+
+#[test]
+fn what_waits_for_a_target_survives_a_crash() {
+    let mut target = Receiver::closed();
+    let server = start(&target);
+    laps(&server, "echo", None, 16);
+    server.until("the message waits", "/api/v1/status", |status| (status["webhooks_pending"] == 1).then_some(()));
+    let server = server.restart(Stop::AtOnce, &["--webhook", &target.url(), "--webhook-secret", SECRET]);
+    target.listen();
+    target.message("loop.opened", &["echo"], RETRIED);
+    server.caught_up();
+    assert_eq!(target.types(), ["loop.opened"]);
+}
+
+#[test]
+fn a_restart_in_an_incident_moves_nothing_and_opens_no_second_one() {
+    let target = Receiver::open();
+    let server = start(&target);
+    let run = laps(&server, "echo", None, 8);
+    let opened = target.message("loop.opened", &["echo"], DEADLINE);
+    server.until("delivery is noted", "/api/v1/status", |status| (status["webhooks_delivered"] == 1).then_some(()));
+    let before = (places(&server), server.loop_of(&["echo"], 8));
+    let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
+
+    let server = server.restart(Stop::Kindly, &flags);
+    server.caught_up();
+    let after = (places(&server), server.loop_of(&["echo"], 8));
+    assert_eq!(after.0, before.0);
+    for field in ["id", "function_ids", "path", "max_depth", "chains", "laps", "first_seen", "last_seen"] {
+        assert_eq!(after.1[field], before.1[field], "{field}");
+    }
+
+    // The chain goes on where it was, and only that is news.
+    laps(&server, "echo", Some(run), 8);
+    let escalated = target.message("loop.escalated", &["echo"], DEADLINE);
+    assert_eq!(escalated.body["data"]["incident_id"], opened.body["data"]["incident_id"]);
+    assert_ne!(escalated.id, opened.id);
+    let server = server.restart(Stop::AtOnce, &flags);
+    server.caught_up();
+    laps(&server, "other", None, 8);
+    target.message("loop.opened", &["other"], DEADLINE);
+    let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), 3, "{:?}", target.types());
+    let types = |alerts: &Value| -> Vec<String> {
+        let alerts = alerts["alerts"].as_array().unwrap();
+        alerts.iter().rev().map(|record| record["alert"]["type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(types(&server.get_json("/api/v1/alerts")), ["loop.opened", "loop.escalated", "loop.opened"]);
+}
+
+#[test]
+fn a_restart_under_steady_load_is_ready_and_tells() {
+    let target = Receiver::open();
+    let server = start(&target);
+    laps(&server, "before", None, 2);
+    let mut server = server.restart(Stop::Kindly, &["--webhook", &target.url(), "--webhook-secret", SECRET]);
+    let mut exporter = Grpc::connect(server.otlp_grpc);
+    laps(&server, "echo", None, 16);
+    // Batches come without a pause in which the engine could see the end of the journal.
+    wait_until("the alert came under load", DEADLINE, || {
+        exporter.export(Story::parse("busy -> busier").request()).unwrap();
+        (target.types() == ["loop.opened"]).then_some(())
+    });
+    assert_eq!(server.get("/readyz").status, 200);
+    assert!(server.lives());
+}

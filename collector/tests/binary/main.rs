@@ -1,0 +1,18 @@
+//! The program as people run it: the real binary, real sockets, a data folder, and signals.
+//!
+//! Each file is one promise to a user. What one part promises to another is tested beside that part; here nothing of
+//! the collector is linked, so that a test sees only what a user sees. `support/` starts the program and speaks its
+//! protocols.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod alerts;
+mod bad_input;
+mod captures;
+mod demo;
+mod durability;
+mod graph;
+mod loops;
+mod settings;
