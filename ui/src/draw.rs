@@ -138,7 +138,7 @@ impl Surface {
         const AT: f64 = 100.0;
         let known = self.widths.borrow().get(text).copied();
         let width = known.unwrap_or_else(|| {
-            self.context.set_font(&format!("500 {AT}px {FONT}"));
+            self.context.set_font(&format!("600 {AT}px {FONT}"));
             let width = self.context.measure_text(text).map_or(AT * 0.6 * text.len() as f64, |it| it.width());
             let mut widths = self.widths.borrow_mut();
             if widths.len() >= MAX_WIDTHS {
@@ -166,7 +166,7 @@ impl Surface {
         self.context.set_line_cap("round");
         self.context.set_line_join("round");
         self.context.set_global_alpha(1.0);
-        Brush { context: &self.context, palette, zoom: camera.zoom, stout: (1.0 / camera.zoom).clamp(1.0, 1.7) }
+        Brush { context: &self.context, palette, camera, zoom: camera.zoom, stout: (1.0 / camera.zoom).clamp(1.0, 1.7) }
     }
 }
 
@@ -258,6 +258,7 @@ impl<'a> Light<'a> {
 pub(crate) struct Brush<'a> {
     pub(crate) context: &'a Context,
     pub(crate) palette: &'a Palette,
+    pub(crate) camera: Camera,
     pub(crate) zoom: f64,
     /// What lines grow by when the picture is small, so that they do not thin out.
     pub(crate) stout: f64,
@@ -356,7 +357,8 @@ impl Brush<'_> {
                 continue;
             }
             let (outer, gap, inner) = if lit { (11.0, 7.6, 3.0) } else { (8.6, 5.6, 2.0) };
-            for (color, width) in [(&self.palette.lap, outer), (&self.palette.canvas, gap), (&self.palette.lap, inner)] {
+            for (color, width) in [(&self.palette.lap, outer), (&self.palette.canvas, gap), (&self.palette.lap, inner)]
+            {
                 self.trace(curve);
                 self.line(color, width * self.stout);
                 self.context.stroke();
@@ -389,7 +391,7 @@ impl Brush<'_> {
                 self.context.set_global_alpha(light.id(id).max(DIMMED));
                 let strong = scene.node(id).is_some_and(|node| node.in_loop);
                 let lines = if label.detail.is_empty() { 0.0 } else { 0.55 };
-                let weight = if strong { 650 } else { 500 };
+                let weight = if strong { 600 } else { 500 };
                 let y = centre.y - label.size * lines;
                 self.text(&label.text, Point::new(centre.x, y), label.size, weight, &self.palette.text, true);
                 let y = centre.y + label.size * 0.64;
@@ -402,16 +404,16 @@ impl Brush<'_> {
                 self.text(&label.text, centre, label.size, 500, &self.palette.text, false);
             }
             Owner::Loop(id) => {
-                let alpha = scene.loop_shape(id).map_or(1.0, |it| light.of_loop(it));
-                self.context.set_global_alpha(alpha.max(0.5));
+                let bright = scene.loop_shape(id).is_none_or(|it| light.of_loop(it) > DIMMED);
                 let firm = scene.loop_shape(id).is_some_and(|it| goes_round(it.state));
-                let (plate, ink) = if firm && alpha > DIMMED {
-                    (&self.palette.lap, &self.palette.ink)
-                } else {
-                    (&self.palette.canvas, &self.palette.lap)
-                };
-                self.plate(label.area, plate, Some(&self.palette.lap));
-                self.text(&label.text, centre, label.size, 650, ink, false);
+                let filled = firm && bright;
+                let it = self.palette;
+                let (plate, ink) = if filled { (&it.lap, &it.ink) } else { (&it.canvas, &it.lap) };
+                self.context.set_global_alpha(1.0);
+                self.plate(label.area, plate, None);
+                self.context.set_global_alpha(if bright { 1.0 } else { 0.5 });
+                self.plate(label.area, plate, Some(&it.lap));
+                self.text(&label.text, centre, label.size, 600, ink, false);
             }
         }
     }
@@ -421,15 +423,22 @@ impl Brush<'_> {
         if text.is_empty() {
             return;
         }
-        self.context.set_font(&format!("{weight} {size:.3}px {FONT}"));
+        // In pixels of the screen and with whole sizes: scaled letters lose their thin parts.
+        let (ratio, at) = (pixel_ratio(), self.camera.to_view(centre));
+        let pixels = (size * self.zoom).round();
+        self.context.save();
+        let _ = self.context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
+        self.context.set_font(&format!("{weight} {pixels}px {FONT}"));
         self.context.set_text_align("center");
         self.context.set_text_baseline("middle");
         if halo {
-            self.line(&self.palette.canvas, size * 0.36);
-            let _ = self.context.stroke_text(text, centre.x, centre.y);
+            self.context.set_stroke_style_str(&self.palette.canvas);
+            self.context.set_line_width(4.0);
+            let _ = self.context.stroke_text(text, at.x, at.y.round());
         }
         self.context.set_fill_style_str(color);
-        let _ = self.context.fill_text(text, centre.x, centre.y);
+        let _ = self.context.fill_text(text, at.x, at.y.round());
+        self.context.restore();
     }
 
     fn plate(&self, area: Rect, color: &str, rim: Option<&str>) {

@@ -132,6 +132,11 @@ fn axis(total: f64) -> impl IntoView {
     waterfall::ticks(total, 5).into_iter().map(tick).collect_view()
 }
 
+fn grid_lines(total: f64) -> impl IntoView {
+    let line = |(place, _): (f64, String)| view! { <i style:left=format!("{:.3}%", place * 100.0)></i> };
+    waterfall::ticks(total, 5).into_iter().map(line).collect_view()
+}
+
 fn body(
     spans: StoredValue<Vec<TraceSpan>>,
     rows: Memo<Vec<Row>>,
@@ -142,7 +147,10 @@ fn body(
     toggle: Callback<usize>,
 ) -> impl IntoView {
     let top = RwSignal::new(0.0_f64);
-    let measure = move || area.get_untracked().map_or(800.0, |it| f64::from(it.client_height()));
+    // The list is never higher than the window, whose height is known before anything is laid out.
+    let height = RwSignal::new(window_height());
+    let resized = window_event_listener(leptos::ev::resize, move |_| height.set(window_height()));
+    on_cleanup(move || resized.remove());
     let scroll = move |_| {
         if let Some(area) = area.get_untracked() {
             top.set(f64::from(area.scroll_top()));
@@ -150,7 +158,7 @@ fn body(
     };
     let window = Memo::new(move |_| {
         let first = (top.get() / ROW) as usize;
-        let n = (measure() / ROW) as usize + 1 + 2 * SPARE;
+        let n = (height.get() / ROW) as usize + 1 + 2 * SPARE;
         let from = first.saturating_sub(SPARE);
         rows.with(|rows| (from, rows.iter().skip(from).take(n).cloned().collect::<Vec<_>>()))
     });
@@ -158,6 +166,7 @@ fn body(
     view! {
         <div class="rows" node_ref=area on:scroll=scroll tabindex="0" role="rowgroup">
             <div class="rows-height" role="presentation" style:height=move || format!("{}px", rows.with(Vec::len) as f64 * ROW)>
+                <div class="grid-lines" role="presentation">{grid_lines(total)}</div>
                 <For
                     each=shown
                     key=|(place, row)| (*place, row.at, row.folded)
@@ -169,6 +178,10 @@ fn body(
             </div>
         </div>
     }
+}
+
+fn window_height() -> f64 {
+    window().inner_height().ok().and_then(|it| it.as_f64()).unwrap_or(1000.0)
 }
 
 fn span_row(

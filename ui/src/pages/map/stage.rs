@@ -14,10 +14,10 @@ use web_sys::{KeyboardEvent, PointerEvent, ResizeObserver, WheelEvent};
 use super::legend::Legend;
 use crate::app::{App, media};
 use crate::draw::{self, Palette, Surface, View, motion};
-use crate::geometry::{Camera, Point};
+use crate::geometry::{Camera, Point, Rect};
 use crate::parts::icon::icon;
 use crate::scene::label::{Label, Owner};
-use crate::scene::{Direction, Scene};
+use crate::scene::{Direction, NodeShape, Scene};
 use crate::url::Selection;
 use crate::words;
 
@@ -26,6 +26,12 @@ const MARGIN: f64 = 46.0;
 
 /// A graph of few nodes is not blown up beyond this.
 const MAX_FIT: f64 = 1.15;
+
+/// On a small screen the first picture rather shows a part than everything too small to read.
+const MIN_FIT: f64 = 0.5;
+
+/// Space around a loop that somebody came to see, in map units: its surroundings belong to it.
+const LOOP_MARGIN: f64 = 170.0;
 
 /// A pointer that moved less is a click.
 const CLICK: f64 = 4.0;
@@ -154,10 +160,19 @@ fn observe_size(stage: &web_sys::HtmlElement, size: RwSignal<(f64, f64)>) {
 
 /// The first picture shows everything; afterwards the camera answers only to the reader.
 fn aim(state: State) {
+    let wanted = untrack(move || state.app.map_query());
+    let mut came_for_loop = wanted.loop_id.filter(|_| wanted.selection.is_none());
     Effect::new(move |_| {
         let seen = state.size.get().0 > 0.0 && state.app.scene.with(|scene| !scene.nodes.is_empty());
-        if seen && state.app.camera.with_untracked(Option::is_none) {
+        if !seen {
+            return;
+        }
+        if state.app.camera.with_untracked(Option::is_none) {
             fit(state);
+            show_some(state);
+        }
+        if let Some(id) = came_for_loop.take() {
+            fit_loop(state, &id);
         }
     });
     // Somebody chose a node in a list: it comes to the middle. The first run only learns the number.
@@ -191,6 +206,32 @@ fn fit(state: State) {
     let bounds = state.app.scene.with_untracked(Scene::bounds);
     if let Some(bounds) = bounds {
         state.app.camera.set(Some(Camera::fit(bounds.inflate(MARGIN), size, MAX_FIT)));
+    }
+}
+
+/// When everything is too small to read, the worst loop or else the first column comes near.
+fn show_some(state: State) {
+    let Some(camera) = state.app.camera.get_untracked().filter(|camera| camera.zoom < MIN_FIT) else { return };
+    let size = state.size.get_untracked();
+    let place = state.app.scene.with_untracked(|scene| {
+        let worst = scene.loops.last().and_then(|it| scene.node(it.path.first()?));
+        worst.or_else(|| scene.nodes.iter().min_by(|a, b| a.centre.x.total_cmp(&b.centre.x))).map(|node| node.centre)
+    });
+    if let Some(place) = place {
+        state.app.camera.set(Some(Camera { zoom: MIN_FIT, ..camera }.centred(place, size)));
+    }
+}
+
+fn fit_loop(state: State, id: &str) {
+    let bounds = state.app.scene.with_untracked(|scene| {
+        let it = scene.loop_shape(id)?;
+        let nodes = it.path.iter().filter_map(|id| scene.node(id)).map(NodeShape::outline);
+        let rails = it.rails.iter().map(|rail| Rect::around(rail.at(rail.apex()), 40.0, 40.0));
+        nodes.chain(rails).reduce(Rect::union)
+    });
+    if let Some(bounds) = bounds {
+        let size = state.size.get_untracked();
+        state.app.camera.set(Some(Camera::fit(bounds.inflate(LOOP_MARGIN), size, MAX_FIT)));
     }
 }
 
