@@ -24,10 +24,10 @@ const ROW: f64 = 30.0;
 const SPARE: usize = 8;
 
 /// Indentation of a level in pixels, until there would be no room for names.
-const INDENT: f64 = 14.0;
+const INDENT: f64 = 12.0;
 
 /// Levels that are indented; deeper ones stand below each other and say their level.
-const MAX_INDENTED: u32 = 14;
+const MAX_INDENTED: u32 = 12;
 
 /// The page.
 #[component]
@@ -111,10 +111,6 @@ fn waterfall(trace: Trace) -> impl IntoView {
         {truncated.map(|text| view! { <p class="notice" role="note">{text}</p> })}
         <div class="trace-body" class:with-details=move || selected.get().is_some()>
             <div class="waterfall" role="table" aria-label="Spans of the trace" aria-rowcount=move || rows.with(Vec::len)>
-                <div class="axis" aria-hidden="true">
-                    <span class="axis-name">"Span"</span>
-                    <div class="axis-time">{axis(total)}</div>
-                </div>
                 {body(spans, rows, selected, total, area, select, toggle)}
             </div>
             {move || selected.get().map(|at| {
@@ -165,6 +161,10 @@ fn body(
     let shown = move || window.with(|(from, rows)| (*from..).zip(rows.clone()).collect::<Vec<_>>());
     view! {
         <div class="rows" node_ref=area on:scroll=scroll tabindex="0" role="rowgroup">
+            <div class="axis" aria-hidden="true">
+                <span class="axis-name">"Span"</span>
+                <div class="axis-time">{axis(total)}</div>
+            </div>
             <div class="rows-height" role="presentation" style:height=move || format!("{}px", rows.with(Vec::len) as f64 * ROW)>
                 <div class="grid-lines" role="presentation">{grid_lines(total)}</div>
                 <For

@@ -3,7 +3,7 @@
 //! Text keeps a readable size at every zoom, so its places depend on the zoom. What finds no room is left out; it comes
 //! back when the reader zooms in or points at it, and it always stands in the table.
 
-use super::{EdgeShape, LoopShape, NodeShape, Scene};
+use super::{EdgeShape, LoopShape, NodeShape, Scene, goes_round};
 use crate::format::middle_ellipsis;
 use crate::geometry::{Point, Rect};
 use crate::url::Selection;
@@ -115,17 +115,22 @@ impl Placed {
 
     fn badge(&mut self, it: &LoopShape, conditions: &Conditions) {
         let size = (12.0 * conditions.zoom).round().clamp(12.0, 14.0) / conditions.zoom;
-        let w = text_width(&it.badge, size, conditions) + size * 1.5;
         let h = size * 1.9;
-        let above = [0.0, -0.8, 0.8, -1.6, 1.6, -2.4].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
+        let boxed = |text: &str, at: Point| Rect::around(at, text_width(text, size, conditions) + size * 1.5, h);
+        // A badge that strays too far would seem to belong to another line.
+        let above = [0.0, -0.7, 0.7].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
         let along = it.rails.iter().flat_map(|rail| [0.5, 0.35, 0.65].map(|t| rail.at(t)));
-        let places: Vec<Rect> = above.into_iter().chain(along).map(|at| Rect::around(at, w, h)).collect();
-        let area = places.iter().copied().find(|area| self.free(*area));
-        // A badge is a finding: rather over something else than not at all, if it is the one that is looked at.
-        let area = area.or((conditions.loop_id == Some(it.id.as_str())).then_some(places[0]));
-        if let Some(area) = area {
+        let places: Vec<Point> = above.into_iter().chain(along).collect();
+        // Where all of it has no room, the number of laps may have.
+        let short = it.badge.split([' ', '·']).take(2).collect::<Vec<_>>().join(" ");
+        let tries = [&it.badge, &short].into_iter().flat_map(|text| places.iter().map(move |at| (text, *at)));
+        let free = tries.map(|(text, at)| (text, boxed(text, at))).find(|(_, area)| self.free(*area));
+        // Laps that go on are a finding: rather over something else than not at all.
+        let needed = goes_round(it.state) || conditions.loop_id == Some(it.id.as_str());
+        let place = free.or(needed.then(|| (&short, boxed(&short, it.anchor))));
+        if let Some((text, area)) = place {
             let owner = Owner::Loop(it.id.clone());
-            self.labels.push(Label { owner, text: it.badge.clone(), detail: String::new(), size, area });
+            self.labels.push(Label { owner, text: text.clone(), detail: String::new(), size, area });
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn ring(app: App, path: &[String], it: Memo<Loop>) -> impl IntoView +
     let unit = move || if it.with(|it| it.laps == 1) { "lap" } else { "laps" };
     let rate = move || it.with(|it| format::per_minute(it.laps_per_minute));
     view! {
-        <svg class="ring" viewBox=format!("0 0 {WIDTH} {HEIGHT}") role="img" aria-label="One lap of the loop as a ring">
+        <svg class="ring" viewBox=format!("0 0 {WIDTH} {HEIGHT}") role="group" aria-label="One lap of the loop as a ring">
             {arcs.collect_view()} {nodes.collect_view()}
             <text class="ring-laps" x=centre.x y=centre.y - 4.0>{laps}</text>
             <text class="ring-unit" x=centre.x y=centre.y + 18.0>{unit} " · " {rate}</text>
