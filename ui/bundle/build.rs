@@ -106,10 +106,19 @@ fn compile() -> Result<PathBuf> {
     // What this process writes to stdout is read by the outer cargo as instructions.
     let output = cargo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
     if !output.status.success() {
-        std::io::stderr().write_all(&output.stderr)?;
-        return Err("the page does not compile; its errors stand above".into());
+        show_errors(&String::from_utf8_lossy(&output.stderr));
+        return Err("the page does not compile; cargo check -p loopscope-ui says the same with colours".into());
     }
     Ok(target_dir.join(TARGET).join(profile).join("loopscope_ui.wasm"))
+}
+
+/// Passes the errors on through the outer cargo, which shows nothing else of a build script that ended properly.
+fn show_errors(text: &str) {
+    const MAX_LINES: usize = 80;
+    let errors = text.lines().skip_while(|line| !line.starts_with("error"));
+    for line in errors.take(MAX_LINES) {
+        println!("cargo::error={line}");
+    }
 }
 
 /// The directory that holds the outer build: the second cargo gets its own one inside, because it would wait for ever

@@ -212,10 +212,8 @@ impl App {
                 let _ = root.set_attribute("data-theme", if dark { "dark" } else { "light" });
             }
             // Only a choice is kept, not what the system happened to prefer.
-            if before.is_some() {
-                if let Some(storage) = storage() {
-                    let _ = storage.set_item(THEME_KEY, if dark { "dark" } else { "light" });
-                }
+            if let (Some(_), Some(storage)) = (before, storage()) {
+                let _ = storage.set_item(THEME_KEY, if dark { "dark" } else { "light" });
             }
             dark
         });

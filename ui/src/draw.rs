@@ -1,11 +1,16 @@
 //! Paints a scene on three canvases: edges and rails below, particles between, nodes and text above.
 //!
 //! The lowest and the highest are painted when something changed, the one between in each frame while something moves,
-//! so that nothing ever runs across a name. Colours come
-//! from the style sheet, so that there is one list of them. `draw/node.rs` paints nodes, `draw/motion.rs` particles.
+//! so that nothing ever runs across a name. `draw/line.rs` paints edges
+//! and rails, `draw/motion.rs` particles, `draw/node.rs` nodes, `draw/text.rs` text.
 
+mod line;
 pub mod motion;
-pub mod node;
+mod node;
+mod palette;
+mod text;
+
+pub use palette::Palette;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +20,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d as Context, HtmlCanvasElement};
 
 use crate::geometry::{Camera, Curve, Point, Rect};
-use crate::scene::label::{self, Label, Owner};
+use crate::scene::label::{self, Label};
 use crate::scene::{EdgeShape, LoopShape, NodeShape, Scene, goes_round};
 use crate::url::Selection;
 
@@ -27,74 +32,6 @@ const MAX_WIDTHS: usize = 20_000;
 
 /// How strongly things are painted that are not looked at.
 const DIMMED: f64 = 0.22;
-
-/// The colours of one theme.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Palette {
-    /// The ground.
-    pub canvas: String,
-    /// Bodies of nodes and plates of text.
-    pub surface: String,
-    /// Plates above the ground.
-    pub raised: String,
-    /// Text.
-    pub text: String,
-    /// Quiet text.
-    pub muted: String,
-    /// Rims of what has no tone.
-    pub border: String,
-    /// Edges.
-    pub edge: String,
-    /// Faster than usual.
-    pub fast: String,
-    /// As usual.
-    pub norm: String,
-    /// Slower than usual.
-    pub slow: String,
-    /// Much slower than usual.
-    pub crit: String,
-    /// Errors.
-    pub err: String,
-    /// Loops.
-    pub lap: String,
-    /// Cold starts.
-    pub cold: String,
-    /// What is selected.
-    pub focus: String,
-    /// Signs on filled bodies.
-    pub ink: String,
-}
-
-impl Palette {
-    /// Reads the colours of the theme that is on.
-    pub fn read() -> Self {
-        let window = leptos::prelude::window();
-        let root = leptos::prelude::document().document_element();
-        let style = root.and_then(|root| window.get_computed_style(&root).ok().flatten());
-        let token = |name: &str| {
-            let value = style.as_ref().and_then(|style| style.get_property_value(name).ok());
-            value.map(|value| value.trim().to_owned()).unwrap_or_default()
-        };
-        Self {
-            canvas: token("--canvas"),
-            surface: token("--surface"),
-            raised: token("--raised"),
-            text: token("--text"),
-            muted: token("--muted"),
-            border: token("--border"),
-            edge: token("--edge"),
-            fast: token("--fast"),
-            norm: token("--norm"),
-            slow: token("--slow"),
-            crit: token("--crit"),
-            err: token("--err"),
-            lap: token("--loop"),
-            cold: token("--cold"),
-            focus: token("--focus"),
-            ink: token("--ink"),
-        }
-    }
-}
 
 /// What a picture depends on, beside its shapes.
 pub struct View<'a> {
@@ -138,7 +75,7 @@ impl Surface {
         const AT: f64 = 100.0;
         let known = self.widths.borrow().get(text).copied();
         let width = known.unwrap_or_else(|| {
-            self.context.set_font(&format!("500 {AT}px {FONT}"));
+            self.context.set_font(&format!("600 {AT}px {FONT}"));
             let width = self.context.measure_text(text).map_or(AT * 0.6 * text.len() as f64, |it| it.width());
             let mut widths = self.widths.borrow_mut();
             if widths.len() >= MAX_WIDTHS {
@@ -166,7 +103,7 @@ impl Surface {
         self.context.set_line_cap("round");
         self.context.set_line_join("round");
         self.context.set_global_alpha(1.0);
-        Brush { context: &self.context, palette, zoom: camera.zoom, stout: (1.0 / camera.zoom).clamp(1.0, 1.7) }
+        Brush { context: &self.context, palette, camera, zoom: camera.zoom, stout: (1.0 / camera.zoom).clamp(1.0, 1.7) }
     }
 }
 
@@ -258,6 +195,7 @@ impl<'a> Light<'a> {
 pub(crate) struct Brush<'a> {
     pub(crate) context: &'a Context,
     pub(crate) palette: &'a Palette,
+    pub(crate) camera: Camera,
     pub(crate) zoom: f64,
     /// What lines grow by when the picture is small, so that they do not thin out.
     pub(crate) stout: f64,
@@ -276,46 +214,9 @@ impl Brush<'_> {
         self.context.bezier_curve_to(curve.c1.x, curve.c1.y, curve.c2.x, curve.c2.y, curve.to.x, curve.to.y);
     }
 
-    fn edge(&self, edge: &EdgeShape, light: f64, view: &View) {
-        let selected = matches!(view.selection, Some(Selection::Edge { source, target })
-            if edge.source == *source && edge.target == *target);
-        let failing = edge.error_share >= 0.02;
-        let color = if failing { &self.palette.err } else { &self.palette.edge };
-        let width = if edge.idle { 1.0 } else { edge.width };
-        self.context.set_global_alpha(light * if edge.idle { 0.6 } else { 1.0 });
-        if selected {
-            self.trace(&edge.curve);
-            self.line(&self.palette.focus, width + 4.0);
-            self.context.stroke();
-            self.trace(&edge.curve);
-            self.line(&self.palette.canvas, width + 1.6);
-            self.context.stroke();
-        }
-        self.trace(&edge.curve);
-        self.line(color, width * self.stout.sqrt());
-        if edge.asynchronous {
-            self.dash(&[6.0, 5.0]);
-        }
-        self.context.stroke();
-        self.dash(&[]);
-        self.arrowhead(&edge.curve, color, (6.5 + width) * self.stout);
-        if failing {
-            self.crosses(&edge.curve);
-        }
-    }
-
     pub(crate) fn dash(&self, lengths: &[f64]) {
         let array: js_sys::Array = lengths.iter().map(|it| JsValue::from_f64(*it)).collect();
         let _ = self.context.set_line_dash(&array);
-    }
-
-    fn arrowhead(&self, curve: &Curve, color: &str, size: f64) {
-        let angle = curve.angle(1.0);
-        let tip = curve.to.polar(angle, 1.5);
-        let (left, right) = (tip.polar(angle + PI - 0.42, size), tip.polar(angle + PI + 0.42, size));
-        self.polygon(&[tip, left, right]);
-        self.context.set_fill_style_str(color);
-        self.context.fill();
     }
 
     pub(crate) fn polygon(&self, points: &[Point]) {
@@ -326,110 +227,27 @@ impl Brush<'_> {
         self.context.close_path();
     }
 
-    /// Crosses along a failing edge, so that its colour is not the only sign.
-    fn crosses(&self, curve: &Curve) {
-        let n = (curve.length() / 80.0).round().max(1.0);
-        self.line(&self.palette.err, 1.6);
-        for at in 0..n as u32 {
-            let p = curve.at((f64::from(at) + 0.5) / n);
-            self.context.begin_path();
-            self.context.move_to(p.x - 4.0, p.y - 4.0);
-            self.context.line_to(p.x + 4.0, p.y + 4.0);
-            self.context.move_to(p.x - 4.0, p.y + 4.0);
-            self.context.line_to(p.x + 4.0, p.y - 4.0);
-            self.context.stroke();
-        }
-    }
-
-    /// Three rails along one lap, with chevrons that say which way. One thin line for a loop that is only possible, and
-    /// for one that is not looked at.
-    fn rails(&self, it: &LoopShape, light: f64, lit: bool) {
-        let heavy = light > DIMMED && (lit || goes_round(it.state));
-        self.context.set_global_alpha(if heavy { 1.0 } else { light.max(0.4) });
-        for curve in &it.rails {
-            if !heavy {
-                self.trace(curve);
-                self.line(&self.palette.lap, 1.6 * self.stout);
-                self.dash(if goes_round(it.state) { &[] } else { &[2.0, 5.0] });
-                self.context.stroke();
-                self.dash(&[]);
-                continue;
-            }
-            let (outer, gap, inner) = if lit { (11.0, 7.6, 3.0) } else { (8.6, 5.6, 2.0) };
-            for (color, width) in [(&self.palette.lap, outer), (&self.palette.canvas, gap), (&self.palette.lap, inner)] {
-                self.trace(curve);
-                self.line(color, width * self.stout);
-                self.context.stroke();
-            }
-            self.chevrons(curve, if lit { 8.0 } else { 6.6 } * self.stout);
-            self.arrowhead(curve, &self.palette.lap, 11.0 * self.stout);
-        }
-    }
-
-    fn chevrons(&self, curve: &Curve, size: f64) {
-        let n = (curve.length() / 56.0).floor().max(1.0);
-        self.line(&self.palette.lap, 2.4);
-        for at in 0..n as u32 {
-            let t = (f64::from(at) + 0.5) / n;
-            let (p, angle) = (curve.at(t), curve.angle(t));
-            let tip = p.polar(angle, size * 0.5);
-            let (left, right) = (tip.polar(angle + PI - 0.75, size), tip.polar(angle + PI + 0.75, size));
-            self.context.begin_path();
-            self.context.move_to(left.x, left.y);
-            self.context.line_to(tip.x, tip.y);
-            self.context.line_to(right.x, right.y);
-            self.context.stroke();
-        }
-    }
-
-    fn label(&self, label: &Label, scene: &Scene, light: &Light) {
-        let centre = label.area.centre();
-        match &label.owner {
-            Owner::Node(id) => {
-                self.context.set_global_alpha(light.id(id).max(DIMMED));
-                let strong = scene.node(id).is_some_and(|node| node.in_loop);
-                let lines = if label.detail.is_empty() { 0.0 } else { 0.55 };
-                let weight = if strong { 650 } else { 500 };
-                let y = centre.y - label.size * lines;
-                self.text(&label.text, Point::new(centre.x, y), label.size, weight, &self.palette.text, true);
-                let y = centre.y + label.size * 0.64;
-                let size = label.size * 0.86;
-                self.text(&label.detail, Point::new(centre.x, y), size, 400, &self.palette.muted, true);
-            }
-            Owner::Edge(source, target) => {
-                self.context.set_global_alpha(light.ends(source, target));
-                self.plate(label.area, &self.palette.raised, None);
-                self.text(&label.text, centre, label.size, 500, &self.palette.text, false);
-            }
-            Owner::Loop(id) => {
-                let alpha = scene.loop_shape(id).map_or(1.0, |it| light.of_loop(it));
-                self.context.set_global_alpha(alpha.max(0.5));
-                let firm = scene.loop_shape(id).is_some_and(|it| goes_round(it.state));
-                let (plate, ink) = if firm && alpha > DIMMED {
-                    (&self.palette.lap, &self.palette.ink)
-                } else {
-                    (&self.palette.canvas, &self.palette.lap)
-                };
-                self.plate(label.area, plate, Some(&self.palette.lap));
-                self.text(&label.text, centre, label.size, 650, ink, false);
-            }
-        }
-    }
-
     /// Text around a point; with a halo of the ground it stays legible above lines.
     pub(crate) fn text(&self, text: &str, centre: Point, size: f64, weight: u32, color: &str, halo: bool) {
         if text.is_empty() {
             return;
         }
-        self.context.set_font(&format!("{weight} {size:.3}px {FONT}"));
+        // In pixels of the screen and with whole sizes: scaled letters lose their thin parts.
+        let (ratio, at) = (pixel_ratio(), self.camera.to_view(centre));
+        let pixels = (size * self.zoom).round();
+        self.context.save();
+        let _ = self.context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
+        self.context.set_font(&format!("{weight} {pixels}px {FONT}"));
         self.context.set_text_align("center");
         self.context.set_text_baseline("middle");
         if halo {
-            self.line(&self.palette.canvas, size * 0.36);
-            let _ = self.context.stroke_text(text, centre.x, centre.y);
+            self.context.set_stroke_style_str(&self.palette.canvas);
+            self.context.set_line_width(4.0);
+            let _ = self.context.stroke_text(text, at.x, at.y.round());
         }
         self.context.set_fill_style_str(color);
-        let _ = self.context.fill_text(text, centre.x, centre.y);
+        let _ = self.context.fill_text(text, at.x, at.y.round());
+        self.context.restore();
     }
 
     fn plate(&self, area: Rect, color: &str, rim: Option<&str>) {

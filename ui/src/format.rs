@@ -11,7 +11,7 @@ pub fn duration(ms: f64) -> String {
         return "–".into();
     }
     match ms {
-        ms if ms == 0.0 => "0 ms".into(),
+        0.0 => "0 ms".into(),
         ms if ms < 0.95 => format!("{:.0} µs", (ms * 1000.0).max(1.0)),
         ms if ms < 9.95 => format!("{} ms", trimmed(ms, 1)),
         ms if ms < 999.5 => format!("{ms:.0} ms"),
@@ -144,7 +144,7 @@ pub fn middle_ellipsis(text: &str, fits: impl Fn(&str) -> bool) -> String {
 
 fn long_duration(seconds: u64) -> String {
     match seconds {
-        0..=3_599 if seconds % 60 == 0 => format!("{} m", seconds / 60),
+        0..=3_599 if seconds.is_multiple_of(60) => format!("{} m", seconds / 60),
         0..=3_599 => format!("{} m {} s", seconds / 60, seconds % 60),
         3_600..=86_399 => format!("{} h {} m", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn rates_and_counts_are_short() {
         assert_eq!(rate(212.4), "212/s");
-        assert_eq!(rate(3.14), "3.1/s");
+        assert_eq!(rate(3.12), "3.1/s");
         assert_eq!(rate(0.5), "30/min");
         assert_eq!(rate(0.001), "3.6/h");
         assert_eq!(rate(0.0), "idle");

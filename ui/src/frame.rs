@@ -14,14 +14,22 @@ use crate::parts::icon::icon;
 use crate::url::{MapQuery, MapView, Route};
 use crate::words;
 
-/// Key after `g`, name, sign and place of each entry of the navigation.
-const ENTRIES: [(&str, &str, &str, fn() -> Route); 6] = [
-    ("m", "Map", "map", || Route::Map(MapQuery::default())),
-    ("l", "Loops", "loops", || Route::Loops),
-    ("h", "Hotspots", "hotspots", || Route::Hotspots),
-    ("t", "Traces", "traces", || Route::Traces),
-    ("a", "Alerts", "alerts", || Route::Alerts),
-    ("c", "Connect", "connect", || Route::Connect),
+/// One entry of the navigation.
+struct Entry {
+    /// The key that leads there, after `g`.
+    key: &'static str,
+    name: &'static str,
+    sign: &'static str,
+    route: fn() -> Route,
+}
+
+const ENTRIES: [Entry; 6] = [
+    Entry { key: "m", name: "Map", sign: "map", route: || Route::Map(MapQuery::default()) },
+    Entry { key: "l", name: "Loops", sign: "loops", route: || Route::Loops },
+    Entry { key: "h", name: "Hotspots", sign: "hotspots", route: || Route::Hotspots },
+    Entry { key: "t", name: "Traces", sign: "traces", route: || Route::Traces },
+    Entry { key: "a", name: "Alerts", sign: "alerts", route: || Route::Alerts },
+    Entry { key: "c", name: "Connect", sign: "connect", route: || Route::Connect },
 ];
 
 /// What decides which page is shown; what only changes a page is not part of it.
@@ -99,7 +107,7 @@ pub fn Frame() -> impl IntoView {
 #[component]
 fn Rail() -> impl IntoView {
     let app = App::get();
-    let entry = move |(_, name, sign, route): (&str, &'static str, &'static str, fn() -> Route)| {
+    let entry = move |Entry { name, sign, route, .. }: Entry| {
         let here = move || app.route.with(|at| at.same_section(&route()));
         let open = move || if sign == "loops" { app.model.with(|model| model.open_loops()) } else { 0 };
         view! {
@@ -195,8 +203,8 @@ fn name_the_window(app: App) {
     Effect::new(move |_| {
         let open = app.model.with(|model| model.open_loops());
         let count = if open > 0 { format!("({open}) ") } else { String::new() };
-        let entry = ENTRIES.iter().find(|(.., route)| app.route.with(|at| at.same_section(&route())));
-        document().set_title(&format!("{count}{} · Loopscope", entry.map_or("Lost", |entry| entry.1)));
+        let entry = ENTRIES.iter().find(|entry| app.route.with(|at| at.same_section(&(entry.route)())));
+        document().set_title(&format!("{count}{} · Loopscope", entry.map_or("Lost", |entry| entry.name)));
     });
 }
 
@@ -215,9 +223,9 @@ fn listen_to_keys(app: App) {
         }
         if after_g.get_value() {
             after_g.set_value(false);
-            if let Some(entry) = ENTRIES.iter().find(|entry| entry.0 == key) {
+            if let Some(entry) = ENTRIES.iter().find(|entry| entry.key == key) {
                 event.prevent_default();
-                return app.go(entry.3());
+                return app.go((entry.route)());
             }
         }
         match key.as_str() {

@@ -189,8 +189,7 @@ impl Camera {
     /// Moves no further than needed to see a place, with a margin in pixels.
     pub fn revealing(self, p: Point, view: (f64, f64), margin: f64) -> Self {
         let seen = self.to_view(p);
-        let shift =
-            |at: f64, size: f64| (at - at.clamp(margin.min(size / 2.0), (size - margin).max(size / 2.0))) * -1.0;
+        let shift = |at: f64, size: f64| at.clamp(margin.min(size / 2.0), (size - margin).max(size / 2.0)) - at;
         self.panned(shift(seen.x, view.0), shift(seen.y, view.1))
     }
 }

@@ -1,20 +1,17 @@
 //! From the model to shapes: what stands where on the map, in map units.
 //!
-//! Pure: places come from the server, sizes and curves are computed here, and nothing is drawn. `scene/route.rs` leads
-//! the edges, `scene/label.rs` places text for one zoom, `draw.rs` paints the result.
+//! Pure: places come from the server, sizes and curves are computed here, and nothing is drawn. `scene/shape.rs` makes
+//! the shapes, `scene/route.rs` leads the edges, `scene/label.rs` places text for one zoom, `draw.rs` paints the result.
 
 pub mod label;
 pub mod route;
+mod shape;
 
-use std::collections::BTreeMap;
+use loopscope_proto::v1::{Function, LoopState, Severity};
 
-use loopscope_proto::v1::{Function, Loop, LoopState, Resource, Severity};
-
-use crate::format;
 use crate::geometry::{Curve, Point, Rect};
 use crate::model::{self, Model};
 use crate::url::Selection;
-use crate::words;
 
 /// All shapes of one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -134,20 +131,11 @@ pub struct LoopShape {
     pub anchor: Point,
 }
 
-/// The radius of a node that is idle, and of the busiest.
-const RADIUS: (f64, f64) = (16.0, 27.0);
-
-/// The radius of a resource, which has no rate of its own.
-const RESOURCE_RADIUS: f64 = 16.0;
-
-/// The width of an edge that carries little, and of the busiest.
-const WIDTH: (f64, f64) = (1.4, 5.0);
-
 impl Scene {
     /// Makes the shapes of everything that the model knows.
     pub fn build(model: &Model) -> Self {
-        let mut nodes: Vec<NodeShape> = model.functions.values().map(function_shape).collect();
-        nodes.extend(model.resources.values().map(resource_shape));
+        let mut nodes: Vec<NodeShape> = model.functions.values().map(shape::function_shape).collect();
+        nodes.extend(model.resources.values().map(shape::resource_shape));
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
         for it in model.loops.values().filter(|it| goes_round(it.state())) {
             for id in &it.path {
@@ -157,8 +145,8 @@ impl Scene {
             }
         }
         let mut scene = Self { nodes, ..Self::default() };
-        scene.edges = edge_shapes(model, &scene);
-        scene.loops = loop_shapes(model, &scene);
+        scene.edges = shape::edge_shapes(model, &scene);
+        scene.loops = shape::loop_shapes(model, &scene);
         scene
     }
 
@@ -188,7 +176,7 @@ impl Scene {
             let top = edge.curve.at(edge.curve.apex());
             Rect::around(top, 2.0, 2.0)
         });
-        let badges = self.loops.iter().map(|it| Rect::around(it.anchor, 120.0, 40.0));
+        let badges = self.loops.iter().map(|it| Rect::around(it.anchor, 230.0, 50.0));
         nodes.chain(edges).chain(badges).reduce(Rect::union)
     }
 
@@ -318,131 +306,6 @@ pub fn share(part: u64, whole: u64) -> f64 {
 /// Whether chains went round this loop lately.
 pub fn goes_round(state: LoopState) -> bool {
     matches!(state, LoopState::Growing | LoopState::Persistent | LoopState::Dying)
-}
-
-fn function_shape(it: &Function) -> NodeShape {
-    let time = it.current_p95_ms.or((it.p95_ms > 0.0).then_some(it.p95_ms));
-    let rate = format::rate(it.rate_per_second);
-    NodeShape {
-        id: it.id.clone(),
-        name: if it.name.is_empty() { it.id.clone() } else { it.name.clone() },
-        detail: time.map_or_else(|| rate.clone(), |time| format!("{rate} · {}", format::duration(time))),
-        form: Form::Function,
-        centre: Point::new(it.x, it.y),
-        radius: logarithmic(it.rate_per_second, RADIUS),
-        tone: tone(it),
-        error_share: share(it.errors, it.invocations),
-        cold_share: share(it.cold_starts, it.invocations),
-        rate: it.rate_per_second,
-        in_loop: false,
-    }
-}
-
-fn resource_shape(it: &Resource) -> NodeShape {
-    NodeShape {
-        id: it.id.clone(),
-        name: if it.name.is_empty() { it.id.clone() } else { it.name.clone() },
-        detail: it.kind.clone(),
-        form: match it.kind.as_str() {
-            "queue" => Form::Queue,
-            "topic" => Form::Topic,
-            "bucket" => Form::Bucket,
-            "table" | "database" => Form::Table,
-            "schedule" => Form::Schedule,
-            _ => Form::External,
-        },
-        centre: Point::new(it.x, it.y),
-        radius: RESOURCE_RADIUS,
-        tone: Tone::Resource,
-        error_share: 0.0,
-        cold_share: 0.0,
-        rate: 0.0,
-        in_loop: false,
-    }
-}
-
-/// Merges the kinds of each pair of nodes and leads one line for each pair.
-fn edge_shapes(model: &Model, scene: &Scene) -> Vec<EdgeShape> {
-    #[derive(Default)]
-    struct Sum {
-        calls: u64,
-        errors: u64,
-        rate: f64,
-        p95_ms: f64,
-        synchronous: bool,
-    }
-    let mut sums: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
-    for edge in model.edges.values() {
-        let sum = sums.entry((&edge.source, &edge.target)).or_default();
-        sum.calls += edge.calls;
-        sum.errors += edge.errors;
-        sum.rate += edge.rate_per_second;
-        sum.p95_ms = sum.p95_ms.max(edge.p95_ms);
-        sum.synchronous |= matches!(edge.kind.as_str(), "call" | "read" | "write");
-    }
-    let router = route::Router::new(&scene.nodes, sums.keys().copied());
-    let shape = |((source, target), sum): ((&str, &str), Sum)| {
-        let error_share = share(sum.errors, sum.calls);
-        let mut label = format::rate(sum.rate);
-        if sum.errors > 0 {
-            label += &format!(" · {} err", format::percent(error_share));
-        }
-        if sum.p95_ms > 0.0 {
-            label += &format!(" · p95 {}", format::duration(sum.p95_ms));
-        }
-        Some(EdgeShape {
-            curve: router.lead(scene.node(source)?, scene.node(target)?),
-            source: source.into(),
-            target: target.into(),
-            width: logarithmic(sum.rate, WIDTH),
-            asynchronous: !sum.synchronous,
-            idle: sum.rate <= 0.0,
-            rate: sum.rate,
-            p95_ms: sum.p95_ms,
-            error_share,
-            label,
-        })
-    };
-    sums.into_iter().filter_map(shape).collect()
-}
-
-fn loop_shapes(model: &Model, scene: &Scene) -> Vec<LoopShape> {
-    let mut loops = model.ranked_loops();
-    loops.reverse();
-    let open = loops.into_iter().filter(|it| it.state() != LoopState::Closed);
-    open.filter_map(|it| loop_shape(it, scene)).collect()
-}
-
-fn loop_shape(it: &Loop, scene: &Scene) -> Option<LoopShape> {
-    let router = route::Router::new(&scene.nodes, std::iter::empty());
-    let mut rails = Vec::with_capacity(it.path.len());
-    for (source, target) in model::lap_edges(&it.path) {
-        let known = scene.edge(source, target).map(|edge| edge.curve);
-        // A lap may pass an edge that fell out of a bound; the rail is shown all the same.
-        rails.push(match known {
-            Some(curve) => curve,
-            None => router.lead(scene.node(source)?, scene.node(target)?),
-        });
-    }
-    let highest = |curve: &Curve| curve.at(curve.apex());
-    let anchor = rails.iter().map(highest).min_by(|a, b| a.y.total_cmp(&b.y))?;
-    Some(LoopShape {
-        id: it.id.clone(),
-        state: it.state(),
-        severity: it.severity(),
-        rails,
-        path: it.path.clone(),
-        badge: words::loop_badge(it),
-        anchor,
-    })
-}
-
-/// Spreads 0.01 to 1,000 a second over a range, one step for each power of ten.
-fn logarithmic(rate: f64, (low, high): (f64, f64)) -> f64 {
-    if rate <= 0.0 {
-        return low;
-    }
-    low + (high - low) * ((rate.log10() + 2.0) / 5.0).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

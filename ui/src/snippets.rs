@@ -44,10 +44,14 @@ pub fn endpoint(address: &str, host: &str, default_port: u16) -> String {
 fn curl(http: &str) -> String {
     // The shell fills in times and ids, so that each run is a new trace of the present.
     format!(
-        r#"now=$(date +%s); trace=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n'); span=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
-curl -sS {http}/v1/traces -H 'content-type: application/json' -d '{{"resourceSpans":[{{
+        r#"now=$(date +%s)
+trace=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+span=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+curl -sS {http}/v1/traces \
+  -H 'content-type: application/json' -d '{{"resourceSpans":[{{
   "resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"hello"}}}}]}},
-  "scopeSpans":[{{"spans":[{{"traceId":"'$trace'","spanId":"'$span'","name":"hello","kind":2,
+  "scopeSpans":[{{"spans":[{{"traceId":"'$trace'","spanId":"'$span'",
+    "name":"hello","kind":2,
     "startTimeUnixNano":"'$now'000000000","endTimeUnixNano":"'$now'084000000"}}]}}]}}]}}'"#
     )
 }

@@ -1,4 +1,5 @@
-// Runs before the first paint: sets the theme, so that nothing flashes, then loads the page.
+// Runs before the first paint: sets the theme, so that nothing flashes, then loads the page. Script and module are
+// fetched side by side.
 (function () {
   var theme = null;
   try {
@@ -10,9 +11,10 @@
     theme = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
   }
   document.documentElement.dataset.theme = theme;
+  var module = fetch("{{MODULE}}");
   import("{{SCRIPT}}")
     .then(function (page) {
-      return page.default({ module_or_path: "{{MODULE}}" });
+      return page.default({ module_or_path: module });
     })
     .catch(function (error) {
       var note = document.createElement("p");

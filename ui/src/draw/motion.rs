@@ -21,7 +21,8 @@ pub fn is_lively(scene: &Scene) -> bool {
 pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette, seconds: f64) {
     let (brush, light) = (surface.brush(view, palette), super::Light::new(scene, view));
     let mut left = MAX_PARTICLES;
-    for (at, edge) in scene.edges.iter().enumerate().filter(|(_, edge)| !edge.idle) {
+    let lit = |edge: &EdgeShape| !edge.idle && light.edge(edge) == 1.0;
+    for (at, edge) in scene.edges.iter().enumerate().filter(|(_, edge)| lit(edge)) {
         let n = particles(edge).min(left);
         left -= n;
         let on_loop = scene.loops.iter().any(|it| it.rails.contains(&edge.curve) && super::goes_round(it.state));
@@ -33,7 +34,6 @@ pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette, s
             &palette.fast
         };
         brush.context.set_fill_style_str(color);
-        brush.context.set_global_alpha(light.edge(edge).max(0.05));
         for which in 0..n {
             brush.disc(place(edge, at, which, n, seconds), (1.5 + edge.width * 0.3) * brush.stout);
             brush.context.fill();

@@ -53,7 +53,7 @@ pub fn Map() -> impl IntoView {
     };
     view! {
         <div class="map" class:inspected=move || inspected.get() class:as-table=move || view.get() == MapView::Table>
-            <div class="map-head">
+            <div class="map-head" class:blank=move || blank.get() != (true, false)>
                 <h1 tabindex="-1">"Map"</h1>
                 <p class="muted" data-testid="summary">{summary}</p>
                 <div class="switch" role="group" aria-label="Form of the map">

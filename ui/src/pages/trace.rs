@@ -24,10 +24,10 @@ const ROW: f64 = 30.0;
 const SPARE: usize = 8;
 
 /// Indentation of a level in pixels, until there would be no room for names.
-const INDENT: f64 = 14.0;
+const INDENT: f64 = 12.0;
 
 /// Levels that are indented; deeper ones stand below each other and say their level.
-const MAX_INDENTED: u32 = 14;
+const MAX_INDENTED: u32 = 12;
 
 /// The page.
 #[component]
@@ -111,10 +111,6 @@ fn waterfall(trace: Trace) -> impl IntoView {
         {truncated.map(|text| view! { <p class="notice" role="note">{text}</p> })}
         <div class="trace-body" class:with-details=move || selected.get().is_some()>
             <div class="waterfall" role="table" aria-label="Spans of the trace" aria-rowcount=move || rows.with(Vec::len)>
-                <div class="axis" aria-hidden="true">
-                    <span class="axis-name">"Span"</span>
-                    <div class="axis-time">{axis(total)}</div>
-                </div>
                 {body(spans, rows, selected, total, area, select, toggle)}
             </div>
             {move || selected.get().map(|at| {
@@ -132,6 +128,11 @@ fn axis(total: f64) -> impl IntoView {
     waterfall::ticks(total, 5).into_iter().map(tick).collect_view()
 }
 
+fn grid_lines(total: f64) -> impl IntoView {
+    let line = |(place, _): (f64, String)| view! { <i style:left=format!("{:.3}%", place * 100.0)></i> };
+    waterfall::ticks(total, 5).into_iter().map(line).collect_view()
+}
+
 fn body(
     spans: StoredValue<Vec<TraceSpan>>,
     rows: Memo<Vec<Row>>,
@@ -142,7 +143,10 @@ fn body(
     toggle: Callback<usize>,
 ) -> impl IntoView {
     let top = RwSignal::new(0.0_f64);
-    let measure = move || area.get_untracked().map_or(800.0, |it| f64::from(it.client_height()));
+    // The list is never higher than the window, whose height is known before anything is laid out.
+    let height = RwSignal::new(window_height());
+    let resized = window_event_listener(leptos::ev::resize, move |_| height.set(window_height()));
+    on_cleanup(move || resized.remove());
     let scroll = move |_| {
         if let Some(area) = area.get_untracked() {
             top.set(f64::from(area.scroll_top()));
@@ -150,14 +154,19 @@ fn body(
     };
     let window = Memo::new(move |_| {
         let first = (top.get() / ROW) as usize;
-        let n = (measure() / ROW) as usize + 1 + 2 * SPARE;
+        let n = (height.get() / ROW) as usize + 1 + 2 * SPARE;
         let from = first.saturating_sub(SPARE);
         rows.with(|rows| (from, rows.iter().skip(from).take(n).cloned().collect::<Vec<_>>()))
     });
     let shown = move || window.with(|(from, rows)| (*from..).zip(rows.clone()).collect::<Vec<_>>());
     view! {
         <div class="rows" node_ref=area on:scroll=scroll tabindex="0" role="rowgroup">
+            <div class="axis" aria-hidden="true">
+                <span class="axis-name">"Span"</span>
+                <div class="axis-time">{axis(total)}</div>
+            </div>
             <div class="rows-height" role="presentation" style:height=move || format!("{}px", rows.with(Vec::len) as f64 * ROW)>
+                <div class="grid-lines" role="presentation">{grid_lines(total)}</div>
                 <For
                     each=shown
                     key=|(place, row)| (*place, row.at, row.folded)
@@ -169,6 +178,10 @@ fn body(
             </div>
         </div>
     }
+}
+
+fn window_height() -> f64 {
+    window().inner_height().ok().and_then(|it| it.as_f64()).unwrap_or(1000.0)
 }
 
 fn span_row(

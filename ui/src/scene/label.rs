@@ -3,7 +3,7 @@
 //! Text keeps a readable size at every zoom, so its places depend on the zoom. What finds no room is left out; it comes
 //! back when the reader zooms in or points at it, and it always stands in the table.
 
-use super::{EdgeShape, LoopShape, NodeShape, Scene};
+use super::{EdgeShape, LoopShape, NodeShape, Scene, goes_round};
 use crate::format::middle_ellipsis;
 use crate::geometry::{Point, Rect};
 use crate::url::Selection;
@@ -55,6 +55,9 @@ const EDGE_ZOOM: f64 = 1.35;
 /// The widest a name may be, in map units: a little less than the distance of two columns.
 const MAX_NAME: f64 = 184.0;
 
+/// A name gets at least this many pixels: less would leave nothing of it.
+const MIN_NAME_PIXELS: f64 = 84.0;
+
 /// Space between a node and its name, in map units.
 const BELOW: f64 = 7.0;
 
@@ -88,7 +91,7 @@ pub fn place(scene: &Scene, conditions: &Conditions) -> Vec<Label> {
 
 /// The height of the letters of names in pixels.
 fn name_size(zoom: f64) -> f64 {
-    (13.0 * zoom).clamp(11.5, 16.0)
+    (13.0 * zoom).round().clamp(12.0, 16.0)
 }
 
 fn importance(node: &NodeShape, conditions: &Conditions) -> f64 {
@@ -111,24 +114,30 @@ impl Placed {
     }
 
     fn badge(&mut self, it: &LoopShape, conditions: &Conditions) {
-        let size = (12.0 * conditions.zoom).clamp(11.0, 14.0) / conditions.zoom;
-        let w = text_width(&it.badge, size, conditions) + size * 1.5;
+        let size = (12.0 * conditions.zoom).round().clamp(12.0, 14.0) / conditions.zoom;
         let h = size * 1.9;
-        let above = [0.0, -0.8, 0.8, -1.6, 1.6, -2.4].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
+        let boxed = |text: &str, at: Point| Rect::around(at, text_width(text, size, conditions) + size * 1.5, h);
+        // A badge that strays too far would seem to belong to another line.
+        let above = [0.0, -0.7, 0.7].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
         let along = it.rails.iter().flat_map(|rail| [0.5, 0.35, 0.65].map(|t| rail.at(t)));
-        let places: Vec<Rect> = above.into_iter().chain(along).map(|at| Rect::around(at, w, h)).collect();
-        let area = places.iter().copied().find(|area| self.free(*area));
-        // A badge is a finding: rather over something else than not at all, if it is the one that is looked at.
-        let area = area.or((conditions.loop_id == Some(it.id.as_str())).then_some(places[0]));
-        if let Some(area) = area {
+        let places: Vec<Point> = above.into_iter().chain(along).collect();
+        // Where all of it has no room, the number of laps may have.
+        let short = it.badge.split([' ', '·']).take(2).collect::<Vec<_>>().join(" ");
+        let tries = [&it.badge, &short].into_iter().flat_map(|text| places.iter().map(move |at| (text, *at)));
+        let free = tries.map(|(text, at)| (text, boxed(text, at))).find(|(_, area)| self.free(*area));
+        // Laps that go on are a finding: rather over something else than not at all.
+        let needed = goes_round(it.state) || conditions.loop_id == Some(it.id.as_str());
+        let place = free.or(needed.then(|| (&short, boxed(&short, it.anchor))));
+        if let Some((text, area)) = place {
             let owner = Owner::Loop(it.id.clone());
-            self.labels.push(Label { owner, text: it.badge.clone(), detail: String::new(), size, area });
+            self.labels.push(Label { owner, text: text.clone(), detail: String::new(), size, area });
         }
     }
 
     fn name(&mut self, node: &NodeShape, conditions: &Conditions) {
         let size = name_size(conditions.zoom) / conditions.zoom;
-        let text = middle_ellipsis(&node.name, |text| text_width(text, size, conditions) <= MAX_NAME);
+        let room = MAX_NAME.max(MIN_NAME_PIXELS / conditions.zoom);
+        let text = middle_ellipsis(&node.name, |text| text_width(text, size, conditions) <= room);
         let detail = if conditions.zoom >= DETAIL_ZOOM { node.detail.clone() } else { String::new() };
         let width = text_width(&text, size, conditions).max(text_width(&detail, size * 0.86, conditions)) + size * 0.5;
         let height = size * if detail.is_empty() { 1.35 } else { 2.45 };
@@ -146,14 +155,19 @@ impl Placed {
     }
 
     fn numbers(&mut self, edge: &EdgeShape, conditions: &Conditions) {
-        let size = (11.5 * conditions.zoom).clamp(11.0, 14.0) / conditions.zoom;
-        let w = text_width(&edge.label, size, conditions) + size;
-        for t in [0.5, 0.38, 0.62, 0.28, 0.72] {
-            let area = Rect::around(edge.curve.at(t), w, size * 1.6);
-            if self.free(area) {
-                let owner = Owner::Edge(edge.source.clone(), edge.target.clone());
-                self.labels.push(Label { owner, text: edge.label.clone(), detail: String::new(), size, area });
-                return;
+        let size = (12.0 * conditions.zoom).round().clamp(12.0, 14.0) / conditions.zoom;
+        // When there is no room for all numbers the first one, the rate, may still fit.
+        let rate = edge.label.split(" · ").next().unwrap_or_default();
+        for text in [edge.label.as_str(), rate] {
+            let (w, h) = (text_width(text, size, conditions) + size, size * 1.6);
+            for (t, lift) in [(0.5, 0.0), (0.5, -1.0), (0.5, 1.0), (0.38, 0.0), (0.62, 0.0), (0.3, -1.0), (0.7, -1.0)] {
+                let at = edge.curve.at(t);
+                let area = Rect::around(Point::new(at.x, at.y + lift * h), w, h);
+                if self.free(area) {
+                    let owner = Owner::Edge(edge.source.clone(), edge.target.clone());
+                    self.labels.push(Label { owner, text: text.to_owned(), detail: String::new(), size, area });
+                    return;
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 use super::label::{Conditions, Owner, place};
+use super::shape::RADIUS;
 use super::*;
-use loopscope_proto::v1::{Edge, Graph, LiveEvent};
+use loopscope_proto::v1::{Edge, Graph, LiveEvent, Loop};
 use proptest::prelude::*;
 
 fn function(id: &str, x: f64, y: f64) -> Function {

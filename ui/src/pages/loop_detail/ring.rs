@@ -3,6 +3,7 @@
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use leptos::prelude::*;
+use leptos::svg;
 use loopscope_proto::v1::Loop;
 
 use crate::app::App;
@@ -26,7 +27,7 @@ pub(super) fn ring(app: App, path: &[String], it: Memo<Loop>) -> impl IntoView +
     let angle = |at: usize| -FRAC_PI_2 + at as f64 * TAU / n;
     let gap = (NODE + 8.0) / RADIUS;
     let arcs = (0..shown.len()).map(|at| {
-        let (from, to) = (angle(at) + gap, angle(at) + TAU / n - gap - 0.04);
+        let (from, to) = (angle(at) + gap, angle(at) + TAU / n - gap + 0.03);
         arrow(centre, from, to)
     });
     let nodes = shown.iter().enumerate().map(|(at, id)| node(app, id, centre, angle(at)));
@@ -34,7 +35,7 @@ pub(super) fn ring(app: App, path: &[String], it: Memo<Loop>) -> impl IntoView +
     let unit = move || if it.with(|it| it.laps == 1) { "lap" } else { "laps" };
     let rate = move || it.with(|it| format::per_minute(it.laps_per_minute));
     view! {
-        <svg class="ring" viewBox=format!("0 0 {WIDTH} {HEIGHT}") role="img" aria-label="One lap of the loop as a ring">
+        <svg class="ring" viewBox=format!("0 0 {WIDTH} {HEIGHT}") role="group" aria-label="One lap of the loop as a ring">
             {arcs.collect_view()} {nodes.collect_view()}
             <text class="ring-laps" x=centre.x y=centre.y - 4.0>{laps}</text>
             <text class="ring-unit" x=centre.x y=centre.y + 18.0>{unit} " · " {rate}</text>
@@ -43,14 +44,14 @@ pub(super) fn ring(app: App, path: &[String], it: Memo<Loop>) -> impl IntoView +
 }
 
 fn arrow(centre: Point, from: f64, to: f64) -> impl IntoView {
-    let (start, end) = (centre.polar(from, RADIUS), centre.polar(to, RADIUS));
-    let large = i32::from(to - from > PI);
-    // Along the ring at its end, leaning in a little so that the head lies on the arc.
-    let heading = to + FRAC_PI_2 - 0.05;
-    let tip = end.polar(heading, 5.0);
-    let (left, right) = (tip.polar(heading + PI - 0.5, 14.0), tip.polar(heading + PI + 0.5, 14.0));
+    // The head takes the last part of the arc; the rails end where it begins.
+    const HEAD: f64 = 17.0 / RADIUS;
+    let (start, end) = (centre.polar(from, RADIUS), centre.polar(to - HEAD, RADIUS));
+    let large = i32::from(to - HEAD - from > PI);
+    let tip = centre.polar(to, RADIUS);
+    let (inner, outer) = (centre.polar(to - HEAD, RADIUS - 9.0), centre.polar(to - HEAD, RADIUS + 9.0));
     let line = format!("M{:.2} {:.2}A{RADIUS} {RADIUS} 0 {large} 1 {:.2} {:.2}", start.x, start.y, end.x, end.y);
-    let head = format!("M{:.2} {:.2}L{:.2} {:.2}L{:.2} {:.2}z", tip.x, tip.y, left.x, left.y, right.x, right.y);
+    let head = format!("M{:.2} {:.2}L{:.2} {:.2}L{:.2} {:.2}z", tip.x, tip.y, inner.x, inner.y, outer.x, outer.y);
     view! {
         <path class="ring-rail" d=line.clone() />
         <path class="ring-gap" d=line.clone() />
@@ -75,11 +76,16 @@ fn node(app: App, id: &str, centre: Point, angle: f64) -> impl IntoView + use<> 
     let away = if anchor == "middle" { NODE + 16.0 } else { NODE + 10.0 };
     let text = place.polar(angle, away);
     let sign = if function { "λ" } else { "▤" };
-    view! {
-        <a href=Route::node(id).href()>
-            <circle class=if function { "ring-node" } else { "ring-node resource" } cx=place.x cy=place.y r=NODE />
-            <text class="ring-sign" x=place.x y=place.y + 1.0>{sign}</text>
-            <text class="ring-name" x=text.x y=text.y text-anchor=anchor>{name}</text>
-        </a>
-    }
+    let class = if function { "ring-node" } else { "ring-node resource" };
+    let content = view! {
+        <circle class=class cx=place.x cy=place.y r=NODE />
+        <text class="ring-sign" x=place.x y=place.y + 1.0>
+            {sign}
+        </text>
+        <text class="ring-name" x=text.x y=text.y text-anchor=anchor>
+            {name}
+        </text>
+    };
+    // In a view this would be a link of HTML, which draws nothing inside a picture.
+    svg::a().attr("href", Route::node(id).href()).child(content)
 }
