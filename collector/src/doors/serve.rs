@@ -72,9 +72,11 @@ pub(super) async fn serve<S, B>(
         let shutdown = shutdown.clone();
         connections.spawn(async move {
             let _permit = permit;
-            // Neither hyper nor h2 has a clock for a connection that never says a word.
+            // Neither hyper nor h2 has a clock for a connection that never says a word. A look at the first byte tells,
+            // where readiness may be a false alarm.
+            let mut first = [0];
             let spoke = tokio::select! {
-                spoke = timeout(HEADER_TIMEOUT, stream.readable()) => spoke.is_ok_and(|ready| ready.is_ok()),
+                peeked = timeout(HEADER_TIMEOUT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
                 () = shutdown.cancelled() => false,
             };
             if spoke {

@@ -92,6 +92,22 @@ fn what_waits_for_a_target_survives_a_crash() {
 }
 
 #[test]
+fn a_crash_between_acknowledgement_and_alert_delays_the_alert_only() {
+    let target = Receiver::open();
+    let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
+    let server = start(&target);
+    laps(&server, "echo", None, 16);
+    let server = server.restart(Stop::AtOnce, &flags);
+    target.message("loop.opened", &["echo"], RETRIED);
+    let server = server.restart(Stop::AtOnce, &flags);
+    laps(&server, "other", None, 16);
+    target.message("loop.opened", &["other"], RETRIED);
+    // A message may come twice, but never under two ids.
+    let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), 2, "{:?}", target.types());
+}
+
+#[test]
 fn a_restart_in_an_incident_moves_nothing_and_opens_no_second_one() {
     let target = Receiver::open();
     let server = start(&target);

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use prost::Message as _;
@@ -123,6 +124,18 @@ fn a_stop_under_load_is_quick_and_loses_nothing() {
     let acknowledged = under_load(otlp_http, otlp_grpc, 100, || server.stop(Stop::Kindly));
     while events.next().is_some() {}
     check_all_there(&server.restart(Stop::Kindly, &[]), &acknowledged);
+}
+
+#[test]
+fn connections_that_say_nothing_do_not_hold_up_a_stop() {
+    let mut server = Server::start(&[]);
+    let silent = [server.otlp_grpc, server.otlp_http, server.ui].map(|address| http::connect(address).unwrap());
+    let mut exporter = Grpc::connect(server.otlp_grpc);
+    exporter.export(batch().0.request()).unwrap();
+    let started = Instant::now();
+    server.stop(Stop::Kindly);
+    assert!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+    drop(silent);
 }
 
 #[test]

@@ -227,7 +227,8 @@ pub(crate) struct Grpc {
 impl Grpc {
     /// Connects.
     pub(crate) fn connect(otlp_grpc: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // A thread of its own answers the server's pings between two exports.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(TraceServiceClient::connect(format!("http://{otlp_grpc}"))).unwrap();
         Self { runtime, client: client.max_encoding_message_size(usize::MAX) }
     }
