@@ -121,8 +121,9 @@ pub async fn run(
     let data = DataFolder::prepare(&config.data_dir)?;
     let ports = Ports::bind(&config).await?;
     let addresses = ports.addresses;
-    let store = Arc::new(Store::open(data.path())?);
+    // The journal first: its lock keeps a second process away from the rest of the folder.
     let journal = Journal::open(&data.path().join("journal"), journal_config(&config), Arc::clone(&counters))?;
+    let store = Arc::new(Store::open(data.path())?);
     let core = Core { config, addresses, counters, store, journal };
     let (delivery, wake) = core.delivery()?;
     let engine = core.start_engine(wake)?;

@@ -15,4 +15,5 @@ mod demo;
 mod durability;
 mod graph;
 mod loops;
+mod page;
 mod settings;

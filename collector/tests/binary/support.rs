@@ -1,5 +1,6 @@
 //! What the tests share: the program as a process, its protocols, and patience with an end.
 
+pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod otlp;
 pub(crate) mod server;
