@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_body_that_curl_sends_is_json() {
         let text = curl("http://x");
-        let body = text.split_once("-d '").map(|(_, body)| body.trim_end_matches('\'')).expect("curl has a body");
+        let body = text.rsplit_once("-d '").map(|(_, body)| body.trim_end_matches('\'')).expect("curl has a body");
         // What the shell would put in.
         let body = body.replace("'$trace'", "ab").replace("'$span'", "cd").replace("'$now'", "1");
         let value: serde_json::Value = serde_json::from_str(&body).expect("the body is JSON");
