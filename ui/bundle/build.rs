@@ -155,8 +155,9 @@ fn clean_environment(cargo: &mut Command) {
             cargo.env_remove(&name);
         }
     }
-    // Present but empty: this also overrules flags of a configuration file.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
+    // Set here it overrules the flags of a configuration file too. The flag makes Leptos erase the types of views, which
+    // makes the module smaller.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "--cfg=erase_components");
 }
 
 /// Makes the script that loads the WebAssembly file; returns both.

@@ -13,6 +13,7 @@ use leptos::prelude::*;
 
 use crate::app::App;
 use crate::client::Link;
+use crate::format;
 use crate::url::MapView;
 
 /// The page.
@@ -25,12 +26,13 @@ pub fn Map() -> impl IntoView {
     let inspected = Memo::new(move |_| query.with(|query| query.selection.is_some() || query.loop_id.is_some()));
     let summary = move || {
         app.model.with(|model| {
-            format!(
-                "{} functions · {} resources · {} loops",
-                model.functions.len(),
-                model.resources.len(),
-                model.loops.len()
-            )
+            let counted = |n: usize, one: &str, many: &str| format::counted(n as u64, one, many);
+            [
+                counted(model.functions.len(), "function", "functions"),
+                counted(model.resources.len(), "resource", "resources"),
+                counted(model.loops.len(), "loop", "loops"),
+            ]
+            .join(" · ")
         })
     };
     let content = move || match (blank.get(), view.get()) {

@@ -64,10 +64,12 @@ impl<'a> Router<'a> {
         if self.nodes.len() > MAX_NODES_TO_AVOID {
             return plain;
         }
+        // No course leaves this box, so nodes outside it need not be looked at.
+        let near = source.outline().union(target.outline()).inflate(180.0);
         let others: Vec<Rect> = self
             .nodes
             .iter()
-            .filter(|node| node.id != source.id && node.id != target.id)
+            .filter(|node| near.contains(node.centre) && node.id != source.id && node.id != target.id)
             .map(|node| {
                 let body = node.outline().inflate(7.0);
                 // The name stands below; crossing it is bad style, crossing the body is wrong.
