@@ -40,6 +40,8 @@ pub struct Counters {
     pub journal_failures: Counter,
     /// Batches that a reader of the journal was too late for in memory and read again from disk.
     pub journal_rereads: Counter,
+    /// Batches that were gone from the journal before they were analysed.
+    pub batches_skipped: Counter,
     /// Webhook messages delivered.
     pub webhooks_delivered: Counter,
     /// Webhook messages given up after the last attempt.

@@ -16,7 +16,10 @@ mod shard;
 
 use std::{
     io,
-    sync::mpsc::{Receiver, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -98,9 +101,10 @@ pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io
     drop(to_linker);
     let stage = linker::Stage::new(Linker::new(config), shards, to_aggregator);
     threads.push(spawn("linker".into(), move || run(stage, &at_linker))?);
+    let counters = Arc::clone(&outlets.counters);
     let stage = aggregator::Stage::new(Aggregate::new(config), outlets, replay_end);
     threads.push(spawn("aggregator".into(), move || run(stage, &at_aggregator))?);
-    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards))?);
+    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards, &counters))?);
     Ok(Pipeline { stop, threads })
 }
 

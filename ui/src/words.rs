@@ -2,7 +2,7 @@
 //!
 //! Pure text from the messages of the schema; how it is shown is up to the pages.
 
-use loopscope_proto::v1::{Hotspot, Loop, LoopState, Severity};
+use loopscope_proto::v1::{Hotspot, Loop, LoopState, Severity, Status};
 
 use crate::client::Link;
 use crate::format;
@@ -111,6 +111,29 @@ pub fn hotspot_cause(it: &Hotspot) -> &'static str {
         "gap" => "waiting between caller and callee",
         _ => "time",
     }
+}
+
+/// What was let go or turned away because of a bound, each with a name; only what has happened.
+pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
+    let all = [
+        ("index records, too many", status.index_evictions),
+        ("functions folded into other", status.functions_overflowed),
+        ("edges, too many", status.edges_overflowed),
+        ("loops, too many", status.loops_overflowed),
+        ("links beyond the bound", status.links_dropped),
+        ("spans with mended times", status.spans_mended),
+        ("invocations without their parent", status.orphans),
+        ("rings of parents", status.parent_rings),
+        ("journal segments expired", status.journal_segments_expired),
+        ("batches gone unanalysed", status.batches_skipped),
+        ("writes that failed", status.journal_failures),
+        ("alerts given up", status.webhooks_failed),
+        ("loops nobody was told of", status.incidents_suppressed),
+        ("pages too slow", status.live_resyncs),
+        ("pages turned away", status.live_refused),
+        ("questions turned away", status.api_busy),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 #[cfg(test)]

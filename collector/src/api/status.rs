@@ -66,6 +66,13 @@ impl StatusSource {
             spans_mended: losses.mended,
             links_dropped: losses.links_dropped,
             loops_overflowed: losses.loops_overflowed,
+            journal_commits: c.journal_commits.get(),
+            journal_failures: c.journal_failures.get(),
+            journal_rereads: c.journal_rereads.get(),
+            batches_skipped: c.batches_skipped.get(),
+            incidents_suppressed: c.incidents_suppressed.get(),
+            live_refused: c.live_refused.get(),
+            api_busy: c.api_busy.get(),
         }
     }
 }

@@ -15,6 +15,7 @@ use loopscope_analyzer::{
 
 use super::{TICK, ToShard};
 use crate::{
+    counters::Counters,
     journal::{
         Position,
         tail::{Tail, TailBatch, TailEvent},
@@ -26,13 +27,14 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Reads until the tail is stopped; the shards end when it returns.
-pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>]) {
+pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], counters: &Counters) {
     let mut feeder = Feeder { shards, now: ArrivalTime(0), ticked: ArrivalTime(0), position: 0 };
     loop {
         match tail.next_timeout(TICK) {
             Some(TailEvent::Batch(batch)) => feeder.feed(&batch),
             Some(TailEvent::Skipped { from, to }) => {
                 tracing::warn!(from, to, "batches of the journal are gone before they were analysed");
+                counters.batches_skipped.add(to - from);
                 // Nobody must wait for them.
                 feeder.position = to - 1;
             }

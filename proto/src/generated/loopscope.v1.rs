@@ -497,6 +497,27 @@ pub struct Status {
     /// Loops not kept because there were too many.
     #[prost(uint64, tag = "32")]
     pub loops_overflowed: u64,
+    /// Groups of batches that the journal made durable, each with one sync.
+    #[prost(uint64, tag = "33")]
+    pub journal_commits: u64,
+    /// Groups of batches that the journal could not write; their senders were told.
+    #[prost(uint64, tag = "34")]
+    pub journal_failures: u64,
+    /// Batches that the engine was too late for in memory and read again from disk.
+    #[prost(uint64, tag = "35")]
+    pub journal_rereads: u64,
+    /// Batches that were gone from the journal before they were analysed.
+    #[prost(uint64, tag = "36")]
+    pub batches_skipped: u64,
+    /// Loops that nobody is told of now, because too many incidents are open.
+    #[prost(uint64, tag = "37")]
+    pub incidents_suppressed: u64,
+    /// Readers of the live stream that were turned away, because there were too many.
+    #[prost(uint64, tag = "38")]
+    pub live_refused: u64,
+    /// Questions to the API that were turned away, because too many were reading from disk.
+    #[prost(uint64, tag = "39")]
+    pub api_busy: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

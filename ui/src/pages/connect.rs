@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::format;
 use crate::parts::{Copy, stat};
 use crate::snippets::{self, Snippet};
+use crate::words;
 
 /// The page.
 #[component]
@@ -32,8 +33,28 @@ pub fn Connect() -> impl IntoView {
                 {stat("batches to analyse", number(|it| format::count(it.engine_lag_batches)))}
                 {stat("journal", number(|it| format::bytes(it.journal_bytes)))}
             </dl>
+            <Losses />
             <p class="muted">"Loopscope " {number(|it| it.version.clone())}</p>
         </div>
+    }
+}
+
+/// What a bound has cost so far; nothing is let go unsaid.
+#[component]
+fn Losses() -> impl IntoView {
+    let app = App::get();
+    let losses =
+        Memo::new(move |_| app.model.with(|model| model.status.as_ref().map(words::losses).unwrap_or_default()));
+    view! {
+        <h2 class="section-title">"What had to be let go"</h2>
+        <Show when=move || losses.with(Vec::is_empty)>
+            <p class="muted" data-testid="no-losses">"Nothing: every bound was wide enough so far."</p>
+        </Show>
+        <dl class="stats" data-testid="losses">
+            <For each=move || losses.get() key=|loss| *loss let:loss>
+                {stat(loss.0, move || format::count(loss.1))}
+            </For>
+        </dl>
     }
 }
 
