@@ -34,6 +34,8 @@ use loopscope_analyzer::{
     span::{ArrivalTime, Span},
 };
 
+use tokio_util::sync::CancellationToken;
+
 pub use self::aggregator::Outlets;
 use crate::journal::{
     Position,
@@ -53,6 +55,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct Pipeline {
     stop: TailStop,
     threads: Vec<JoinHandle<()>>,
+    died: CancellationToken,
 }
 
 /// To a shard: spans that are its own, or none when only time has passed.
@@ -91,24 +94,30 @@ pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io
     let (to_aggregator, at_aggregator) = sync_channel(QUEUE);
     let (to_linker, at_linker) = sync_channel(QUEUE);
     let mut to_shards = Vec::new();
+    let died = CancellationToken::new();
     let mut threads = Vec::new();
     for number in 0..shards {
         let (to_shard, at_shard) = sync_channel(QUEUE);
         to_shards.push(to_shard);
         let stage = shard::Stage::new(number, Shard::new(config, shards), to_linker.clone(), to_aggregator.clone());
-        threads.push(spawn(format!("shard-{number}"), move || run(stage, &at_shard))?);
+        threads.push(spawn(format!("shard-{number}"), &died, move || run(stage, &at_shard))?);
     }
     drop(to_linker);
     let stage = linker::Stage::new(Linker::new(config), shards, to_aggregator);
-    threads.push(spawn("linker".into(), move || run(stage, &at_linker))?);
+    threads.push(spawn("linker".into(), &died, move || run(stage, &at_linker))?);
     let counters = Arc::clone(&outlets.counters);
     let stage = aggregator::Stage::new(Aggregate::new(config), outlets, replay_end);
-    threads.push(spawn("aggregator".into(), move || run(stage, &at_aggregator))?);
-    threads.push(spawn("feeder".into(), move || feeder::run(tail, &to_shards, &counters))?);
-    Ok(Pipeline { stop, threads })
+    threads.push(spawn("aggregator".into(), &died, move || run(stage, &at_aggregator))?);
+    threads.push(spawn("feeder".into(), &died, move || feeder::run(tail, &to_shards, &counters))?);
+    Ok(Pipeline { stop, threads, died })
 }
 
 impl Pipeline {
+    /// Cancelled when a thread has panicked: nothing is analysed any more, and nobody would be told of a loop.
+    pub fn died(&self) -> CancellationToken {
+        self.died.clone()
+    }
+
     /// Stops following the journal, lets what is under way arrive, and waits for the threads. Blocks.
     pub fn stop(self) {
         self.stop.stop();
@@ -121,8 +130,23 @@ impl Pipeline {
     }
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name).spawn(run)
+fn spawn(name: String, died: &CancellationToken, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let alarm = Alarm(died.clone());
+    thread::Builder::new().name(name).spawn(move || {
+        let _alarm = alarm;
+        run();
+    })
+}
+
+/// Goes off when its thread panics.
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
 }
 
 /// What a thread does with its messages.

@@ -94,6 +94,9 @@ pub enum ServerError {
     /// The engine's threads cannot be started.
     #[error("cannot start the engine: {0}")]
     Engine(io::Error),
+    /// A thread of the engine panicked.
+    #[error("the engine has died, so loops would go unseen; start again, and please report what stands above")]
+    EngineDied,
     /// A part stopped working.
     #[error("{part} has stopped: {source}")]
     Part {
@@ -144,8 +147,10 @@ pub async fn run(
     rest.start("the live stream", finite(live.run()));
     announce(&addresses);
 
+    let engine_died = engine.pipeline.died();
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
+        () = engine_died.cancelled() => Err(ServerError::EngineDied),
         failure = doors.failure() => Err(failure),
         failure = rest.failure() => Err(failure),
     };

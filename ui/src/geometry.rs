@@ -194,6 +194,37 @@ impl Camera {
     }
 }
 
+/// How long the map must be at rest before its first picture is complete, milliseconds.
+const REST_MS: f64 = 3_000.0;
+
+/// The first picture of a map: it follows what comes until nothing has come for a while or the reader moves the camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FirstPicture {
+    extent: Option<Rect>,
+    changed_at_ms: f64,
+    camera: Option<Camera>,
+    is_over: bool,
+}
+
+impl FirstPicture {
+    /// True when everything should be fitted into view now. `camera` is where it looks, `extent` the places of all there is.
+    pub fn wants_fit(&mut self, now_ms: f64, extent: Rect, camera: Option<Camera>) -> bool {
+        let is_moved = camera != self.camera;
+        let is_at_rest = self.extent.is_some() && now_ms - self.changed_at_ms > REST_MS;
+        self.is_over |= is_moved || is_at_rest;
+        let has_changed = self.extent != Some(extent);
+        if has_changed {
+            (self.extent, self.changed_at_ms) = (Some(extent), now_ms);
+        }
+        has_changed && !self.is_over
+    }
+
+    /// The camera was moved for the picture, not by the reader.
+    pub fn fitted(&mut self, camera: Option<Camera>) {
+        self.camera = camera;
+    }
+}
+
 /// The smaller angle between two directions, 0 to half a turn.
 pub fn angle_between(a: f64, b: f64) -> f64 {
     let difference = (a - b).rem_euclid(TAU);
@@ -214,6 +245,23 @@ mod tests {
 
     fn close(a: Point, b: Point) -> bool {
         a.distance(b) < 1e-6
+    }
+
+    #[test]
+    fn the_first_picture_ends_with_a_rest_or_a_hand() {
+        let bounds = |w: f64| Rect { x: 0.0, y: 0.0, w, h: 10.0 };
+        let camera = |zoom: f64| Some(Camera { corner: Point::default(), zoom });
+        let mut picture = FirstPicture::default();
+        assert!(picture.wants_fit(0.0, bounds(1.0), None));
+        picture.fitted(camera(1.0));
+        assert!(!picture.wants_fit(100.0, bounds(1.0), camera(1.0)), "nothing new");
+        assert!(picture.wants_fit(2_000.0, bounds(2.0), camera(1.0)));
+        picture.fitted(camera(0.5));
+        let mut moved = picture;
+        assert!(!moved.wants_fit(2_500.0, bounds(3.0), camera(0.7)), "the reader has moved it");
+        assert!(!moved.wants_fit(2_600.0, bounds(4.0), camera(0.7)));
+        assert!(!picture.wants_fit(5_500.0, bounds(3.0), camera(0.5)), "the map was at rest");
+        assert!(!picture.wants_fit(5_600.0, bounds(4.0), camera(0.5)));
     }
 
     #[test]

@@ -180,6 +180,11 @@ impl Scene {
         nodes.chain(edges).chain(badges).reduce(Rect::union)
     }
 
+    /// The box around the places of all nodes, which unlike [`Scene::bounds`] does not breathe with the traffic.
+    pub fn extent(&self) -> Option<Rect> {
+        self.nodes.iter().map(|node| Rect::around(node.centre, 0.0, 0.0)).reduce(Rect::union)
+    }
+
     /// What lies below a place of the map; `slack` is how far beside it a pointer may be, in map units.
     pub fn hit(&self, p: Point, slack: f64) -> Option<Selection> {
         let nodes = self.nodes.iter().filter(|node| node.outline().inflate(slack).contains(p));

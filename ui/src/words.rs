@@ -113,6 +113,11 @@ pub fn hotspot_cause(it: &Hotspot) -> &'static str {
     }
 }
 
+/// How many nodes lie outside of the picture.
+pub fn out_of_view(count: usize) -> String {
+    format!("{count} out of view · show all")
+}
+
 /// What was let go or turned away because of a bound, each with a name; only what has happened.
 pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
     let all = [

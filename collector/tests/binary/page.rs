@@ -1,5 +1,7 @@
 //! The page in a real browser: what is posted is seen, can be clicked, and stays where it is.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::support::{
@@ -7,6 +9,7 @@ use super::support::{
     browser::{Browser, Picture},
     otlp::{Story, post_well},
     server::{Server, Stop},
+    wait_until,
     webhook::{Receiver, SECRET},
 };
 
@@ -21,6 +24,19 @@ fn open(browser: &Browser, server: &Server, nodes: usize) {
     browser.goto(&format!("http://{}/map?testing=1", server.ui));
     browser.until("window.__loopscope && window.__loopscope.ready()");
     browser.until(&format!("window.__loopscope.nodes().length === {nodes}"));
+}
+
+/// Waits until the map rests: what has just come may still find its place, and the first picture follows it.
+#[track_caller]
+fn settle(browser: &Browser) {
+    let mut before = (Value::Null, Instant::now());
+    wait_until("a map that rests", DEADLINE, || {
+        let now = browser.ask("JSON.stringify(window.__loopscope.nodes().map(it => [it.id, it.x, it.y]))");
+        if now != before.0 {
+            before = (now, Instant::now());
+        }
+        (before.1.elapsed() > Duration::from_secs(4)).then_some(())
+    });
 }
 
 #[track_caller]
@@ -53,6 +69,7 @@ fn what_is_posted_is_drawn_and_can_be_followed_to_its_trace() {
     let count = graph["functions"].as_array().unwrap().len() + graph["resources"].as_array().unwrap().len();
     assert_eq!(count, 9);
     open(&browser, &server, count);
+    settle(&browser);
 
     // Every node, every loop and every edge is there as pixels, and no node covers another.
     let nodes = nodes(&browser);
@@ -105,18 +122,7 @@ fn nothing_moves_when_functions_come_and_after_a_restart() {
     post_well(server.otlp_http, &Story::parse(LOOPS).request());
     server.loop_of(&["thumbnail"], 2);
     open(&browser, &server, 8);
-    // What has just come may still find its place; after that it stays.
-    let settled = |browser: &Browser| {
-        let mut before = Value::Null;
-        let mut same = 0;
-        super::support::wait_until("a map that rests", DEADLINE, || {
-            let now = browser.ask("JSON.stringify(window.__loopscope.nodes().map(it => [it.id, it.x, it.y]))");
-            same = if now == before { same + 1 } else { 0 };
-            before = now;
-            (same > 120).then_some(())
-        });
-    };
-    settled(&browser);
+    settle(&browser);
     let before = nodes(&browser);
     let camera = browser.ask("window.__loopscope.camera()");
 
@@ -131,7 +137,7 @@ fn nothing_moves_when_functions_come_and_after_a_restart() {
     for (name, place) in places(&before) {
         assert_eq!(after[&name], place, "{name} has moved");
     }
-    settled(&browser);
+    settle(&browser);
 
     let map = |server: &Server| -> std::collections::BTreeMap<String, String> {
         let graph = server.get_json("/api/v1/graph");

@@ -127,6 +127,7 @@ impl Picture {
     /// Colour of a pixel.
     pub(crate) fn at(&self, x: f64, y: f64) -> [u8; 3] {
         let at = (y.round() as usize * self.width + x.round() as usize) * self.channels;
+        assert!(x >= 0.0 && x < self.width as f64 && at < self.bytes.len(), "({x}, {y}) is outside of the window");
         [self.bytes[at], self.bytes[at + 1], self.bytes[at + 2]]
     }
 

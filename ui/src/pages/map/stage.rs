@@ -71,6 +71,7 @@ pub fn Stage() -> impl IntoView {
     aim::aim(state);
     frames::keep_painted(state);
     frames::keep_moving(state);
+    let out_of_view = Memo::new(move |_| aim::out_of_view(state));
     let described = move || app.map_query().selection.map(|it| app.model.with(|model| describe(&it, model)));
     let over = move || if state.hover.with(Option::is_some) { "pointer" } else { "grab" };
     view! {
@@ -97,6 +98,11 @@ pub fn Stage() -> impl IntoView {
             <canvas node_ref=above aria-hidden="true"></canvas>
             <p id="stage-selection" class="sr" aria-live="polite">{described}</p>
         </div>
+        <Show when=move || out_of_view.get() != 0>
+            <button class="button out-of-view" type="button" data-testid="out-of-view" on:click=move |_| aim::fit(state)>
+                {move || words::out_of_view(out_of_view.get())}
+            </button>
+        </Show>
         <div class="map-tools" role="group" aria-label="Camera">
             <button class="icon-button" type="button" title="Zoom in (+)" aria-label="Zoom in" on:click=move |_| aim::zoom(state, 1.25)>{icon("plus")}</button>
             <button class="icon-button" type="button" title="Zoom out (−)" aria-label="Zoom out" on:click=move |_| aim::zoom(state, 0.8)>{icon("minus")}</button>

@@ -1,9 +1,9 @@
-//! Where the camera looks: everything at first, afterwards only where somebody asked it to.
+//! Where the camera looks: everything until the first picture is complete, afterwards only where somebody asked it to.
 
 use leptos::prelude::*;
 
 use super::State;
-use crate::geometry::{Camera, Point, Rect};
+use crate::geometry::{Camera, FirstPicture, Point, Rect};
 use crate::scene::{NodeShape, Scene};
 use crate::url::Selection;
 
@@ -23,14 +23,13 @@ const LOOP_MARGIN: f64 = 170.0;
 pub(super) fn aim(state: State) {
     let wanted = untrack(move || state.app.map_query());
     let mut came_for_loop = wanted.loop_id.filter(|_| wanted.selection.is_none());
+    let mut picture = FirstPicture::default();
     Effect::new(move |_| {
-        let seen = state.size.get().0 > 0.0 && state.app.scene.with(|scene| !scene.nodes.is_empty());
-        if !seen {
-            return;
-        }
-        if state.app.camera.with_untracked(Option::is_none) {
+        let Some(extent) = state.app.scene.with(Scene::extent).filter(|_| state.size.get().0 > 0.0) else { return };
+        if picture.wants_fit(js_sys::Date::now(), extent, state.app.camera.get_untracked()) {
             fit(state);
             show_some(state);
+            picture.fitted(state.app.camera.get_untracked());
         }
         if let Some(id) = came_for_loop.take() {
             fit_loop(state, &id);
@@ -66,8 +65,23 @@ pub(super) fn fit(state: State) {
     let size = state.size.get_untracked();
     let bounds = state.app.scene.with_untracked(Scene::bounds);
     if let Some(bounds) = bounds {
-        state.app.camera.set(Some(Camera::fit(bounds.inflate(MARGIN), size, MAX_FIT)));
+        let clear = (size.0, (size.1 - legend_height()).max(size.1 / 2.0));
+        state.app.camera.set(Some(Camera::fit(bounds.inflate(MARGIN), clear, MAX_FIT)));
     }
+}
+
+/// Nodes whose centre is out of sight.
+pub(super) fn out_of_view(state: State) -> usize {
+    let (w, h) = state.size.get();
+    let Some(camera) = state.app.camera.get().filter(|_| w > 0.0) else { return 0 };
+    let is_seen = |place: Point| (0.0..=w).contains(&place.x) && (0.0..=h).contains(&place.y);
+    state.app.scene.with(|scene| scene.nodes.iter().filter(|node| !is_seen(camera.to_view(node.centre))).count())
+}
+
+/// Height that the open legend takes from the bottom of the stage, in pixels.
+fn legend_height() -> f64 {
+    let legend = document().query_selector("details.legend[open]").ok().flatten();
+    legend.map_or(0.0, |legend| f64::from(legend.client_height()))
 }
 
 /// When everything is too small to read, the worst loop or else the first column comes near.
