@@ -18,7 +18,7 @@ use crate::{
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{EdgeKind, FunctionNode, Loop, LoopId, LoopState, Losses, NodeId, ResourceNode, Severity, Snapshot},
     span::{ArrivalTime, EventTime},
-    window::{Sums, age, slot_of},
+    window::{Sums, slot_of},
 };
 use series::{EdgeSeries, FunctionSeries};
 
@@ -87,7 +87,7 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
-        if self.topology_changed && age(now, self.cycles_at) >= CYCLE_INTERVAL {
+        if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();

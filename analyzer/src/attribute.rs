@@ -44,18 +44,10 @@ attributes! {
     LogGroupNames = ["aws.log.group.names"];
     /// Name of the function.
     FaasName = ["faas.name"];
-    /// Version of the function.
-    FaasVersion = ["faas.version"];
-    /// Instance of the function.
-    FaasInstance = ["faas.instance"];
-    /// Id of the run.
-    FaasInvocationId = ["faas.invocation_id", "faas.execution"];
     /// True for the first run of an instance.
     FaasColdstart = ["faas.coldstart"];
     /// What triggered the run.
     FaasTrigger = ["faas.trigger"];
-    /// Name of the called function.
-    FaasInvokedName = ["faas.invoked_name"];
     /// Collection of a data-source trigger: a bucket or a table.
     FaasDocumentCollection = ["faas.document.collection"];
     /// Schedule of a timer trigger.
@@ -86,18 +78,8 @@ attributes! {
     DbCollection = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cosmosdb.container"];
     /// What is done to the database.
     DbOperation = ["db.operation.name", "db.operation"];
-    /// RPC system.
-    RpcSystem = ["rpc.system.name", "rpc.system"];
-    /// RPC service.
-    RpcService = ["rpc.service"];
     /// RPC method.
     RpcMethod = ["rpc.method"];
-    /// Logical name of the other side.
-    PeerService = ["service.peer.name", "peer.service"];
-    /// Address of the other side.
-    ServerAddress = ["server.address", "net.peer.name"];
-    /// Class of the error.
-    ErrorType = ["error.type"];
 }
 
 static BY_KEY: LazyLock<FxHashMap<&'static str, (Attribute, u8)>> = LazyLock::new(|| {

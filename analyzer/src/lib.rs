@@ -30,6 +30,7 @@ mod detect;
 pub mod engine;
 #[cfg(test)]
 mod fixture;
+mod generations;
 pub mod identity;
 pub mod linker;
 pub mod record;

@@ -17,10 +17,11 @@ use smallvec::SmallVec;
 
 use crate::{
     config::Config,
+    generations::Generations,
     record::{Delta, EdgeKey, Record, SpanKey},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
-    window::{Generations, millis},
+    window::millis,
 };
 use fragment::{DeepestLap, FirstOccurrence, FragmentId, Fragments};
 pub use loops::LoopReport;
@@ -147,7 +148,7 @@ impl Linker {
             self.delta.losses.count_dropped(&dropped);
         }
         while let Some((arrived, key)) = self.arrivals.front().copied() {
-            let age = crate::window::age(now, arrived);
+            let age = now.since(arrived);
             let is_full = self.invocations.len() > self.config.invocation_capacity;
             if age < self.config.lateness && !is_full {
                 break;

@@ -10,10 +10,11 @@ use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
 use crate::{
+    generations::Dropped,
     identity::Function,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, SpanId, TraceId},
-    window::{self, sketch},
+    window::sketch,
 };
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -220,7 +221,7 @@ impl Losses {
     }
 
     /// Counts what a rotation dropped because an index was full.
-    pub(crate) fn count_dropped<V>(&mut self, dropped: &window::Dropped<V>) {
+    pub(crate) fn count_dropped<V>(&mut self, dropped: &Dropped<V>) {
         if let Some(age) = dropped.youngest_age {
             self.count_evicted(dropped.records.len() as u64, age);
         }

@@ -17,7 +17,7 @@
 mod invocation;
 mod touch;
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -25,16 +25,23 @@ use smallvec::SmallVec;
 use crate::{
     attribute::Attribute,
     config::Config,
+    generations::Generations,
     identity::{Function, function_of, touch_of},
     record::{Delta, Record, SpanKey},
     snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
-    window::{Generations, millis},
+    window::millis,
 };
 use invocation::Invocations;
 
-/// Clocks may run ahead of the collector's by this much; a start further in the future is set to its arrival.
-const FUTURE_NANOS: u64 = 600_000_000_000;
+/// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
+const FUTURE: Duration = Duration::from_secs(600);
+
+/// No run takes longer; what says so has a broken clock.
+const LONGEST_NANOS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
+
+/// Children of one span that wait for it; further ones count as orphans.
+const WAITING: usize = 4_096;
 
 /// One shard of the engine.
 pub struct Shard {
@@ -42,6 +49,8 @@ pub struct Shard {
     spans: Generations<SpanRecord>,
     /// Children that came before their parents.
     waiting: Generations<SmallVec<[u64; 2]>>,
+    /// Invocations that stand for a parent which did not come, so that its children are parts of one.
+    stand_ins: Generations<u64>,
     /// Links of spans whose invocation is not known yet.
     links: Generations<SmallVec<[u64; 1]>>,
     parked: VecDeque<(ArrivalTime, u64)>,
@@ -85,6 +94,7 @@ impl Shard {
         Self {
             spans: Generations::new(capacity, config.lateness),
             waiting: Generations::new(capacity, config.lateness),
+            stand_ins: Generations::new(capacity, config.lateness),
             links: Generations::new(capacity, config.lateness),
             parked: VecDeque::new(),
             placed: Vec::new(),
@@ -146,7 +156,10 @@ impl Shard {
             let orphans: usize = dropped.records.values().map(SmallVec::len).sum();
             self.delta.losses.orphans += orphans as u64;
         }
-        self.links.rotate(now);
+        if let Some(dropped) = self.links.rotate(now) {
+            self.delta.losses.links_dropped += dropped.records.values().map(|links| links.len() as u64).sum::<u64>();
+        }
+        self.stand_ins.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -156,22 +169,23 @@ impl Shard {
             self.delta.resources.insert(touch.node.id, touch.node);
             node
         });
-        let start = self.mend_start(now, span);
+        let (start, duration_nanos) = self.mend_times(now, span);
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
         let seen = self.delta.function(&function);
         seen.last_seen = seen.last_seen.max(start);
+        let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
+        // A link that says the same as the parent is no second cause.
         let links: SmallVec<[u64; 1]> = span
             .links
             .iter()
             .take(LINKS_PER_SPAN)
             .map(|link| SpanKey::new(link.trace_id, link.span_id).0)
-            .filter(|cause| *cause != key)
+            .filter(|cause| *cause != key && *cause != parent)
             .collect();
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
         if !links.is_empty() {
             self.links.insert(key, links);
         }
-        let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
         self.spans.insert(
             key,
             SpanRecord {
@@ -180,7 +194,7 @@ impl Shard {
                 parent: if parent == key { 0 } else { parent },
                 invocation: 0,
                 start,
-                duration_nanos: span.duration_nanos(),
+                duration_nanos,
                 touch,
                 kind: span.kind,
                 error: span.error,
@@ -190,12 +204,16 @@ impl Shard {
         );
     }
 
-    fn mend_start(&mut self, now: ArrivalTime, span: &Span) -> EventTime {
-        let is_unset_or_future = span.start.0 == 0 || span.start.0 > now.0.saturating_add(FUTURE_NANOS);
-        if is_unset_or_future || span.end < span.start {
+    /// Start and duration; where a clock is broken, the arrival and no time.
+    fn mend_times(&mut self, now: ArrivalTime, span: &Span) -> (EventTime, u64) {
+        let latest = now.after(FUTURE).0;
+        let is_start_broken = span.start.0 == 0 || span.start.0 > latest;
+        let is_end_broken = span.end < span.start || span.end.0 > latest || span.duration_nanos() > LONGEST_NANOS;
+        if is_start_broken || is_end_broken {
             self.delta.losses.mended += 1;
         }
-        if is_unset_or_future { EventTime(now.0) } else { span.start }
+        let start = if is_start_broken { EventTime(now.0) } else { span.start };
+        (start, if is_start_broken || is_end_broken { 0 } else { span.duration_nanos() })
     }
 
     /// Finds out what a new span is, as far as its parent tells.
@@ -225,14 +243,14 @@ impl Shard {
 
     fn wait(&mut self, parent: u64, child: u64) {
         match self.waiting.get_mut(parent) {
-            Some(children) => children.push(child),
+            Some(children) if children.len() < WAITING => children.push(child),
+            Some(_) => self.delta.losses.orphans += 1,
             None => self.waiting.insert(parent, SmallVec::from_slice(&[child])),
         }
     }
 
     fn park(&mut self, now: ArrivalTime, key: u64) {
-        let park = u64::try_from(self.config.park.as_nanos()).unwrap_or(u64::MAX);
-        self.parked.push_back((ArrivalTime(now.0.saturating_add(park)), key));
+        self.parked.push_back((now.after(self.config.park), key));
     }
 
     /// Makes the topmost span that still waits above `key` an entry, so that all below it find their place.
@@ -253,8 +271,21 @@ impl Shard {
             }
             top = parent;
         }
-        self.enter(now, top, None);
+        self.stand_in(now, top);
         self.cascade(now);
+    }
+
+    /// Makes a span whose parent does not come an invocation, or a part of the one that stands for that parent.
+    fn stand_in(&mut self, now: ArrivalTime, key: u64) {
+        let Some(span) = self.spans.get(key).cloned() else { return };
+        let place = span.parent ^ span.function.id.0;
+        match self.stand_ins.get(place).copied() {
+            Some(invocation) => self.belong(key, invocation),
+            None => {
+                self.stand_ins.insert(place, key);
+                self.enter(now, key, None);
+            }
+        }
     }
 
     /// Gives a span whose parent's invocation is known its place.
@@ -263,7 +294,14 @@ impl Shard {
             // The parent was placed below this very span: a ring, counted when it was broken.
             return;
         }
+        let is_placed_elsewhere = span.invocation != 0 && span.invocation != key;
         match (span.is_part_of(parent), span.invocation == key) {
+            (true, false) if is_placed_elsewhere => {
+                // It stood below a stand-in for this parent, which joins the parent's invocation by itself.
+                if let Some(record) = self.spans.get_mut(key) {
+                    record.invocation = parent.invocation;
+                }
+            }
             (true, false) => self.belong(key, parent.invocation),
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
@@ -272,10 +310,18 @@ impl Shard {
             }
             (false, true) => {
                 self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
+                self.count_duration(key, span);
                 if !span.is_call_counted {
                     self.count_call(key, span, parent);
                 }
             }
+        }
+    }
+
+    /// Counts how long an invocation took, once.
+    fn count_duration(&mut self, key: u64, span: &SpanRecord) {
+        if self.invocations.is_certain(key) {
+            self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
         }
     }
 
@@ -295,9 +341,13 @@ impl Shard {
         counts.invocations += 1;
         counts.errors += i64::from(span.error);
         counts.cold_starts += i64::from(span.cold_start);
-        counts.duration.add(millis(span.duration_nanos));
         counts.exemplars.add(span.trace_id);
-        self.invocations.open(now, key, &span);
+        // What may turn out to be a part of another invocation is measured when that is settled.
+        let is_certain = span.parent == 0 || parent.is_some();
+        if is_certain {
+            counts.duration.add(millis(span.duration_nanos));
+        }
+        self.invocations.open(now, key, &span, is_certain);
         self.records.push(Record::Entry {
             key: SpanKey(key),
             function: span.function.id,

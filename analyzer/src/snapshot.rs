@@ -93,8 +93,6 @@ pub enum ResourceKind {
     Database,
     /// A clock that triggers.
     Schedule,
-    /// Something outside that exports no spans.
-    External,
 }
 
 /// What an edge stands for.
@@ -262,7 +260,6 @@ impl ResourceKind {
             Self::Table => "table",
             Self::Database => "database",
             Self::Schedule => "schedule",
-            Self::External => "external",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! formats; what an attribute key means stands in `attribute.rs`, and which function a span belongs to in
 //! `identity.rs`.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{attribute::Attributes, identity::Resource};
 
@@ -80,6 +80,18 @@ pub struct Span {
 
 /// Bound on the links of one span that are followed: the default limit of the OpenTelemetry SDKs.
 pub const LINKS_PER_SPAN: usize = 128;
+
+impl ArrivalTime {
+    /// Time from an earlier arrival to this one; zero when the clock went back.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// A later moment.
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
 
 impl TraceId {
     /// Reads an id from wire bytes; `None` unless 16 bytes and not all zero.

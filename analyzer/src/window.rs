@@ -1,94 +1,12 @@
-//! Bounded indexes whose oldest records go first, and series of sketches over time.
+//! Durations and counts over time: all of it, the current window, and the baseline before it.
 //!
-//! Nothing here knows what it holds.
+//! Nothing here knows what is measured.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use sketches_ddsketch::{Config as SketchConfig, DDSketch};
 
 use crate::span::ArrivalTime;
-
-/// An index that forgets its older half when it is full or when that half is too old.
-///
-/// Records live at least `lateness` and at most twice as long, unless the index is full before; then the older
-/// generation goes as a whole, which costs nothing per record.
-pub(crate) struct Generations<V> {
-    young: FxHashMap<u64, V>,
-    old: FxHashMap<u64, V>,
-    young_since: ArrivalTime,
-    youngest_old: ArrivalTime,
-    half: usize,
-    lateness: Duration,
-}
-
-/// What a rotation dropped.
-pub(crate) struct Dropped<V> {
-    pub(crate) records: FxHashMap<u64, V>,
-    /// Age of the youngest dropped record when the index was full; `None` when the records were simply old.
-    pub(crate) youngest_age: Option<Duration>,
-}
-
-impl<V> Generations<V> {
-    pub(crate) fn new(capacity: usize, lateness: Duration) -> Self {
-        Self {
-            young: FxHashMap::default(),
-            old: FxHashMap::default(),
-            young_since: ArrivalTime(0),
-            youngest_old: ArrivalTime(0),
-            half: (capacity / 2).max(1),
-            lateness,
-        }
-    }
-
-    pub(crate) fn get(&self, key: u64) -> Option<&V> {
-        self.young.get(&key).or_else(|| self.old.get(&key))
-    }
-
-    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
-        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
-    }
-
-    pub(crate) fn contains(&self, key: u64) -> bool {
-        self.get(key).is_some()
-    }
-
-    pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key))
-    }
-
-    /// Adds a record; call [`Generations::rotate`] first.
-    pub(crate) fn insert(&mut self, key: u64, value: V) {
-        self.young.insert(key, value);
-    }
-
-    /// Drops the older generation when the younger one is full or has lasted long enough.
-    pub(crate) fn rotate(&mut self, now: ArrivalTime) -> Option<Dropped<V>> {
-        if self.young_since.0 == 0 {
-            self.young_since = now;
-        }
-        let is_full = self.young.len() >= self.half;
-        if !is_full && age(now, self.young_since) < self.lateness {
-            return None;
-        }
-        let records = mem::replace(&mut self.old, mem::take(&mut self.young));
-        let youngest = mem::replace(&mut self.youngest_old, now);
-        self.young_since = now;
-        let youngest_age = age(now, youngest);
-        let is_early = is_full && !records.is_empty() && youngest_age < self.lateness;
-        Some(Dropped { records, youngest_age: is_early.then_some(youngest_age) })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.young.len() + self.old.len()
-    }
-}
-
-/// Time from one arrival to a later one; zero when the clock went back.
-pub(crate) fn age(now: ArrivalTime, then: ArrivalTime) -> Duration {
-    Duration::from_nanos(now.0.saturating_sub(then.0))
-}
 
 /// Relative error of the quantiles: 1 %.
 const SKETCH_ALPHA: f64 = 0.01;
@@ -206,6 +124,8 @@ pub(crate) struct Rate {
     /// Number of the newest slot.
     newest: u64,
     first: Option<ArrivalTime>,
+    /// The rate as it was taken last; `None` when a count came or a slot went since.
+    taken: Option<f64>,
 }
 
 impl Rate {
@@ -213,22 +133,28 @@ impl Rate {
         self.first.get_or_insert(now);
         self.forget(now);
         self.counts[(self.newest % RATE_SLOTS) as usize] += count;
+        self.taken = None;
     }
 
-    /// Counts a second, over the last minute or since the first count.
+    /// Counts a second, over the last minute or since the first count. It changes only with counts and slots, so that
+    /// what rests looks at rest.
     pub(crate) fn per_second(&mut self, now: ArrivalTime) -> f64 {
         self.forget(now);
         let Some(first) = self.first else { return 0.0 };
+        if let Some(taken) = self.taken {
+            return taken;
+        }
         let slots = Duration::from_nanos(now.0 % RATE_SLOT_NANOS + (RATE_SLOTS - 1) * RATE_SLOT_NANOS);
-        let seconds = age(now, first).min(slots).as_secs_f64().max(1.0);
+        let seconds = now.since(first).min(slots).as_secs_f64().max(1.0);
         let count: u64 = self.counts.iter().sum();
-        count as f64 / seconds
+        *self.taken.insert(count as f64 / seconds)
     }
 
     fn forget(&mut self, now: ArrivalTime) {
         let slot = now.0 / RATE_SLOT_NANOS;
         for gone in (self.newest + 1..=slot).take(RATE_SLOTS as usize) {
             self.counts[(gone % RATE_SLOTS) as usize] = 0;
+            self.taken = None;
         }
         self.newest = self.newest.max(slot);
     }
@@ -244,33 +170,6 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
-
-    #[test]
-    fn records_outlive_the_lateness_and_not_twice_as_long() {
-        let mut index = Generations::new(1_000, Duration::from_secs(10));
-        index.rotate(ArrivalTime(SECOND));
-        index.insert(1, "one");
-        assert!(index.rotate(ArrivalTime(12 * SECOND)).unwrap().records.is_empty());
-        assert!(index.contains(1));
-        let dropped = index.rotate(ArrivalTime(23 * SECOND)).unwrap();
-        assert_eq!(dropped.records.len(), 1);
-        assert!(dropped.youngest_age.is_none());
-        assert!(!index.contains(1));
-    }
-
-    #[test]
-    fn a_full_index_drops_the_oldest_and_says_how_old_they_were() {
-        let mut index = Generations::new(4, Duration::from_secs(600));
-        for key in 1..=5 {
-            let dropped = index.rotate(ArrivalTime(key * SECOND));
-            index.insert(key, ());
-            if key == 5 {
-                assert_eq!(dropped.unwrap().youngest_age, Some(Duration::from_secs(2)));
-            }
-        }
-        assert_eq!(index.len(), 3);
-        assert!(!index.contains(1) && index.contains(3) && index.contains(5));
-    }
 
     #[test]
     fn the_baseline_is_the_past_without_the_current_window() {

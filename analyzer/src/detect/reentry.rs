@@ -9,7 +9,6 @@ use crate::{
     config::Config,
     snapshot::{LoopState, Severity},
     span::ArrivalTime,
-    window::age,
 };
 
 /// A loop without a lap for this long is dying, at the least.
@@ -48,12 +47,12 @@ pub(crate) fn state(now: ArrivalTime, activity: &Activity) -> LoopState {
     let lap_times =
         |count: f64| Duration::try_from_secs_f64(activity.lap_p99_ms / 1e3 * count).unwrap_or(Duration::MAX);
     let dying = DYING.max(lap_times(DYING_LAPS));
-    let quiet = age(now, activity.last_lap);
+    let quiet = now.since(activity.last_lap);
     if quiet >= CLOSED.max(lap_times(CLOSED_LAPS)) {
         LoopState::Closed
     } else if quiet >= dying {
         LoopState::Dying
-    } else if age(now, activity.deepened) < dying {
+    } else if now.since(activity.deepened) < dying {
         LoopState::Growing
     } else {
         LoopState::Persistent

@@ -36,6 +36,10 @@ struct Open {
     children: SmallVec<[(u64, u64); 4]>,
     /// True when another invocation waits for this one.
     is_called: bool,
+    /// True when it is not a part of another one, and its duration is counted.
+    is_certain: bool,
+    /// True when its entry span says how long it took.
+    is_timed: bool,
 }
 
 impl Invocations {
@@ -43,20 +47,21 @@ impl Invocations {
         Self { open: FxHashMap::default(), due: VecDeque::new(), settle, capacity }
     }
 
-    pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord) {
+    pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool) {
         let mut open = Open {
             function: Arc::clone(&entry.function),
             start: entry.start,
             end: entry.end(),
             children: SmallVec::new(),
             is_called: false,
+            is_certain,
+            is_timed: is_certain || entry.kind.is_inbound(),
         };
         if entry.kind.is_outbound() {
             open.children.push((entry.start.0, entry.end().0));
         }
         self.open.insert(key, open);
-        let settle = u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX);
-        self.due.push_back((ArrivalTime(now.0.saturating_add(settle)), key));
+        self.due.push_back((now.after(self.settle), key));
     }
 
     /// The invocation waited from `start` to `end`.
@@ -69,10 +74,17 @@ impl Invocations {
         }
     }
 
+    /// True the first time that the invocation is known to be one for certain, while it is open.
+    pub(super) fn is_certain(&mut self, key: u64) -> bool {
+        self.open.get_mut(&key).is_some_and(|open| !std::mem::replace(&mut open.is_certain, true))
+    }
+
     /// The invocation of `parent` called the one with the key `key` and the entry `child`.
-    pub(super) fn called(&mut self, key: u64, child: &SpanRecord, parent: &SpanRecord) {
-        if let Some(open) = self.open.get_mut(&key) {
-            open.is_called = true;
+    pub(super) fn called(&mut self, delta: &mut Delta, key: u64, child: &SpanRecord, parent: &SpanRecord) {
+        match self.open.get_mut(&key) {
+            Some(open) => open.is_called = true,
+            // Its time was taken for that of a root, because its caller is exported later than it was settled.
+            None => delta.root_ms -= millis(child.duration_nanos),
         }
         if !parent.kind.is_outbound() {
             self.add_child(parent.invocation, child.start, child.end());
@@ -92,10 +104,18 @@ impl Invocations {
         while self.due.front().is_some_and(|(due, _)| *due <= now) || self.due.len() > self.capacity {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(&key) else { continue };
+            if !open.is_timed {
+                continue;
+            }
+            let duration_ms = millis(open.end.0 - open.start.0);
             let self_nanos = open.self_nanos();
-            delta.function(&open.function).self_time.add(millis(self_nanos));
+            let function = delta.function(&open.function);
+            function.self_time.add(millis(self_nanos));
+            if !open.is_certain {
+                function.duration.add(duration_ms);
+            }
             if !open.is_called {
-                delta.root_ms += millis(open.end.0 - open.start.0);
+                delta.root_ms += duration_ms;
             }
         }
     }
@@ -129,6 +149,8 @@ mod tests {
             end: EventTime(end),
             children: children.iter().copied().collect(),
             is_called: false,
+            is_certain: true,
+            is_timed: true,
         }
     }
 

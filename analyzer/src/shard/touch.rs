@@ -39,7 +39,7 @@ pub(super) fn count_call(
             let gap = is_timed_by_caller.then(|| millis(parent.duration_nanos.saturating_sub(span.duration_nanos)));
             delta.call(edge, millis(duration), gap, span.error || parent.error, span.trace_id);
             if kind == EdgeKind::Call {
-                invocations.called(key, span, parent);
+                invocations.called(delta, key, span, parent);
             }
         }
     }
