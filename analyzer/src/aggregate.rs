@@ -5,7 +5,11 @@
 
 mod series;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     canonical::least_rotation,
@@ -16,7 +20,9 @@ use crate::{
     },
     linker::{LinkerOutput, LoopReport},
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
-    snapshot::{EdgeKind, FunctionNode, Loop, LoopId, LoopState, Losses, NodeId, ResourceNode, Severity, Snapshot},
+    snapshot::{
+        EdgeKind, FunctionNode, HotspotCause, Loop, LoopId, LoopState, Losses, NodeId, ResourceNode, Severity, Snapshot,
+    },
     span::{ArrivalTime, EventTime},
     window::{Sums, slot_of},
 };
@@ -29,7 +35,7 @@ const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Aggregate {
     config: Config,
     functions: BTreeMap<NodeId, FunctionSeries>,
-    resources: BTreeMap<NodeId, ResourceNode>,
+    resources: BTreeMap<NodeId, (ResourceNode, ArrivalTime)>,
     edges: BTreeMap<EdgeKey, EdgeSeries>,
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
@@ -62,7 +68,7 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.root_ms.add(slot, delta.root_ms);
         for (id, resource) in delta.resources {
-            self.merge_resource(id, resource);
+            self.merge_resource(now, id, resource);
         }
         for (id, function) in delta.functions {
             self.merge_function(now, id, &function);
@@ -75,13 +81,12 @@ impl Aggregate {
     /// Adds what the linker has found.
     pub fn link(&mut self, now: ArrivalTime, output: LinkerOutput) {
         self.merge(now, output.delta);
+        for id in output.removed {
+            self.loops.remove(&id);
+        }
         for report in output.loops {
             self.latent.remove(&report.id);
             self.loops.insert(report.id, report);
-        }
-        while self.loops.len() > self.config.loop_capacity {
-            let oldest = self.loops.values().min_by_key(|known| (known.last_seen, known.id)).map(|known| known.id);
-            oldest.and_then(|id| self.loops.remove(&id));
         }
     }
 
@@ -109,7 +114,7 @@ impl Aggregate {
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         Snapshot {
             functions,
-            resources: self.resources.values().cloned().collect(),
+            resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops,
             hotspots: self.hotspots(now),
@@ -117,45 +122,64 @@ impl Aggregate {
         }
     }
 
-    fn merge_resource(&mut self, id: NodeId, resource: ResourceNode) {
-        let is_full = self.resources.len() >= self.config.function_capacity;
+    fn merge_resource(&mut self, now: ArrivalTime, id: NodeId, resource: ResourceNode) {
         match self.resources.get_mut(&id) {
-            // A trigger names a store without saying what it is; a span that says so knows better.
-            Some(known) if known.system.is_empty() && !resource.system.is_empty() => *known = resource,
-            Some(_) => {}
-            None if is_full => self.losses.functions_overflowed += 1,
+            Some((known, last)) => {
+                *last = now;
+                // A trigger names a store without saying what it is; a span that says so knows better.
+                if known.system.is_empty() && !resource.system.is_empty() {
+                    *known = resource;
+                }
+            }
             None => {
-                self.resources.insert(id, resource);
+                self.make_room_for_nodes();
+                self.resources.insert(id, (resource, now));
                 self.topology_changed = true;
             }
         }
     }
 
     fn merge_function(&mut self, now: ArrivalTime, id: NodeId, delta: &FunctionDelta) {
-        if let Some(known) = self.functions.get_mut(&id) {
-            return known.merge(now, delta);
+        if !self.functions.contains_key(&id) {
+            self.make_room_for_nodes();
+            self.topology_changed = true;
         }
-        let is_full = self.functions.len() >= self.config.function_capacity;
-        let function = if is_full {
-            self.losses.functions_overflowed += 1;
-            FunctionNode::other()
-        } else {
-            FunctionNode::named(&delta.function)
-        };
-        self.topology_changed = true;
-        self.functions.entry(function.id).or_insert_with(|| FunctionSeries::new(function)).merge(now, delta);
+        let series = || FunctionSeries::new(FunctionNode::named(&delta.function));
+        self.functions.entry(id).or_insert_with(series).merge(now, delta);
     }
 
     fn merge_edge(&mut self, now: ArrivalTime, key: EdgeKey, delta: &EdgeDelta) {
-        if let Some(known) = self.edges.get_mut(&key) {
-            return known.merge(now, delta);
+        if !self.edges.contains_key(&key) {
+            if self.edges.len() >= self.config.edge_capacity {
+                let by_age = self.edges.iter().map(|(key, series)| (series.last_call(), *key));
+                let old = oldest(by_age, self.config.edge_capacity);
+                self.losses.edges_overflowed += old.len() as u64;
+                old.iter().for_each(|key| drop(self.edges.remove(key)));
+            }
+            self.topology_changed = true;
         }
-        if self.edges.len() >= self.config.edge_capacity {
-            self.losses.edges_overflowed += 1;
+        self.edges.entry(key).or_insert_with(EdgeSeries::new).merge(now, delta);
+    }
+
+    /// Lets the nodes go that were quiet longest when there are too many, with their edges; a loop that matters keeps
+    /// its own. The newest is never refused: it may be the one that loops.
+    fn make_room_for_nodes(&mut self) {
+        let capacity = self.config.function_capacity;
+        if self.functions.len() + self.resources.len() < capacity {
             return;
         }
+        let matters = |report: &&LoopReport| report.severity > Severity::Info && report.state != LoopState::Closed;
+        let kept: BTreeSet<NodeId> =
+            self.loops.values().filter(matters).flat_map(|report| report.functions.iter().copied()).collect();
+        let functions = self.functions.iter().map(|(id, series)| (series.last_merge(), *id));
+        let resources = self.resources.iter().map(|(id, (_, last))| (*last, *id));
+        let by_age = functions.chain(resources).filter(|(_, id)| !kept.contains(id));
+        let gone: BTreeSet<NodeId> = oldest(by_age, capacity).into_iter().collect();
+        self.losses.functions_overflowed += gone.len() as u64;
+        self.functions.retain(|id, _| !gone.contains(id));
+        self.resources.retain(|id, _| !gone.contains(id));
+        self.edges.retain(|key, _| !gone.contains(&key.source) && !gone.contains(&key.target));
         self.topology_changed = true;
-        self.edges.entry(key).or_insert_with(EdgeSeries::new).merge(now, delta);
     }
 
     fn find_cycles(&mut self) {
@@ -247,19 +271,29 @@ impl Aggregate {
             function: *id,
             name: series.name(),
             edge: None,
+            cause: HotspotCause::Own,
             time: series.self_time(),
         });
         let between = self.edges.iter().filter_map(|(key, series)| {
             let caller = self.functions.get(&key.source)?;
-            Some(Spent {
-                function: key.source,
-                name: caller.name(),
-                edge: Some((key.source, key.target)),
-                time: series.gap()?,
-            })
+            let (cause, time) = match key.kind {
+                EdgeKind::Call => (HotspotCause::Gap, series.gap()?),
+                EdgeKind::Publish | EdgeKind::Read | EdgeKind::Write => (HotspotCause::Resource, series.duration()),
+                EdgeKind::Deliver | EdgeKind::Message => return None,
+            };
+            let edge = Some((key.source, key.target));
+            Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
         });
         hotspot::hotspots(own.chain(between), slot, self.root_ms.current(slot))
     }
+}
+
+/// The tenth of a full map that was quiet longest.
+fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {
+    let mut by_age: Vec<(ArrivalTime, K)> = by_age.collect();
+    by_age.sort_unstable();
+    by_age.truncate(capacity / 10 + 1);
+    by_age.into_iter().map(|(_, key)| key).collect()
 }
 
 fn latent_report(cycle: &Cycle, since: EventTime) -> LoopReport {

@@ -19,11 +19,11 @@ pub struct Config {
     pub span_capacity: usize,
     /// Invocations that the linker keeps, about 300 bytes each.
     pub invocation_capacity: usize,
-    /// Functions in the graph; further ones are folded into "other".
+    /// Functions and resources in the graph; beyond, those quiet longest go.
     pub function_capacity: usize,
-    /// Edges in the graph; further ones are counted and not kept.
+    /// Edges in the graph; beyond, those quiet longest go.
     pub edge_capacity: usize,
-    /// Loops that are kept; further ones are counted and not kept.
+    /// Loops that are kept; beyond, those quiet longest go.
     pub loop_capacity: usize,
     /// Laps of one chain that make a loop a warning.
     pub warning_depth: u32,

@@ -88,6 +88,22 @@ impl Story {
         consumer
     }
 
+    /// An invocation in a new trace whose links stand on a consumer span below its server span, as where a queue
+    /// triggers a Lambda function; one message from each of the senders.
+    pub(crate) fn handle(&mut self, from: &[&Run], name: &str) -> Run {
+        let producers: Vec<Run> = from
+            .iter()
+            .map(|run| self.span(&run.name, run.trace_id, Some(run.span_id), SpanKind::Producer, run.start + SECOND, 1))
+            .collect();
+        let start = producers.iter().map(|run| run.start).max().unwrap_or(START.0) + 5_000_000;
+        let trace_id = self.trace();
+        let server = self.span(name, trace_id, None, SpanKind::Server, start, 6);
+        self.span(name, trace_id, Some(server.span_id), SpanKind::Consumer, start, 5);
+        let link = |run: &Run| SpanLink { trace_id: run.trace_id, span_id: run.span_id };
+        self.last().links.extend(producers.iter().map(link));
+        server
+    }
+
     pub(crate) fn last(&mut self) -> &mut Span {
         self.spans.last_mut().expect("a span was added")
     }

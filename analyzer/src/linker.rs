@@ -7,6 +7,7 @@
 //! `linker/loops.rs`.
 
 mod fragment;
+mod functions;
 mod loops;
 mod path;
 
@@ -19,17 +20,21 @@ use crate::{
     config::Config,
     generations::Generations,
     record::{Delta, EdgeKey, Record, SpanKey},
-    snapshot::{EdgeKind, NodeId},
+    snapshot::{EdgeKind, LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     window::millis,
 };
 use fragment::{DeepestLap, FirstOccurrence, FragmentId, Fragments};
+use functions::Functions;
 pub use loops::LoopReport;
 use loops::{Lap, Loops};
 use path::PathTable;
 
 /// Invocations that are looked back over to find the earlier one of a lap: four times the functions of a path table.
 const LOOK_BACK: usize = 4 * path::SLOTS;
+
+/// Links that wait for one span; further ones are let go.
+const WAITING: usize = 4_096;
 
 /// The linker of the engine.
 pub struct Linker {
@@ -42,8 +47,7 @@ pub struct Linker {
     /// Links whose cause is not here yet.
     waiting: Generations<SmallVec<[PendingLink; 1]>>,
     fragments: Fragments,
-    functions: Vec<NodeId>,
-    function_indexes: FxHashMap<NodeId, u32>,
+    functions: Functions,
     loops: Loops,
     delta: Delta,
 }
@@ -54,6 +58,8 @@ pub struct LinkerOutput {
     pub delta: Delta,
     /// The loops that changed.
     pub loops: Vec<LoopReport>,
+    /// Loops that were let go because there were too many.
+    pub removed: Vec<LoopId>,
 }
 
 struct Entry {
@@ -98,8 +104,7 @@ impl Linker {
             spans: Generations::new(config.span_capacity, config.lateness),
             waiting: Generations::new(config.span_capacity, config.lateness),
             fragments: Fragments::default(),
-            functions: Vec::new(),
-            function_indexes: FxHashMap::default(),
+            functions: Functions::default(),
             loops: Loops::new(config),
             delta: Delta::default(),
             config: config.clone(),
@@ -136,8 +141,9 @@ impl Linker {
 
     /// Hands over what has changed since the last call.
     pub fn drain(&mut self, now: ArrivalTime) -> LinkerOutput {
-        self.delta.losses.loops_overflowed += self.loops.take_overflowed();
-        LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now) }
+        let removed = self.loops.take_removed();
+        self.delta.losses.loops_overflowed += removed.len() as u64;
+        LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now), removed }
     }
 
     fn rotate(&mut self, now: ArrivalTime) {
@@ -163,24 +169,9 @@ impl Linker {
         }
     }
 
-    /// The dense index of a function; `None` when there are too many.
-    fn function_index(&mut self, function: NodeId) -> Option<u32> {
-        if let Some(index) = self.function_indexes.get(&function) {
-            return Some(*index);
-        }
-        let next = self.functions.len();
-        if next >= self.config.function_capacity {
-            self.delta.losses.functions_overflowed += 1;
-            return None;
-        }
-        let index = u32::try_from(next).ok()?;
-        self.functions.push(function);
-        self.function_indexes.insert(function, index);
-        Some(index)
-    }
-
     fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
-        let Some(function) = self.function_index(entry.function) else { return };
+        let (function, evicted) = self.functions.index(now, entry.function, self.config.function_capacity);
+        self.delta.losses.functions_overflowed += evicted;
         let above = entry.parent.and_then(|parent| self.invocations.get(&parent));
         let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
             None => (self.fragments.add(), PathTable::default()),
@@ -229,61 +220,85 @@ impl Linker {
         }
     }
 
+    /// The invocation that a part belongs to; the invocation itself when it is whole.
+    fn whole(&self, mut key: u64) -> u64 {
+        for _ in 0..LOOK_BACK {
+            match self.invocations.get(&key) {
+                Some(invocation) if invocation.is_part => key = invocation.parent,
+                _ => break,
+            }
+        }
+        key
+    }
+
+    /// Path from the root of the topmost fragment to an invocation, with that fragment.
+    fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
+        let invocation = self.invocations.get(&key)?;
+        let (fragment, path) = (invocation.fragment, invocation.path.clone());
+        let (top, offset) = self.fragments.find(fragment);
+        Some((top, offset.then(&path)))
+    }
+
     /// Hangs the invocation `child` below the invocation `parent`, or compares when it hangs below another already.
     fn cause(&mut self, now: ArrivalTime, child: u64, parent: u64) {
-        let (Some(below), Some(above)) = (self.invocations.get(&child), self.invocations.get(&parent)) else { return };
-        let (below_fragment, above_fragment) = (below.fragment, above.fragment);
-        let (is_root, above_path) = (below.parent == 0, above.path.clone());
-        let (below_top, _) = self.fragments.find(below_fragment);
-        let (above_top, offset) = self.fragments.find(above_fragment);
-        let path = offset.then(&above_path);
-        if !is_root {
-            return self.compare(now, child, parent, &path);
+        let child = self.whole(child);
+        let Some((top, path)) = self.path_to(parent) else { return };
+        match self.invocations.get(&child).map(|child| child.parent) {
+            Some(0) => self.hang(now, child, parent, top, &path, false),
+            Some(_) => self.compare(now, child, parent, top, &path),
+            None => {}
         }
-        if below_top == above_top {
+    }
+
+    /// Joins the invocation `part` with the invocation `whole`: they are one, and share what caused either.
+    fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
+        let (part, whole) = (self.whole(part), self.whole(whole));
+        let (Some(one), Some(other)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
+        let (function, part_cause, whole_cause) = (one.function, one.parent, other.parent);
+        // Whichever has no cause of its own becomes the part.
+        let (below, above) = if part_cause == 0 { (part, whole) } else { (whole, part) };
+        if part == whole {
+            return;
+        }
+        let Some((top, path)) = self.path_to(above) else { return };
+        let path = path.without_last(function);
+        if part_cause != 0 && whole_cause != 0 {
+            self.compare(now, whole, part_cause, top, &path);
+        } else {
+            self.hang(now, below, above, top, &path, true);
+        }
+    }
+
+    /// Hangs the fragment of which `child` is the root below `path`, which ends at `parent`.
+    fn hang(&mut self, now: ArrivalTime, child: u64, parent: u64, top: FragmentId, path: &PathTable, is_part: bool) {
+        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        let fragment = invocation.fragment;
+        if top == fragment {
             // The child would become its own ancestor: the ids are corrupt, and a chain has no beginning then.
             self.delta.losses.parent_rings += 1;
             return;
         }
-        if let Some(below) = self.invocations.get_mut(&child) {
-            below.parent = parent;
+        let is_first_cause = invocation.parent == 0;
+        (invocation.parent, invocation.is_part) = (parent, is_part);
+        let (open, laps) = self.fragments.attach(fragment, top, path.clone());
+        for first in open.into_iter().filter(|first| !is_part || first.invocation != child) {
+            self.occur(now, top, path, first);
         }
-        let (open, laps) = self.fragments.attach(below_top, above_top, path.clone());
-        for first in open {
-            self.occur(now, above_top, &path, first);
+        let joined = self.raise(now, top, path, &laps);
+        if is_first_cause {
+            // Both fragments were counted as chains of these loops, and they are one.
+            joined.into_iter().for_each(|loop_index| self.loops.remove_chain(loop_index));
         }
-        self.raise(now, above_top, &path, &laps);
     }
 
-    /// Joins the invocation `part` with the invocation `whole`: they are one.
-    fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
-        let (Some(below), Some(above)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
-        if below.parent != 0 {
-            return;
-        }
-        let function = below.function;
-        let (below_fragment, above_fragment) = (below.fragment, above.fragment);
-        let above_path = above.path.clone();
-        let (below_top, _) = self.fragments.find(below_fragment);
-        let (above_top, offset) = self.fragments.find(above_fragment);
-        if below_top == above_top {
-            self.delta.losses.parent_rings += 1;
-            return;
-        }
-        let path = offset.then(&above_path).without_last(function);
-        if let Some(below) = self.invocations.get_mut(&part) {
-            below.parent = whole;
-            below.is_part = true;
-        }
-        let (open, laps) = self.fragments.attach(below_top, above_top, path.clone());
-        for first in open.into_iter().filter(|first| first.invocation != part) {
-            self.occur(now, above_top, &path, first);
-        }
-        self.raise(now, above_top, &path, &laps);
-    }
-
-    /// Deepens the laps of a fragment that was hung below a path.
-    fn raise(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, laps: &[DeepestLap]) {
+    /// Deepens the laps of a fragment that was hung below a path; the loops that both had been round.
+    fn raise(
+        &mut self,
+        now: ArrivalTime,
+        top: FragmentId,
+        path: &PathTable,
+        laps: &[DeepestLap],
+    ) -> SmallVec<[u32; 4]> {
         let mut joined: SmallVec<[u32; 4]> = laps.iter().map(|lap| lap.loop_index).collect();
         joined.dedup();
         joined.retain(|loop_index| self.fragments.knows_loop(top, *loop_index));
@@ -292,24 +307,29 @@ impl Linker {
             self.fragments.remember_lap(top, deeper);
             self.loops.deepen(now, deeper);
         }
-        // Both fragments were counted as chains of these loops, and they are one.
-        for loop_index in joined {
-            self.loops.remove_chain(loop_index);
-        }
+        joined
     }
 
-    /// A further cause of an invocation that hangs below another already: counted where it is deeper, not joined.
-    fn compare(&mut self, now: ArrivalTime, child: u64, parent: u64, path: &PathTable) {
+    /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
+    /// counts from here on.
+    fn compare(&mut self, now: ArrivalTime, child: u64, parent: u64, top: FragmentId, path: &PathTable) {
         let Some(below) = self.invocations.get(&child) else { return };
-        if below.parent == parent || self.is_ancestor(child, parent) {
+        let (function, fragment, is_root) = (below.function, below.fragment, below.path.is_single());
+        if below.parent == parent || path.count(function) == 0 || self.is_ancestor(child, parent) {
             return;
         }
-        let (function, fragment) = (below.function, below.fragment);
-        let count = path.count(function);
-        if count > 0 {
-            let (top, _) = self.fragments.find(fragment);
+        let known = self.path_to(child).map_or(0, |(_, path)| path.count(function));
+        if path.count(function) < known {
             let occurrence = FirstOccurrence { function, route: 0, invocation: child, times: 1 };
-            self.lap(now, top, &occurrence, parent, count + 1);
+            self.lap(now, top, &occurrence, parent, path.count(function) + 1);
+        } else if is_root {
+            // All that hangs below the child goes with it.
+            self.hang(now, child, parent, top, path, false);
+        } else if let Some(below) = self.invocations.get_mut(&child) {
+            (below.fragment, below.path, below.parent) = (top, path.then(&PathTable::of(function)), parent);
+            self.fragments.refer(top);
+            self.fragments.release(fragment);
+            self.occur(now, top, path, FirstOccurrence { function, route: 0, invocation: child, times: 1 });
         }
     }
 
@@ -332,7 +352,9 @@ impl Linker {
         let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
         let (upwards, Some(before)) = self.look_back(parent, Some(function)) else { return };
-        let cycle: SmallVec<[NodeId; 8]> = upwards.iter().rev().map(|index| self.functions[*index as usize]).collect();
+        let cycle: Option<SmallVec<[NodeId; 8]>> =
+            upwards.iter().rev().map(|index| self.functions.node(*index)).collect();
+        let Some(cycle) = cycle else { return };
         let nanos = start.0.saturating_sub(before.0);
         let lap = Lap { start: before, nanos, trace_id, times: occurrence.times };
         let Some(loop_index) = self.loops.lap(now, &cycle, lap) else { return };
@@ -375,7 +397,8 @@ impl Linker {
         match known {
             Some(belonging) => self.follow(now, link, belonging),
             None => match self.waiting.get_mut(cause.0) {
-                Some(links) => links.push(link),
+                Some(links) if links.len() < WAITING => links.push(link),
+                Some(_) => self.delta.losses.links_dropped += 1,
                 None => self.waiting.insert(cause.0, SmallVec::from_slice(&[link])),
             },
         }
@@ -402,7 +425,8 @@ impl Linker {
         else {
             return;
         };
-        let (source, target) = (self.functions[sender.function as usize], self.functions[receiver.function as usize]);
+        let nodes = self.functions.node(sender.function).zip(self.functions.node(receiver.function));
+        let Some((source, target)) = nodes else { return };
         let key = match (cause.publishes, link.delivered_by) {
             (Some(_), Some(_)) => return,
             (Some(node), None) => EdgeKey { source: node, target, kind: EdgeKind::Deliver },

@@ -211,8 +211,10 @@ pub struct Hotspot {
     pub function: NodeId,
     /// Its name.
     pub name: Arc<str>,
-    /// Source and target when the time is spent between two functions.
+    /// Source and target when the time is not the function's own.
     pub edge: Option<(NodeId, NodeId)>,
+    /// What the time is spent on.
+    pub cause: HotspotCause,
     /// 95th percentile of the time spent there, milliseconds.
     pub p95_ms: f64,
     /// The same over the baseline window; `None` while learning.
@@ -221,6 +223,17 @@ pub struct Hotspot {
     pub share: f64,
     /// Runs or calls in the current window.
     pub samples: u64,
+}
+
+/// What time is spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HotspotCause {
+    /// The function's own work.
+    Own,
+    /// What the caller waits longer than the callee works.
+    Gap,
+    /// A resource that the function waits for.
+    Resource,
 }
 
 /// What the engine counted, and what it had to let go to stay within its bounds.
@@ -242,11 +255,11 @@ pub struct Losses {
     pub index_evictions: u64,
     /// Age of the youngest record that was dropped because an index was full, nanoseconds.
     pub youngest_eviction_nanos: Option<u64>,
-    /// Functions folded into "other".
+    /// Functions and resources let go because there were too many.
     pub functions_overflowed: u64,
-    /// Edges not kept.
+    /// Edges let go because there were too many.
     pub edges_overflowed: u64,
-    /// Loops not kept.
+    /// Loops let go because there were too many.
     pub loops_overflowed: u64,
 }
 
@@ -260,6 +273,17 @@ impl ResourceKind {
             Self::Table => "table",
             Self::Database => "database",
             Self::Schedule => "schedule",
+        }
+    }
+}
+
+impl HotspotCause {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Own => "self",
+            Self::Gap => "gap",
+            Self::Resource => "resource",
         }
     }
 }

@@ -90,7 +90,7 @@ pub fn hotspot(spot: &Hotspot) -> v1::Hotspot {
         rank: spot.rank,
         function: spot.name.to_string(),
         function_id: spot.function.to_string(),
-        cause: if edge.is_some() { "gap" } else { "self" }.to_owned(),
+        cause: spot.cause.word().to_owned(),
         edge,
         p95_ms: finite(spot.p95_ms),
         baseline_p95_ms: spot.baseline_p95_ms.filter(|ms| ms.is_finite()),
@@ -150,7 +150,7 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use loopscope_analyzer::{
-        snapshot::{EdgeKind, LoopId, NodeId, ResourceKind},
+        snapshot::{EdgeKind, HotspotCause, LoopId, NodeId, ResourceKind},
         span::TraceId,
     };
 
@@ -239,11 +239,12 @@ mod tests {
             edge: None,
             p95_ms: 5.0,
             baseline_p95_ms: None,
+            cause: HotspotCause::Own,
             share: 0.5,
             samples: 4,
         };
         assert_eq!(hotspot(&own).cause, "self");
-        let between = Hotspot { edge: Some((NodeId(7), NodeId(8))), ..own };
+        let between = Hotspot { edge: Some((NodeId(7), NodeId(8))), cause: HotspotCause::Gap, ..own };
         let message = hotspot(&between);
         assert_eq!(message.cause, "gap");
         assert_eq!(message.edge.unwrap().target, "0000000000000008");

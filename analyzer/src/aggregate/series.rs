@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     identity::Function,
     record::{EdgeDelta, EdgeKey, Exemplars, FunctionDelta},
-    snapshot::{Edge, FunctionNode, NodeId},
+    snapshot::{Edge, FunctionNode},
     span::{ArrivalTime, EventTime},
     window::{Rate, Series, quantile, slot_of},
 };
@@ -22,6 +22,7 @@ pub(super) struct FunctionSeries {
     exemplars: Exemplars,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
+    last_merge: ArrivalTime,
 }
 
 /// An edge over time.
@@ -36,6 +37,7 @@ pub(super) struct EdgeSeries {
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
     is_stale: bool,
+    last_call: ArrivalTime,
 }
 
 impl FunctionSeries {
@@ -50,6 +52,7 @@ impl FunctionSeries {
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             quantiles_of: None,
+            last_merge: ArrivalTime(0),
         }
     }
 
@@ -64,6 +67,7 @@ impl FunctionSeries {
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
         self.quantiles_of = None;
+        self.last_merge = now;
     }
 
     pub(super) fn node(&mut self, now: ArrivalTime) -> FunctionNode {
@@ -96,6 +100,11 @@ impl FunctionSeries {
         self.node.last_seen
     }
 
+    /// When something came last.
+    pub(super) fn last_merge(&self) -> ArrivalTime {
+        self.last_merge
+    }
+
     pub(super) fn self_time(&self) -> &Series {
         &self.self_time
     }
@@ -114,6 +123,7 @@ impl EdgeSeries {
             p95_ms: 0.0,
             gap_p95_ms: None,
             is_stale: true,
+            last_call: ArrivalTime(0),
         }
     }
 
@@ -128,6 +138,7 @@ impl EdgeSeries {
         }
         self.exemplars.merge(&delta.exemplars);
         self.is_stale = true;
+        self.last_call = now;
     }
 
     pub(super) fn edge(&mut self, key: EdgeKey, now: ArrivalTime) -> Edge {
@@ -155,6 +166,15 @@ impl EdgeSeries {
         self.calls
     }
 
+    /// When a call came last.
+    pub(super) fn last_call(&self) -> ArrivalTime {
+        self.last_call
+    }
+
+    pub(super) fn duration(&self) -> &Series {
+        &self.duration
+    }
+
     pub(super) fn gap(&self) -> Option<&Series> {
         self.gap.as_ref()
     }
@@ -179,16 +199,6 @@ impl FunctionNode {
             last_seen: EventTime(0),
             exemplars: Vec::new(),
         }
-    }
-
-    /// The node that stands for all functions beyond the bound.
-    pub(super) fn other() -> Self {
-        Self::named(&Function {
-            id: NodeId(u64::MAX),
-            name: "other".into(),
-            environment: "".into(),
-            platform: "other".into(),
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Latency hotspots: where the time of the roots goes.
 //!
 //! A function's own time is what it does not wait for; the gap of an edge is what the caller waits longer than the
-//! callee works, in networks, queues and throttles. Both are ranked by how much time they took in the current window,
+//! callee works, in networks, queues and throttles; the time of a resource is what a function waits for it. All are ranked by how much time they took in the current window,
 //! because what is slow and rare costs less than what is fast and everywhere.
 
 use std::{cmp::Reverse, sync::Arc};
@@ -9,7 +9,7 @@ use std::{cmp::Reverse, sync::Arc};
 use sketches_ddsketch::DDSketch;
 
 use crate::{
-    snapshot::{Hotspot, NodeId},
+    snapshot::{Hotspot, HotspotCause, NodeId},
     window::{Series, quantile},
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Spent<'a> {
     pub(crate) name: &'a Arc<str>,
     /// Source and target when the time is spent between two functions.
     pub(crate) edge: Option<(NodeId, NodeId)>,
+    /// What the time is spent on.
+    pub(crate) cause: HotspotCause,
     /// Milliseconds spent there.
     pub(crate) time: &'a Series,
 }
@@ -39,7 +41,7 @@ pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, slot: u64, ro
             Some((spent, current, total_ms))
         })
         .collect();
-    ranked.sort_by_key(|(spent, _, total_ms)| (Reverse(ordered(*total_ms)), spent.function, spent.edge));
+    ranked.sort_by_key(|(spent, _, total_ms)| (Reverse(ordered(*total_ms)), spent.function, spent.edge, spent.cause));
     ranked.truncate(LISTED);
     (1..)
         .zip(ranked)
@@ -48,6 +50,7 @@ pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, slot: u64, ro
             function: spent.function,
             name: Arc::clone(spent.name),
             edge: spent.edge,
+            cause: spent.cause,
             p95_ms: quantile(&current, 0.95),
             baseline_p95_ms: spent.time.baseline(slot).map(|baseline| quantile(&baseline, 0.95)),
             share: if root_ms > 0.0 { (total_ms / root_ms).min(1.0) } else { 0.0 },
@@ -78,8 +81,15 @@ mod tests {
     fn what_takes_most_of_the_time_comes_first() {
         let name: Arc<str> = "f".into();
         let (often, slow, gap) = (series(&[10.0; 100]), series(&[500.0]), series(&[20.0; 10]));
-        let spent = [(1, None, &slow), (2, None, &often), (2, Some((NodeId(2), NodeId(3))), &gap)]
-            .map(|(function, edge, time)| Spent { function: NodeId(function), name: &name, edge, time });
+        let spent = [(1, None, &slow), (2, None, &often), (2, Some((NodeId(2), NodeId(3))), &gap)].map(
+            |(function, edge, time)| Spent {
+                function: NodeId(function),
+                name: &name,
+                edge,
+                cause: HotspotCause::Own,
+                time,
+            },
+        );
         let found = hotspots(spent.into_iter(), 7, 2_000.0);
         let ranks: Vec<(u32, u64, bool)> = found.iter().map(|h| (h.rank, h.function.0, h.edge.is_some())).collect();
         assert_eq!(ranks, [(1, 2, false), (2, 1, false), (3, 2, true)]);

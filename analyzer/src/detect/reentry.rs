@@ -20,6 +20,11 @@ const DYING_LAPS: f64 = 4.0;
 /// Lap times without a lap that make a loop closed.
 const CLOSED_LAPS: f64 = 10.0;
 
+/// Laps of the deepest chain below which it is not known how a loop behaves: a call-back is one lap.
+const KNOWN_DEPTH: u32 = 3;
+/// Laps that come this long after the deepest one make nothing deeper: batches of spans are not exact in time.
+const HOLD: Duration = Duration::from_secs(5);
+
 /// When a loop last did something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activity {
@@ -29,6 +34,8 @@ pub(crate) struct Activity {
     pub(crate) deepened: ArrivalTime,
     /// 99th percentile of the lap time, milliseconds.
     pub(crate) lap_p99_ms: f64,
+    /// Laps of the deepest chain.
+    pub(crate) max_depth: u32,
 }
 
 /// How much a loop matters whose deepest chain went round `depth` times.
@@ -52,7 +59,9 @@ pub(crate) fn state(now: ArrivalTime, activity: &Activity) -> LoopState {
         LoopState::Closed
     } else if quiet >= dying {
         LoopState::Dying
-    } else if now.since(activity.deepened) < dying {
+    } else if activity.max_depth < KNOWN_DEPTH {
+        LoopState::Unknown
+    } else if activity.last_lap.since(activity.deepened) < lap_times(DYING_LAPS).max(HOLD) {
         LoopState::Growing
     } else {
         LoopState::Persistent
@@ -74,12 +83,16 @@ mod tests {
     #[test]
     fn a_loop_grows_persists_dies_and_closes() {
         let at = |seconds: u64| ArrivalTime(seconds * 1_000_000_000);
-        let activity = |last_lap, lap_p99_ms| Activity { last_lap: at(last_lap), deepened: at(100), lap_p99_ms };
+        let activity =
+            |last_lap, lap_p99_ms| Activity { last_lap: at(last_lap), deepened: at(100), lap_p99_ms, max_depth: 5 };
         assert_eq!(state(at(101), &activity(101, 500.0)), LoopState::Growing);
-        assert_eq!(state(at(300), &activity(299, 500.0)), LoopState::Persistent);
+        assert_eq!(state(at(130), &activity(100, 500.0)), LoopState::Growing, "no lap came that was not deeper");
+        assert_eq!(state(at(110), &activity(109, 500.0)), LoopState::Persistent);
         assert_eq!(state(at(360), &activity(299, 500.0)), LoopState::Dying);
         assert_eq!(state(at(1_200), &activity(299, 500.0)), LoopState::Closed);
         let hourly = 3_600_000.0;
         assert_eq!(state(at(8_000), &activity(299, hourly)), LoopState::Growing, "slow laps are not over");
+        let once = Activity { max_depth: 1, ..activity(101, 500.0) };
+        assert_eq!(state(at(101), &once), LoopState::Unknown);
     }
 }

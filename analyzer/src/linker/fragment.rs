@@ -32,9 +32,9 @@ struct Fragment {
     offset: PathTable,
     /// Invocations and fragments that refer to this one.
     references: u32,
-    /// Only at the top: invocations that are the first of their function on their path.
+    /// Kept up to date only at the top: invocations that are the first of their function on their path.
     open: SmallVec<[FirstOccurrence; 2]>,
-    /// Only at the top: the deepest lap of each loop, by the function whose occurrences were counted.
+    /// Kept up to date only at the top: the deepest lap of each loop, by the function whose occurrences were counted.
     laps: SmallVec<[DeepestLap; 1]>,
 }
 
@@ -113,11 +113,11 @@ impl Fragments {
         (top, if top == id { PathTable::default() } else { self.arena[id as usize].offset.clone() })
     }
 
-    /// Hangs the fragment `id`, which must be a top, below an invocation of the top `above` whose path is `offset`.
-    /// Hands back what `id` remembered.
+    /// Hangs the fragment `id` below an invocation of the top `above` whose path is `offset`. Hands back what `id`
+    /// remembered when it was a top itself; it keeps that, in case a deeper cause turns up later.
     pub(super) fn attach(&mut self, id: FragmentId, above: FragmentId, offset: PathTable) -> Top {
         let fragment = &mut self.arena[id as usize];
-        let top = (std::mem::take(&mut fragment.open), std::mem::take(&mut fragment.laps));
+        let top = (fragment.open.clone(), fragment.laps.clone());
         fragment.offset = offset;
         self.hang(id, above);
         top

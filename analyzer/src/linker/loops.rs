@@ -67,7 +67,7 @@ pub(super) struct Loops {
     next: u32,
     /// Places of loops to report.
     changed: BTreeSet<u32>,
-    overflowed: u64,
+    removed: Vec<LoopId>,
 }
 
 struct LoopRecord {
@@ -94,7 +94,7 @@ impl Loops {
             by_id: FxHashMap::default(),
             next: 0,
             changed: BTreeSet::new(),
-            overflowed: 0,
+            removed: Vec::new(),
         }
     }
 
@@ -165,8 +165,8 @@ impl Loops {
     }
 
     /// Loops let go since the last call because there were too many.
-    pub(super) fn take_overflowed(&mut self) -> u64 {
-        std::mem::take(&mut self.overflowed)
+    pub(super) fn take_removed(&mut self) -> Vec<LoopId> {
+        std::mem::take(&mut self.removed)
     }
 
     fn add(&mut self, now: ArrivalTime, id: LoopId, functions: Vec<NodeId>, lap: &Lap) -> Option<u32> {
@@ -175,7 +175,7 @@ impl Loops {
         }
         let index = self.next;
         self.next = self.next.checked_add(1)?;
-        let activity = Activity { last_lap: now, deepened: now, lap_p99_ms: 0.0 };
+        let activity = Activity { last_lap: now, deepened: now, lap_p99_ms: 0.0, max_depth: 0 };
         self.records.insert(
             index,
             LoopRecord {
@@ -205,7 +205,7 @@ impl Loops {
         for (_, index) in by_age.into_iter().take(self.config.loop_capacity / 10 + 1) {
             if let Some(record) = self.records.remove(&index) {
                 self.by_id.remove(&record.id);
-                self.overflowed += 1;
+                self.removed.push(record.id);
             }
         }
     }
@@ -221,6 +221,7 @@ impl LoopRecord {
 
     fn judge(&mut self, now: ArrivalTime) -> LoopState {
         self.activity.lap_p99_ms = quantile(&self.lap_ms, 0.99);
+        self.activity.max_depth = self.max_depth;
         reentry::state(now, &self.activity)
     }
 

@@ -74,6 +74,11 @@ impl PathTable {
         shorter
     }
 
+    /// True for the path of one invocation.
+    pub(super) fn is_single(&self) -> bool {
+        self.length == 1
+    }
+
     /// How often the function stands on the path.
     pub(super) fn count(&self, function: u32) -> u32 {
         self.slots.iter().find(|slot| slot.function == function).map_or(0, |slot| slot.count)

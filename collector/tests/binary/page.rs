@@ -90,7 +90,7 @@ fn what_is_posted_is_drawn_and_can_be_followed_to_its_trace() {
     let loops: Vec<Value> = serde_json::from_value(browser.ask("window.__loopscope.loops()")).unwrap();
     assert_eq!(loops.len(), 3, "a self-loop, one through a queue, and one of two: {loops:?}");
     for found in &loops {
-        assert!(picture.painted(found, 6.0, background) > 0.5, "{found} is not drawn");
+        assert!(picture.painted(found, 14.0, background) > 0.15, "{found} is not drawn");
     }
     for edge in browser.ask("window.__loopscope.edges()").as_array().unwrap() {
         assert!(picture.painted(edge, 6.0, background) > 0.05, "{edge} is not drawn");

@@ -286,7 +286,7 @@ pub struct Resource {
     /// The name people know it by.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// "queue", "topic", "bucket", "table", "database", "schedule" or "external".
+    /// "queue", "topic", "bucket", "table", "database" or "schedule".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// The system that provides it, such as "aws_sqs"; empty when unknown.
@@ -367,10 +367,11 @@ pub struct Hotspot {
     /// Id of that function.
     #[prost(string, tag = "3")]
     pub function_id: ::prost::alloc::string::String,
-    /// The edge when the time is spent between two functions; absent when the function itself spends it.
+    /// The edge on which the time is spent; absent when the function itself spends it.
     #[prost(message, optional, tag = "4")]
     pub edge: ::core::option::Option<EdgeRef>,
-    /// "self" for the function's own time, "gap" for time between the caller's and the callee's clock.
+    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
+    /// what a function waits for a resource.
     #[prost(string, tag = "5")]
     pub cause: ::prost::alloc::string::String,
     /// 95th percentile of that time over the current window, in milliseconds.
@@ -458,10 +459,10 @@ pub struct Status {
     /// Spans dropped from the index before their lateness window was over, because the index was full.
     #[prost(uint64, tag = "19")]
     pub index_evictions: u64,
-    /// Functions folded into "other" because there were too many.
+    /// Functions and resources let go because there were too many.
     #[prost(uint64, tag = "20")]
     pub functions_overflowed: u64,
-    /// Edges not kept because there were too many.
+    /// Edges let go because there were too many.
     #[prost(uint64, tag = "21")]
     pub edges_overflowed: u64,
     /// Age of the youngest span that the index had to let go, in seconds; absent while it let none go.
@@ -488,13 +489,13 @@ pub struct Status {
     /// Address of the OTLP/HTTP door.
     #[prost(string, tag = "29")]
     pub otlp_http: ::prost::alloc::string::String,
-    /// Records of spans with impossible times or ids that were mended.
+    /// Spans with impossible times or ids that were mended.
     #[prost(uint64, tag = "30")]
     pub spans_mended: u64,
     /// Links beyond the bound of one span, not followed.
     #[prost(uint64, tag = "31")]
     pub links_dropped: u64,
-    /// Loops not kept because there were too many.
+    /// Loops let go because there were too many.
     #[prost(uint64, tag = "32")]
     pub loops_overflowed: u64,
     /// Groups of batches that the journal made durable, each with one sync.
