@@ -75,6 +75,9 @@ impl Writer {
             }
             self.maintain(unix_nanos());
         }
+        if self.shared.config.ephemeral {
+            *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.directory);
+        }
     }
 
     /// The next group, none after a while without one, or `None` at the end.

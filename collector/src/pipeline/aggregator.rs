@@ -117,4 +117,9 @@ impl super::Stage for Stage {
             self.next = begun + PUBLISH.max(begun.elapsed() * REST);
         }
     }
+
+    /// What came too soon after the last view would stay unsaid otherwise.
+    fn end(&mut self) {
+        self.publish();
+    }
 }

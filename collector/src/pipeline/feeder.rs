@@ -47,6 +47,12 @@ pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], counters: &Cou
             None => feeder.pass_to(clock()),
         }
     }
+    // Tells how far it came also when the last batches held no spans.
+    feeder.pass_to(feeder.now);
+    let left = (tail.last_position() + 1).saturating_sub(tail.position());
+    if left > 0 {
+        tracing::warn!(batches = left, "stopped before all of the journal was analysed; the next start goes on");
+    }
 }
 
 struct Feeder<'a> {

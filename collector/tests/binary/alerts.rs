@@ -107,6 +107,33 @@ fn a_crash_between_acknowledgement_and_alert_delays_the_alert_only() {
     assert_eq!(ids.len(), 2, "{:?}", target.types());
 }
 
+/// A loop that is acknowledged right before a kind stop is told, whatever the journal does with the disk.
+#[track_caller]
+fn check_a_stop_tells(more: &[&str]) {
+    let target = Receiver::open();
+    let url = target.url();
+    let flags = [&["--webhook", &url, "--webhook-secret", SECRET], more].concat();
+    let server = Server::start(&flags);
+    laps(&server, "echo", None, 16);
+    let server = server.restart(Stop::Kindly, &flags);
+    let told = server.get_json("/api/v1/alerts");
+    assert_eq!(told["alerts"][0]["alert"]["type"], "loop.opened", "{told}");
+    target.message("loop.opened", &["echo"], RETRIED);
+    server.caught_up();
+    let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), 1, "{:?}", target.types());
+}
+
+#[test]
+fn a_stop_right_after_the_acknowledgement_tells() {
+    check_a_stop_tells(&[]);
+}
+
+#[test]
+fn an_ephemeral_server_tells_before_it_forgets() {
+    check_a_stop_tells(&["--ephemeral"]);
+}
+
 #[test]
 fn a_restart_in_an_incident_moves_nothing_and_opens_no_second_one() {
     let target = Receiver::open();
