@@ -170,7 +170,9 @@ impl Writer {
         }
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let path = segment.path().to_path_buf();
-        let extent = segment.seal(&mut self.shared.live().open_index.clone())?;
+        // Sealing takes long; readers must not wait for it.
+        let mut index = self.shared.live().open_index.clone();
+        let extent = segment.seal(&mut index)?;
         self.segment = None;
         self.show_segment(self.first, &path, extent);
         self.open_last()
