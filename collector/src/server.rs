@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alert::{Alerts, webhook},
-    api::{self, ApiState, Hosts, Identity, Live, StatusSource},
+    api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
     doors::{self, Admission, Limits, budget},
@@ -235,7 +235,8 @@ impl Core {
             traces: Arc::new(move |trace_id| {
                 let found = journal.batches_of_trace(trace_id)?;
                 let spans = found.batches.iter().flat_map(|batch| trace_view::spans_of_trace(&batch.body, trace_id));
-                Ok(spans.map(|(resource, span)| (Arc::new(resource), span)).collect())
+                let spans = spans.map(|(resource, span)| (Arc::new(resource), span)).collect();
+                Ok(TraceSpans { spans, truncated: found.truncated })
             }),
             identify: Arc::new(|resource, span| {
                 let function = identify::function_of(resource, span);
