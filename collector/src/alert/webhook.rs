@@ -20,6 +20,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::{nanos, unix_nanos_at},
     config::{Secret, WebhookTarget},
     counters::Counters,
     store::{
@@ -308,7 +309,7 @@ impl Shared {
     }
 
     fn now(&self) -> ArrivalTime {
-        ArrivalTime(nanos((self.plan.now)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
+        ArrivalTime(unix_nanos_at((self.plan.now)()))
     }
 }
 
@@ -340,10 +341,6 @@ fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
