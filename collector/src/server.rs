@@ -143,7 +143,7 @@ pub async fn run(
         .start("the OTLP/HTTP door", finite(doors::serve_http(ports.otlp_http, admission, limits, stop_doors.clone())));
     let mut rest = Tasks::new();
     rest.start("the page", serve_page(ports.ui, state, stop_rest.clone()));
-    rest.start("webhook delivery", finite(delivery.run(stop_rest.clone())));
+    rest.start("webhook delivery", deliver(delivery, stop_rest.clone()));
     rest.start("the live stream", finite(live.run()));
     announce(&addresses);
 
@@ -322,6 +322,10 @@ fn journal_config(config: &Config) -> JournalConfig {
 
 async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) -> io::Result<()> {
     axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn deliver(delivery: webhook::Delivery, stop: CancellationToken) -> io::Result<()> {
+    delivery.run(stop).await.map_err(io::Error::other)
 }
 
 /// A task that ends by itself and cannot fail.

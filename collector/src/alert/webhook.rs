@@ -16,7 +16,10 @@ use reqwest::{
     redirect,
 };
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -128,7 +131,10 @@ impl Delivery {
     }
 
     /// Delivers until `shutdown`. An attempt that is under way then is made again after the next start.
-    pub async fn run(self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// When the delivery to a target has panicked: alerts would wait there unseen. That to the others ends too.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), JoinError> {
         let configured = self.targets.iter().map(|target| target.url().to_string()).collect();
         if let Err(error) = self.shared.give_up_others(configured).await {
             tracing::error!(%error, "messages for former webhook targets stay in the outbox");
@@ -140,10 +146,9 @@ impl Delivery {
             tasks.spawn(async move { shutdown.run_until_cancelled(shared.serve(target)).await });
         }
         while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the delivery to a webhook target has ended");
-            }
+            ended?;
         }
+        Ok(())
     }
 }
 
