@@ -1,7 +1,8 @@
 //! One server from start to stop: a list of starts, and the same list backwards.
 //!
-//! Nothing is decided here; what each part does stands in its own module. Ports open last, so that whoever reaches
-//! them reaches a server that works.
+//! Nothing is decided here; what each part does stands in its own module. Ports are bound first, so that one that is
+//! taken is told before the journal is opened, and served last: who connects early waits and then reaches a server that
+//! works.
 
 use std::{
     io,
@@ -29,7 +30,10 @@ use crate::{
     api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
-    doors::{self, Admission, Limits, budget},
+    doors::{
+        self, Admission, Limits, PAGE_CONNECTIONS, budget,
+        serve::{Protocols, serve},
+    },
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
@@ -142,7 +146,7 @@ pub async fn run(
     doors
         .start("the OTLP/HTTP door", finite(doors::serve_http(ports.otlp_http, admission, limits, stop_doors.clone())));
     let mut rest = Tasks::new();
-    rest.start("the page", serve_page(ports.ui, state, stop_rest.clone()));
+    rest.start("the page", finite(serve_page(ports.ui, state, stop_rest.clone())));
     rest.start("webhook delivery", deliver(delivery, stop_rest.clone()));
     rest.start("the live stream", finite(live.run()));
     announce(&addresses);
@@ -320,8 +324,8 @@ fn journal_config(config: &Config) -> JournalConfig {
     }
 }
 
-async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+    serve(listener, api::router(state), Protocols::Http1AndHttp2, PAGE_CONNECTIONS, stop).await;
 }
 
 async fn deliver(delivery: webhook::Delivery, stop: CancellationToken) -> io::Result<()> {
