@@ -45,7 +45,7 @@ fn each_turn_for_the_worse_is_told_once_and_signed() {
     assert_eq!((&evidence["max_depth"], &evidence["severity"]), (&8.into(), &"warning".into()));
     assert!(!evidence["exemplar_trace_ids"].as_array().unwrap().is_empty());
     let summary = opened["data"]["summary"].as_str().unwrap();
-    assert!(summary.contains("echo → echo in test") && summary.contains("8 laps"), "{summary}");
+    assert!(summary.starts_with("Warning: echo → echo goes round and round in test: 8 laps deep"), "{summary}");
     let id = server.loop_of(&["echo"], 8)["id"].as_str().unwrap().to_owned();
     assert_eq!(opened["data"]["url"], format!("http://{}/loops/{id}", server.ui));
 
