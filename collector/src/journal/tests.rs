@@ -1,3 +1,5 @@
+//! Journals on a real disk: order, reopening, sealing, retention, tails.
+
 use std::{fs, time::SystemTime};
 
 use bytes::Bytes;
