@@ -24,7 +24,7 @@ pub use self::{
     health::Ready,
     live::Live,
     status::StatusSource,
-    traces::{Identify, Identity, TraceSource},
+    traces::{Identify, Identity, TraceSource, TraceSpans},
 };
 use crate::view::View;
 

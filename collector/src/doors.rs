@@ -9,7 +9,7 @@
 //! - `body`: reads and inflates HTTP bodies within limits.
 //! - `answer`: the bodies of HTTP answers.
 //! - `patience`: bounds the time that headers take.
-//! - `serve`: accepts connections, with time-outs, and lets them end.
+//! - `serve`: accepts connections, with time-outs, and lets them end; the page's port uses it too.
 
 pub mod admission;
 mod answer;
@@ -18,7 +18,7 @@ pub mod budget;
 pub mod grpc;
 pub mod http;
 mod patience;
-mod serve;
+pub(crate) mod serve;
 
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ impl Default for Limits {
         Self { request_bytes: 64 << 20, connections: 4096 }
     }
 }
+
+/// Bound on open connections to the page's port; more wait in the listener's backlog. A browser opens six.
+pub(crate) const PAGE_CONNECTIONS: usize = 1024;
 
 /// How long a client may take to send its first bytes, and to send the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -117,6 +117,8 @@ struct Shared {
     queue_changed: Condvar,
     live: Mutex<Live>,
     live_changed: Condvar,
+    /// The files of an ephemeral journal that is closed: they go with its last reader, not before.
+    kept: Mutex<Option<Directory>>,
 }
 
 struct WriterThread {
@@ -139,6 +141,7 @@ impl Journal {
             queue_changed: Condvar::new(),
             live: Mutex::default(),
             live_changed: Condvar::new(),
+            kept: Mutex::default(),
         });
         let writer = Writer::open(directory, Arc::clone(&shared))?;
         let thread = thread::Builder::new()

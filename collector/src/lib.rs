@@ -16,6 +16,7 @@
 
 pub mod alert;
 pub mod api;
+mod clock;
 pub mod config;
 pub mod convert;
 pub mod counters;

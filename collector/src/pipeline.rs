@@ -48,6 +48,10 @@ const QUEUE: usize = 64;
 /// What a thread has gathered is handed on when nothing else waits, and at the latest after this.
 const HAND_ON: Duration = Duration::from_millis(100);
 
+/// How long the engine may go on reading what the journal holds when it is stopped. Stopping must end before the
+/// patience of whatever runs the process, which is 30 s in Kubernetes.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
 /// Time passes in steps of this, also when no span comes.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -118,9 +122,10 @@ impl Pipeline {
         self.died.clone()
     }
 
-    /// Stops following the journal, lets what is under way arrive, and waits for the threads. Blocks.
+    /// Reads what is left in the journal, which should be closed, as far as that takes no more than ten seconds; lets
+    /// it arrive, publishes it, and waits for the threads. Blocks.
     pub fn stop(self) {
-        self.stop.stop();
+        self.stop.stop(CATCH_UP);
         for thread in self.threads.into_iter().rev() {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
@@ -158,6 +163,9 @@ trait Stage {
 
     /// Hands on what has gathered.
     fn hand_on(&mut self);
+
+    /// Does what is left to do once the senders are gone.
+    fn end(&mut self) {}
 }
 
 /// Takes in what is there, hands on, and waits for more, until the senders are gone.
@@ -172,4 +180,5 @@ fn run<S: Stage>(mut stage: S, messages: &Receiver<S::Message>) {
         }
         stage.hand_on();
     }
+    stage.end();
 }

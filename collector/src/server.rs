@@ -1,7 +1,8 @@
 //! One server from start to stop: a list of starts, and the same list backwards.
 //!
-//! Nothing is decided here; what each part does stands in its own module. Ports open last, so that whoever reaches
-//! them reaches a server that works.
+//! Nothing is decided here; what each part does stands in its own module. Ports are bound first, so that one that is
+//! taken is told before the journal is opened, and served last: who connects early waits and then reaches a server that
+//! works.
 
 use std::{
     io,
@@ -26,10 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alert::{Alerts, webhook},
-    api::{self, ApiState, Hosts, Identity, Live, StatusSource},
+    api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
-    doors::{self, Admission, Limits, budget},
+    doors::{
+        self, Admission, Limits, PAGE_CONNECTIONS, budget,
+        serve::{Protocols, serve},
+    },
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
@@ -142,8 +146,8 @@ pub async fn run(
     doors
         .start("the OTLP/HTTP door", finite(doors::serve_http(ports.otlp_http, admission, limits, stop_doors.clone())));
     let mut rest = Tasks::new();
-    rest.start("the page", serve_page(ports.ui, state, stop_rest.clone()));
-    rest.start("webhook delivery", finite(delivery.run(stop_rest.clone())));
+    rest.start("the page", finite(serve_page(ports.ui, state, stop_rest.clone())));
+    rest.start("webhook delivery", deliver(delivery, stop_rest.clone()));
     rest.start("the live stream", finite(live.run()));
     announce(&addresses);
 
@@ -235,7 +239,8 @@ impl Core {
             traces: Arc::new(move |trace_id| {
                 let found = journal.batches_of_trace(trace_id)?;
                 let spans = found.batches.iter().flat_map(|batch| trace_view::spans_of_trace(&batch.body, trace_id));
-                Ok(spans.map(|(resource, span)| (Arc::new(resource), span)).collect())
+                let spans = spans.map(|(resource, span)| (Arc::new(resource), span)).collect();
+                Ok(TraceSpans { spans, truncated: found.truncated })
             }),
             identify: Arc::new(|resource, span| {
                 let function = identify::function_of(resource, span);
@@ -319,8 +324,12 @@ fn journal_config(config: &Config) -> JournalConfig {
     }
 }
 
-async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+    serve(listener, api::router(state), Protocols::Http1AndHttp2, PAGE_CONNECTIONS, stop).await;
+}
+
+async fn deliver(delivery: webhook::Delivery, stop: CancellationToken) -> io::Result<()> {
+    delivery.run(stop).await.map_err(io::Error::other)
 }
 
 /// A task that ends by itself and cannot fail.

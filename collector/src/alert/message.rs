@@ -47,26 +47,31 @@ fn summary(kind: AlertKind, evidence: &v1::Loop) -> String {
         "" => String::new(),
         environment => format!(" in {environment}"),
     };
-    let depth = format!("{} {}", evidence.max_depth, if evidence.max_depth == 1 { "lap" } else { "laps" });
-    match kind {
-        AlertKind::Resolved => format!("The loop {way}{place} is over; its deepest chain went round {depth}."),
-        AlertKind::Opened | AlertKind::Escalated => {
-            let word = evidence.severity().word();
-            let behaviour = match evidence.state() {
-                v1::LoopState::Growing => " and gets deeper",
-                v1::LoopState::Dying => " and slows down",
-                _ => "",
-            };
-            let rate = format!("{:.0} laps a minute", evidence.laps_per_minute);
-            let start = if kind == AlertKind::Opened { "A loop is" } else { "A loop has become" };
-            format!("{start} {word}: {way}{place}; its deepest chain went round {depth}{behaviour}, {rate} in all.")
-        }
+    let depth = laps(evidence.max_depth.into());
+    if kind == AlertKind::Resolved {
+        return format!("Over: {way} went round and round{place}, up to {depth} deep.");
     }
+    let severity = match evidence.severity() {
+        v1::Severity::Info => "Seen",
+        v1::Severity::Warning => "Warning",
+        v1::Severity::Critical => "Critical",
+    };
+    let behaviour = match evidence.state() {
+        v1::LoopState::Growing => " and getting deeper",
+        v1::LoopState::Dying => " and slowing down",
+        _ => "",
+    };
+    let rate = laps(evidence.laps_per_minute.round().max(0.0) as u64);
+    format!("{severity}: {way} goes round and round{place}: {depth} deep{behaviour}, {rate} a minute.")
+}
+
+fn laps(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "lap" } else { "laps" })
 }
 
 /// The functions of one lap with arrows between them, back to the first.
 fn way(names: &[String]) -> String {
-    let Some(first) = names.first() else { return "of unknown functions".to_owned() };
+    let Some(first) = names.first() else { return "a loop of unknown functions".to_owned() };
     let mut stops: Vec<&str> = names.iter().take(NAMES_IN_SUMMARY).map(String::as_str).collect();
     let more = names.len().saturating_sub(NAMES_IN_SUMMARY);
     let rest = format!("{more} more");
@@ -97,25 +102,23 @@ mod tests {
     fn summaries_stand_for_themselves() {
         check(
             LoopState::Growing,
-            Severity::Critical,
+            Severity::Warning,
             AlertKind::Opened,
             &expect![
-                "A loop is critical: thumbnail → thumbnail in prod; its deepest chain went round 17 laps and gets deeper, 200 laps a minute in all."
+                "Warning: thumbnail → thumbnail goes round and round in prod: 17 laps deep and getting deeper, 200 laps a minute."
             ],
         );
         check(
             LoopState::Persistent,
             Severity::Critical,
             AlertKind::Escalated,
-            &expect![
-                "A loop has become critical: thumbnail → thumbnail in prod; its deepest chain went round 17 laps, 200 laps a minute in all."
-            ],
+            &expect!["Critical: thumbnail → thumbnail goes round and round in prod: 17 laps deep, 200 laps a minute."],
         );
         check(
             LoopState::Closed,
             Severity::Critical,
             AlertKind::Resolved,
-            &expect!["The loop thumbnail → thumbnail in prod is over; its deepest chain went round 17 laps."],
+            &expect!["Over: thumbnail → thumbnail went round and round in prod, up to 17 laps deep."],
         );
     }
 
@@ -123,7 +126,7 @@ mod tests {
     fn long_loops_are_cut() {
         let names: Vec<String> = ('a'..='i').map(String::from).collect();
         assert_eq!(way(&names), "a → b → c → d → e → f → 3 more → a");
-        assert_eq!(way(&[]), "of unknown functions");
+        assert_eq!(way(&[]), "a loop of unknown functions");
     }
 
     #[test]

@@ -16,10 +16,14 @@ use reqwest::{
     redirect,
 };
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::{nanos, unix_nanos_at},
     config::{Secret, WebhookTarget},
     counters::Counters,
     store::{
@@ -127,7 +131,10 @@ impl Delivery {
     }
 
     /// Delivers until `shutdown`. An attempt that is under way then is made again after the next start.
-    pub async fn run(self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// When the delivery to a target has panicked: alerts would wait there unseen. That to the others ends too.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), JoinError> {
         let configured = self.targets.iter().map(|target| target.url().to_string()).collect();
         if let Err(error) = self.shared.give_up_others(configured).await {
             tracing::error!(%error, "messages for former webhook targets stay in the outbox");
@@ -139,10 +146,9 @@ impl Delivery {
             tasks.spawn(async move { shutdown.run_until_cancelled(shared.serve(target)).await });
         }
         while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the delivery to a webhook target has ended");
-            }
+            ended?;
         }
+        Ok(())
     }
 }
 
@@ -308,7 +314,7 @@ impl Shared {
     }
 
     fn now(&self) -> ArrivalTime {
-        ArrivalTime(nanos((self.plan.now)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
+        ArrivalTime(unix_nanos_at((self.plan.now)()))
     }
 }
 
@@ -340,10 +346,6 @@ fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -78,10 +78,13 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
         view,
         status,
         traces: Arc::new(|id| match id.0[15] {
-            0x0a => Ok(vec![(Arc::default(), Span { span_id: vec![1; 8], kind: 2, ..Span::default() })]),
+            last @ (0x0a | 0x0d) => {
+                let spans = vec![(Arc::default(), Span { span_id: vec![1; 8], kind: 2, ..Span::default() })];
+                Ok(TraceSpans { spans, truncated: last == 0x0d })
+            }
             0x0b => Err("disk on fire".into()),
             0x0c => panic!("the journal panics"),
-            _ => Ok(Vec::new()),
+            _ => Ok(TraceSpans::default()),
         }),
         identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
         alerts: Arc::new(|| {
@@ -168,6 +171,9 @@ async fn a_trace_is_read_from_the_journal() {
     let trace = get_json(&format!("/api/v1/traces/{TRACE}")).await;
     assert_eq!((&trace["trace_id"], &trace["spans_total"]), (&TRACE.into(), &1.into()));
     assert_eq!((&trace["spans"][0]["function"], &trace["spans"][0]["entry"]), (&"resize".into(), &true.into()));
+    assert_eq!(trace["truncated"], false);
+    let cut = get_json(&format!("/api/v1/traces/{}0d", "01".repeat(15))).await;
+    assert_eq!((&cut["spans_total"], &cut["truncated"]), (&1.into(), &true.into()));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use loopscope_analyzer::{snapshot::NodeId, span::TraceId};
+use loopscope_proto::v1;
 use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
 
 use super::{
@@ -21,9 +22,18 @@ mod tree;
 /// Bound on the spans of one answer; what is beyond is counted, not shown.
 pub(super) const SPANS_SHOWN: usize = 10_000;
 
-/// Reads the spans of a trace, each with what ran it, in the order of the journal; duplicates are welcome, no spans
-/// mean that the trace is not known. It may block, and it bounds what it reads.
-pub type TraceSource = Arc<dyn Fn(TraceId) -> Result<Vec<(Arc<Resource>, Span)>, SourceError> + Send + Sync>;
+/// Reads the spans of a trace. It may block, and it bounds what it reads.
+pub type TraceSource = Arc<dyn Fn(TraceId) -> Result<TraceSpans, SourceError> + Send + Sync>;
+
+/// What is kept of a trace.
+#[derive(Clone, Debug, Default)]
+pub struct TraceSpans {
+    /// The spans, each with what ran it, in the order of the journal; duplicates are welcome, no spans mean that the
+    /// trace is not known.
+    pub spans: Vec<(Arc<Resource>, Span)>,
+    /// True when there are more than were read.
+    pub truncated: bool,
+}
 
 /// Says which function ran a span, as the engine would.
 pub type Identify = Arc<dyn Fn(&Resource, &Span) -> Identity + Send + Sync>;
@@ -47,8 +57,11 @@ pub(super) async fn get(
     })?;
     let (read, identify) = (Arc::clone(&shared.state.traces), Arc::clone(&shared.state.identify));
     let trace = read_from_disk(&shared, move || {
-        let spans = read(id)?;
-        Ok((!spans.is_empty()).then(|| tree::build(id, &spans, &*identify)))
+        let found = read(id)?;
+        Ok((!found.spans.is_empty()).then(|| {
+            let trace = tree::build(id, &found.spans, &*identify);
+            v1::Trace { truncated: trace.truncated || found.truncated, ..trace }
+        }))
     });
     let unknown = || {
         let message =

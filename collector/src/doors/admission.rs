@@ -2,15 +2,13 @@
 //!
 //! Both doors share one admission. It knows OTLP as bytes and the journal, and no transport.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::budget::{Budget, Reservation};
 use crate::{
+    clock::unix_nanos,
     counters::Counters,
     journal::{AppendError, Journal, batch::Batch},
     otlp::{Signal, json, traces, volume},
@@ -204,9 +202,4 @@ fn bounded(mut message: String) -> String {
         message.truncate(end);
     }
     message
-}
-
-fn unix_nanos() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,6 @@
 //! Accepts connections and serves HTTP on them, with bounds on their number and on the time that silence may take.
+//!
+//! An answer may take as long as it likes: a live stream is cut neither for its age nor for the silence of its reader.
 
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
@@ -41,13 +43,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Which protocols a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocols {
+pub(crate) enum Protocols {
     Http2,
     Http1AndHttp2,
 }
 
 /// Serves until the shutdown, then lets open requests finish.
-pub(super) async fn serve<S, B>(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     protocols: Protocols,

@@ -6,10 +6,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -33,7 +30,8 @@ pub struct Tail {
     next: Position,
     ahead: VecDeque<Result<TailBatch, Position>>,
     reader: Option<Reader>,
-    stopped: Arc<AtomicBool>,
+    /// Once it is set, the tail ends at the journal's last position, and no later than then.
+    ends_at: Arc<OnceLock<Instant>>,
 }
 
 /// A batch as it was accepted.
@@ -63,7 +61,7 @@ pub enum TailEvent {
     },
     /// A segment could not be read; the tail stays where it is and tries again at the next call.
     Failed(JournalError),
-    /// Somebody called [`TailStop::stop`].
+    /// Somebody called [`TailStop::stop`], and the end or the deadline is reached.
     Stopped,
 }
 
@@ -71,7 +69,7 @@ pub enum TailEvent {
 #[derive(Clone)]
 pub struct TailStop {
     shared: Arc<Shared>,
-    stopped: Arc<AtomicBool>,
+    ends_at: Arc<OnceLock<Instant>>,
 }
 
 /// What a look at the live state says about the next position.
@@ -87,12 +85,12 @@ enum Step {
 impl Tail {
     pub(super) fn new(shared: Arc<Shared>, position: Position) -> Self {
         let next = position.clamp(1, shared.live().next_position);
-        Self { shared, next, ahead: VecDeque::new(), reader: None, stopped: Arc::default() }
+        Self { shared, next, ahead: VecDeque::new(), reader: None, ends_at: Arc::default() }
     }
 
     /// A handle that ends this tail.
     pub fn stop_handle(&self) -> TailStop {
-        TailStop { shared: Arc::clone(&self.shared), stopped: Arc::clone(&self.stopped) }
+        TailStop { shared: Arc::clone(&self.shared), ends_at: Arc::clone(&self.ends_at) }
     }
 
     /// The position of the next batch.
@@ -119,7 +117,7 @@ impl Tail {
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<TailEvent> {
         let deadline = Instant::now() + timeout;
         loop {
-            if self.stopped.load(Relaxed) {
+            if self.ends_at.get().is_some() && self.is_at_end(self.last_position()) {
                 return Some(TailEvent::Stopped);
             }
             if let Some(batch) = self.ahead.pop_front() {
@@ -140,6 +138,11 @@ impl Tail {
                 },
             }
         }
+    }
+
+    /// True when the tail was stopped and has nothing left to read, or no time.
+    fn is_at_end(&self, last: Position) -> bool {
+        self.ends_at.get().is_some_and(|ends_at| self.next > last || Instant::now() >= *ends_at)
     }
 
     fn pass(&mut self, batch: Result<TailBatch, Position>) -> TailEvent {
@@ -164,7 +167,7 @@ impl Tail {
             let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             let woken = self.shared.live_changed.wait_timeout(live, left);
             live = woken.unwrap_or_else(PoisonError::into_inner).0;
-            if self.stopped.load(Relaxed) {
+            if self.is_at_end(live.next_position - 1) {
                 return Some(Step::Taken);
             }
         }
@@ -213,9 +216,10 @@ impl Tail {
 }
 
 impl TailStop {
-    /// Makes the tail answer [`TailEvent::Stopped`] from now on, and wakes it.
-    pub fn stop(&self) {
-        self.stopped.store(true, Relaxed);
+    /// Lets the tail read up to the journal's last position, though no longer than `patience`; from then on it answers
+    /// [`TailEvent::Stopped`]. The first call counts.
+    pub fn stop(&self, patience: Duration) {
+        self.ends_at.get_or_init(|| Instant::now() + patience);
         // With the lock held, the tail is either before its look at the flag or asleep, and so cannot miss this.
         let _live = self.shared.live();
         self.shared.live_changed.notify_all();

@@ -1,3 +1,5 @@
+//! Journals on a real disk: order, reopening, sealing, retention, tails.
+
 use std::{fs, time::SystemTime};
 
 use bytes::Bytes;
@@ -203,7 +205,7 @@ fn a_tail_that_falls_behind_reads_from_disk_and_goes_on_live() {
 }
 
 #[test]
-fn a_tail_waits_for_the_next_batch_and_can_be_stopped() {
+fn a_tail_waits_for_the_next_batch_and_reads_to_the_end_when_it_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path(), config());
     let mut tail = journal.tail_from(u64::MAX);
@@ -214,10 +216,41 @@ fn a_tail_waits_for_the_next_batch_and_can_be_stopped() {
         (first, tail.next())
     });
     append(&journal, batch(now(), 1, 10)).unwrap();
-    stop.stop();
+    stop.stop(Duration::from_secs(60));
     let (first, second) = reader.join().unwrap();
-    assert!(matches!(first, TailEvent::Batch(_) | TailEvent::Stopped));
-    assert!(matches!(second, TailEvent::Stopped));
+    assert!(matches!(first, TailEvent::Batch(_)), "{first:?}");
+    assert!(matches!(second, TailEvent::Stopped), "{second:?}");
+}
+
+#[test]
+fn a_tail_without_patience_leaves_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path(), config());
+    append(&journal, batch(now(), 1, 10)).unwrap();
+    let mut tail = journal.tail_from(1);
+    tail.stop_handle().stop(Duration::ZERO);
+    assert!(matches!(tail.next(), TailEvent::Stopped));
+    assert_eq!((tail.position(), tail.last_position()), (1, 1));
+}
+
+#[test]
+fn an_ephemeral_journal_that_is_closed_stays_until_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, counters) = open(dir.path(), JournalConfig { ephemeral: true, ..config() });
+    let mut tail = journal.tail_from(1);
+    let length = live::RECENT_BYTES / 3;
+    for number in 1..=4 {
+        append(&journal, batch(now(), number, length)).unwrap();
+    }
+    journal.close();
+    tail.stop_handle().stop(Duration::from_secs(60));
+    for number in 1..=4 {
+        assert_eq!(next_batch(&mut tail).body[..8], u64::to_be_bytes(number)[..]);
+    }
+    assert!(matches!(tail.next(), TailEvent::Stopped));
+    assert!(counters.journal_rereads.get() > 0);
+    drop((journal, tail));
+    assert!(!dir.path().join("ephemeral").exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     queue::Ack,
     segment::{Extent, Reader, Segment},
 };
+use crate::clock::unix_nanos;
 
 /// How often retention is looked at when nothing is written.
 const IDLE: Duration = Duration::from_secs(1);
@@ -74,6 +75,9 @@ impl Writer {
                 self.commit(group);
             }
             self.maintain(unix_nanos());
+        }
+        if self.shared.config.ephemeral {
+            *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.directory);
         }
     }
 
@@ -167,7 +171,9 @@ impl Writer {
         }
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let path = segment.path().to_path_buf();
-        let extent = segment.seal(&mut self.shared.live().open_index.clone())?;
+        // Sealing takes long; readers must not wait for it.
+        let mut index = self.shared.live().open_index.clone();
+        let extent = segment.seal(&mut index)?;
         self.segment = None;
         self.show_segment(self.first, &path, extent);
         self.open_last()
@@ -278,11 +284,6 @@ fn log_bytes(config: &JournalConfig) -> u64 {
 
 fn is_older(unix_nanos: u64, age: Duration, now: u64) -> bool {
     u128::from(now.saturating_sub(unix_nanos)) >= age.as_nanos()
-}
-
-fn unix_nanos() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Says which function ran a fully decoded span, as the engine would.
+//!
+//! What becomes of a value is decided in `otlp/traces/attributes.rs` alone, which reads wire bytes; so attributes go
+//! through their bytes once more. People wait for that, exporters do not.
 
 use std::sync::Arc;
 
 use loopscope_analyzer::{
-    attribute::{Attributes, Value},
+    attribute::Attributes,
     identity::{self, Function},
 };
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value as Any},
-    resource::v1::Resource,
-    trace::v1::Span,
-};
+use opentelemetry_proto::tonic::{common::v1::KeyValue, resource::v1::Resource, trace::v1::Span};
+use prost::Message as _;
+
+use super::traces::attributes;
 
 /// The function that ran the span.
 pub fn function_of(resource: &Resource, span: &Span) -> Arc<Function> {
@@ -19,27 +21,62 @@ pub fn function_of(resource: &Resource, span: &Span) -> Arc<Function> {
 }
 
 fn known(pairs: &[KeyValue]) -> Attributes {
-    let mut attributes = Attributes::default();
+    let mut known = Attributes::default();
     for pair in pairs {
-        if let Some(value) = pair.value.as_ref().and_then(value) {
-            attributes.insert(&pair.key, value);
+        // What has just been encoded can be read.
+        if let Ok(attribute) = attributes::read(&pair.encode_to_vec()) {
+            attribute.keep(&mut known);
         }
     }
-    attributes
+    known
 }
 
-fn value(any: &AnyValue) -> Option<Value> {
-    match any.value.as_ref()? {
-        Any::StringValue(text) => Some(Value::Text(text.as_str().into())),
-        Any::IntValue(number) => Some(Value::Int(*number)),
-        Any::BoolValue(truth) => Some(Value::Bool(*truth)),
-        Any::ArrayValue(list) => {
-            let texts = list.values.iter().filter_map(|item| match item.value.as_ref()? {
-                Any::StringValue(text) => Some(text.as_str()),
-                _ => None,
-            });
-            Some(Value::Text(texts.collect::<Vec<_>>().join(",").into()))
-        }
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::{
+        collector::trace::v1::ExportTraceServiceRequest,
+        common::v1::{AnyValue, ArrayValue, any_value::Value},
+        trace::v1::{ResourceSpans, ScopeSpans},
+    };
+
+    use super::*;
+    use crate::otlp::traces::{self, ATTRIBUTE_BYTES};
+
+    fn text(text: &str) -> Value {
+        Value::StringValue(text.into())
+    }
+
+    fn any(value: Value) -> AnyValue {
+        AnyValue { value: Some(value) }
+    }
+
+    fn pair(key: &str, value: Value) -> KeyValue {
+        KeyValue { key: key.into(), value: Some(any(value)), ..Default::default() }
+    }
+
+    #[track_caller]
+    fn check(value: Value, expected: &str) {
+        let resource = Resource { attributes: vec![pair("service.name", value)], ..Default::default() };
+        let span = Span { trace_id: vec![1; 16], span_id: vec![1; 8], kind: 2, ..Default::default() };
+        let scope_spans = vec![ScopeSpans { spans: vec![span.clone()], ..Default::default() }];
+        let group = ResourceSpans { resource: Some(resource.clone()), scope_spans, ..Default::default() };
+        let body = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
+        let decoded = traces::spans(&body).unwrap().spans.remove(0);
+        let by_engine = identity::function_named_by(&decoded.resource, &decoded.attributes);
+        let found = function_of(&resource, &span);
+        assert_eq!((found.id, &*found.name), (by_engine.id, &*by_engine.name));
+        assert_eq!(&*found.name, expected);
+    }
+
+    #[test]
+    fn every_kind_of_value_names_the_same_function_as_in_the_engine() {
+        check(text("f"), "f");
+        check(Value::IntValue(7), "unknown_service");
+        check(Value::BoolValue(true), "unknown_service");
+        check(Value::DoubleValue(1.5), "1.5");
+        let mixed = [text("a"), Value::IntValue(2), Value::DoubleValue(0.5), Value::ArrayValue(ArrayValue::default())];
+        check(Value::ArrayValue(ArrayValue { values: mixed.map(any).into() }), "a,2,0.5");
+        let long = "x".repeat(ATTRIBUTE_BYTES);
+        check(text(&format!("{long}cut")), &long);
     }
 }

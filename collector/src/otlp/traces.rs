@@ -4,7 +4,7 @@
 //! request as it came, with the rejected spans in it. A rejected span costs itself; only broken messages around the
 //! spans cost the request.
 
-mod attributes;
+pub(in crate::otlp) mod attributes;
 mod span;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The thread of the aggregator: merges, then publishes what is known to the page, the disk and the alerts.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,7 +11,8 @@ use std::{
 
 use loopscope_analyzer::{
     aggregate::Aggregate,
-    snapshot::{NodeId, Snapshot},
+    linker::LoopReport,
+    snapshot::{LoopId, NodeId, Severity, Snapshot},
     span::ArrivalTime,
 };
 use tokio::sync::watch;
@@ -21,7 +23,8 @@ use crate::{alert::Alerts, counters::Counters, journal::Position, layout::Layout
 /// Shortest time between two views.
 const PUBLISH: Duration = Duration::from_millis(200);
 
-/// A view that took long to make waits this many times as long, so that a large graph does not eat the machine.
+/// A view that took long to make waits this many times as long, so that a large graph does not eat the machine;
+/// one that people have to be told of waits only as long as the view before took.
 const REST: u32 = 10;
 
 /// Where the aggregator's findings go.
@@ -47,7 +50,13 @@ pub(super) struct Stage {
     /// The last position that the journal held at the start; up to here all is replay.
     replay_end: Position,
     started: Instant,
+    /// When the next view is due, and when it may be made at the earliest if it is urgent.
     next: Instant,
+    soonest: Instant,
+    /// True when a loop has become worse than the last view says.
+    is_urgent: bool,
+    /// The loops of the last view that people are told of; as many as the aggregate keeps at most.
+    published: HashMap<LoopId, Severity>,
     now: ArrivalTime,
     position: Position,
 }
@@ -55,11 +64,25 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(aggregate: Aggregate, outlets: Outlets, replay_end: Position) -> Self {
         let started = Instant::now();
-        Self { aggregate, outlets, replay_end, started, next: started, now: ArrivalTime(0), position: 0 }
+        Self {
+            aggregate,
+            outlets,
+            replay_end,
+            started,
+            next: started,
+            soonest: started,
+            is_urgent: false,
+            published: HashMap::new(),
+            now: ArrivalTime(0),
+            position: 0,
+        }
     }
 
     fn publish(&mut self) {
         let snapshot = self.aggregate.snapshot(self.now);
+        let told = snapshot.loops.iter().filter(|found| found.severity >= Severity::Warning);
+        self.published = told.map(|found| (found.id, found.severity)).collect();
+        self.is_urgent = false;
         self.place(&snapshot);
         let view = View::build(&snapshot, self.outlets.layout.places());
         self.outlets.view.send_replace(Arc::new(view));
@@ -71,6 +94,11 @@ impl Stage {
                 tracing::error!(%error, "alerts cannot be written down; trying again");
             }
         }
+    }
+
+    fn is_news(&self, report: &LoopReport) -> bool {
+        report.severity >= Severity::Warning
+            && self.published.get(&report.id).is_none_or(|told| *told < report.severity)
     }
 
     fn place(&mut self, snapshot: &Snapshot) {
@@ -104,6 +132,7 @@ impl super::Stage for Stage {
             ToAggregator::Linked { now, position, output } => {
                 self.now = self.now.max(now);
                 self.position = position;
+                self.is_urgent |= output.loops.iter().any(|report| self.is_news(report));
                 self.aggregate.link(self.now, output);
             }
         }
@@ -112,9 +141,90 @@ impl super::Stage for Stage {
     fn hand_on(&mut self) {
         self.aggregate.tick(self.now);
         let begun = Instant::now();
-        if begun >= self.next {
+        // Nobody is told of anything before the replay has ended.
+        let is_urgent = self.is_urgent && self.position >= self.replay_end;
+        if begun >= self.next || is_urgent && begun >= self.soonest {
             self.publish();
-            self.next = begun + PUBLISH.max(begun.elapsed() * REST);
+            let took = begun.elapsed();
+            self.soonest = begun + took * 2;
+            self.next = begun + PUBLISH.max(took * REST);
         }
+    }
+
+    /// What came too soon after the last view would stay unsaid otherwise.
+    fn end(&mut self) {
+        self.publish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loopscope_analyzer::{
+        config::Config,
+        linker::Linker,
+        snapshot::LoopState,
+        span::{EventTime, TraceId},
+    };
+
+    use super::{super::Stage as _, *};
+    use crate::layout::YOUNG_FOR;
+
+    fn stage() -> Stage {
+        let store = Arc::new(Store::in_memory().unwrap());
+        let outlets = Outlets {
+            view: watch::channel(Arc::default()).0,
+            layout: Layout::new([].into(), YOUNG_FOR),
+            alerts: Alerts::open(Arc::clone(&store), &[], "http://page", Arc::default(), Arc::default()).unwrap(),
+            store,
+            counters: Arc::default(),
+            is_ready: Arc::default(),
+        };
+        Stage::new(Aggregate::new(&Config::recommended()), outlets, 0)
+    }
+
+    /// Hands a report on while the next view is not due, and says whether there was one all the same.
+    fn hurries(stage: &mut Stage, severity: Severity) -> bool {
+        let report = LoopReport {
+            id: LoopId(1),
+            functions: vec![NodeId(1)],
+            state: LoopState::Growing,
+            severity,
+            max_depth: 8,
+            chains: 1,
+            laps: 8,
+            lap_p50_ms: 1.0,
+            laps_per_minute: 8.0,
+            first_seen: EventTime(1),
+            last_seen: EventTime(2),
+            exemplars: vec![TraceId([1; 16])],
+        };
+        (stage.soonest, stage.next) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
+        let position = stage.position + 1;
+        let mut output = Linker::new(&Config::recommended()).drain(ArrivalTime(1));
+        output.loops.push(report);
+        stage.take(ToAggregator::Linked { now: ArrivalTime(1), position, output });
+        stage.hand_on();
+        stage.outlets.counters.engine_position.get() == position
+    }
+
+    #[test]
+    fn a_turn_for_the_worse_does_not_wait_for_the_next_view() {
+        let mut stage = stage();
+        let told = |stage: &Stage| stage.outlets.store.alert_history(9).unwrap().len();
+        assert!(!hurries(&mut stage, Severity::Info));
+        assert!(hurries(&mut stage, Severity::Warning));
+        assert_eq!(told(&stage), 1);
+        assert!(!hurries(&mut stage, Severity::Warning));
+        assert!(hurries(&mut stage, Severity::Critical));
+        assert_eq!(told(&stage), 2);
+        assert!(!hurries(&mut stage, Severity::Critical));
+    }
+
+    #[test]
+    fn the_end_publishes_what_was_not_due() {
+        let mut stage = stage();
+        assert!(!hurries(&mut stage, Severity::Info));
+        stage.end();
+        assert_eq!(stage.outlets.counters.engine_position.get(), stage.position);
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! It also makes time pass. While it replays, time is when the batches arrived; once it has caught up, it is the clock.
 
-use std::{
-    sync::mpsc::SyncSender,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::mpsc::SyncSender, time::Duration};
 
 use loopscope_analyzer::{
     engine::shard_of,
@@ -15,6 +12,7 @@ use loopscope_analyzer::{
 
 use super::{TICK, ToShard};
 use crate::{
+    clock,
     counters::Counters,
     journal::{
         Position,
@@ -22,6 +20,9 @@ use crate::{
     },
     otlp::{Signal, traces},
 };
+
+/// Bound on the spans of one message to a shard. Queues are bounded by messages, and a request may hold many spans.
+const SPANS_PER_MESSAGE: usize = 4_096;
 
 /// How long to wait before a segment that could not be read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -47,6 +48,12 @@ pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], counters: &Cou
             None => feeder.pass_to(clock()),
         }
     }
+    // Tells how far it came also when the last batches held no spans.
+    feeder.pass_to(feeder.now);
+    let left = (tail.last_position() + 1).saturating_sub(tail.position());
+    if left > 0 {
+        tracing::warn!(batches = left, "stopped before all of the journal was analysed; the next start goes on");
+    }
 }
 
 struct Feeder<'a> {
@@ -60,15 +67,18 @@ struct Feeder<'a> {
 impl Feeder<'_> {
     fn feed(&mut self, batch: &TailBatch) {
         let arrived = ArrivalTime(batch.received_unix_nanos);
-        if arrived.0.saturating_sub(self.ticked.0) >= nanos(TICK) {
+        if arrived.0.saturating_sub(self.ticked.0) >= clock::nanos(TICK) {
             self.pass_to(arrived);
         }
-        // Only now: the tick goes ahead of the spans, and must not say that they have been passed.
-        self.position = batch.position;
         self.now = self.now.max(arrived);
-        if batch.signal != Signal::Traces {
-            return;
+        if batch.signal == Signal::Traces {
+            self.decode(batch);
         }
+        // Only now: what went out before must not say that all of the batch has been passed.
+        self.position = batch.position;
+    }
+
+    fn decode(&mut self, batch: &TailBatch) {
         match traces::spans(&batch.body) {
             Ok(decoded) => {
                 let losses = Losses {
@@ -76,7 +86,7 @@ impl Feeder<'_> {
                     mended: decoded.parents_dropped,
                     ..Losses::default()
                 };
-                self.distribute(decoded.spans, losses);
+                self.distribute(batch.position, decoded.spans, losses);
             }
             Err(error) => {
                 tracing::error!(position = batch.position, %error, "a batch of the journal cannot be decoded")
@@ -84,11 +94,18 @@ impl Feeder<'_> {
         }
     }
 
-    fn distribute(&mut self, spans: Vec<Span>, losses: Losses) {
+    /// Sends each shard its spans; only the last message to each says that the position has been passed.
+    fn distribute(&mut self, position: Position, spans: Vec<Span>, losses: Losses) {
         let mut parts: Vec<Vec<Span>> = self.shards.iter().map(|_| Vec::new()).collect();
         for span in spans {
-            parts[shard_of(span.trace_id, self.shards.len())].push(span);
+            let number = shard_of(span.trace_id, self.shards.len());
+            if parts[number].len() == SPANS_PER_MESSAGE {
+                let full = std::mem::take(&mut parts[number]);
+                self.send(number, full, Losses::default(), false);
+            }
+            parts[number].push(span);
         }
+        self.position = position;
         let mut losses = Some(losses);
         for (number, spans) in parts.into_iter().enumerate() {
             let losses = losses.take().unwrap_or_default();
@@ -114,10 +131,37 @@ impl Feeder<'_> {
 }
 
 fn clock() -> ArrivalTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    ArrivalTime(nanos(since))
+    ArrivalTime(clock::unix_nanos())
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use opentelemetry_proto::tonic::{
+        collector::trace::v1::ExportTraceServiceRequest,
+        trace::v1::{ResourceSpans, ScopeSpans, Span as WireSpan},
+    };
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn a_large_batch_goes_out_in_parts_and_only_the_last_has_passed_it() {
+        let count = 2 * SPANS_PER_MESSAGE + 1;
+        let spans = (1..=count as u64).map(|id| WireSpan {
+            trace_id: vec![7; 16],
+            span_id: id.to_be_bytes().to_vec(),
+            ..Default::default()
+        });
+        let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..Default::default() }];
+        let resource_spans = vec![ResourceSpans { scope_spans, ..Default::default() }];
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec().into();
+        let (sender, messages) = sync_channel(10);
+        let shards = [sender];
+        let mut feeder = Feeder { shards: &shards, now: ArrivalTime(1), ticked: ArrivalTime(1), position: 4 };
+        feeder.feed(&TailBatch { position: 5, received_unix_nanos: 1, signal: Signal::Traces, body });
+        let sent: Vec<_> = messages.try_iter().map(|message| (message.spans.len(), message.position)).collect();
+        assert_eq!(sent, [(SPANS_PER_MESSAGE, 4), (SPANS_PER_MESSAGE, 4), (1, 5)]);
+    }
 }

@@ -45,7 +45,7 @@ fn each_turn_for_the_worse_is_told_once_and_signed() {
     assert_eq!((&evidence["max_depth"], &evidence["severity"]), (&8.into(), &"warning".into()));
     assert!(!evidence["exemplar_trace_ids"].as_array().unwrap().is_empty());
     let summary = opened["data"]["summary"].as_str().unwrap();
-    assert!(summary.contains("echo → echo in test") && summary.contains("8 laps"), "{summary}");
+    assert!(summary.starts_with("Warning: echo → echo goes round and round in test: 8 laps deep"), "{summary}");
     let id = server.loop_of(&["echo"], 8)["id"].as_str().unwrap().to_owned();
     assert_eq!(opened["data"]["url"], format!("http://{}/loops/{id}", server.ui));
 
@@ -105,6 +105,33 @@ fn a_crash_between_acknowledgement_and_alert_delays_the_alert_only() {
     // A message may come twice, but never under two ids.
     let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
     assert_eq!(ids.len(), 2, "{:?}", target.types());
+}
+
+/// A loop that is acknowledged right before a kind stop is told, whatever the journal does with the disk.
+#[track_caller]
+fn check_a_stop_tells(more: &[&str]) {
+    let target = Receiver::open();
+    let url = target.url();
+    let flags = [&["--webhook", &url, "--webhook-secret", SECRET], more].concat();
+    let server = Server::start(&flags);
+    laps(&server, "echo", None, 16);
+    let server = server.restart(Stop::Kindly, &flags);
+    let told = server.get_json("/api/v1/alerts");
+    assert_eq!(told["alerts"][0]["alert"]["type"], "loop.opened", "{told}");
+    target.message("loop.opened", &["echo"], RETRIED);
+    server.caught_up();
+    let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), 1, "{:?}", target.types());
+}
+
+#[test]
+fn a_stop_right_after_the_acknowledgement_tells() {
+    check_a_stop_tells(&[]);
+}
+
+#[test]
+fn an_ephemeral_server_tells_before_it_forgets() {
+    check_a_stop_tells(&["--ephemeral"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whatever comes in gets a clear answer, and the next good request works.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use opentelemetry_proto::tonic::trace::v1::{
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::support::{
-    http::{self, Answer, GZIP, JSON, PROTOBUF},
+    http::{self, Answer, Events, GZIP, JSON, PROTOBUF},
     otlp::{self, Grpc, Run, Story},
     server::Server,
 };
@@ -91,6 +91,20 @@ fn bomb(bytes: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     (0..bytes >> 20).for_each(|_| encoder.write_all(&piece).unwrap());
     encoder.finish().unwrap()
+}
+
+#[test]
+fn headers_that_do_not_end_are_hung_up_on_and_the_live_stream_is_not() {
+    let server = Server::start(&[]);
+    let mut events = Events::open(server.ui, "/api/v1/live");
+    assert!(events.next().is_some());
+    let mut slow = http::connect(server.ui).unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: ").unwrap();
+    // Sooner than the test gives up, and without a word.
+    assert_eq!(slow.read(&mut [0; 10]).unwrap(), 0);
+    otlp::post_well(server.otlp_http, &Story::parse("late -> later").request());
+    let has_it = |event: &Value| event["graph"]["functions"][0]["name"].is_string();
+    assert!(std::iter::from_fn(|| events.next()).any(|event| has_it(&event)));
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl World {
         self.wake.notify_waiters();
     }
 
-    fn start(&self) -> (CancellationToken, JoinHandle<()>) {
+    fn start(&self) -> (CancellationToken, JoinHandle<Result<(), JoinError>>) {
         let secret = Secret::parse(SECRET).unwrap();
         let (store, targets) = (self.store.clone(), self.targets.clone());
         let (plan, counters, wake) = (self.plan.clone(), self.counters.clone(), self.wake.clone());
@@ -204,7 +204,7 @@ async fn a_restart_goes_on_with_the_outbox() {
     });
     noted.await.expect("the attempt is never noted");
     shutdown.cancel();
-    tokio::time::timeout(DEADLINE, task).await.expect("delivery does not stop").unwrap();
+    tokio::time::timeout(DEADLINE, task).await.expect("delivery does not stop").unwrap().unwrap();
     drop(world.store);
 
     // The clock of the second run is past the delay.
@@ -268,4 +268,15 @@ fn the_default_plan_starts_quickly_and_lasts_most_of_a_day() {
     let total: Duration = plan.delays.iter().sum();
     assert!(total > Duration::from_secs(17 * 3600) && total < Duration::from_secs(24 * 3600));
     assert!(plan.delays.is_sorted());
+}
+
+#[tokio::test]
+async fn a_delivery_that_panics_says_so() {
+    let sink = Sink::start(Answers::new()).await;
+    let mut world = World::new(&[sink.address], &[]);
+    world.plan.now = || panic!("for the test");
+    world.enqueue("msg_1", "{}");
+    let (_shutdown, running) = world.start();
+    let ended = tokio::time::timeout(DEADLINE, running).await.expect("it did not end").unwrap();
+    assert!(ended.is_err_and(|error| error.is_panic()));
 }

@@ -26,6 +26,7 @@ fn writer(dir: &Path) -> Writer {
         queue_changed: Condvar::new(),
         live: Mutex::default(),
         live_changed: Condvar::new(),
+        kept: Mutex::default(),
     };
     Writer::open(Directory::open(dir, false).unwrap(), Arc::new(shared)).unwrap()
 }

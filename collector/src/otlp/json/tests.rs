@@ -1,3 +1,5 @@
+//! What OTLP/JSON becomes as protobuf.
+
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,

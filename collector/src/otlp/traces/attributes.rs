@@ -8,7 +8,7 @@ use super::ATTRIBUTE_BYTES;
 use crate::otlp::wire::{Fields, Value, WireError};
 
 /// One key-value pair, still in wire bytes.
-pub(super) struct Attribute<'a> {
+pub(in crate::otlp) struct Attribute<'a> {
     key: &'a [u8],
     value: AnyValue<'a>,
 }
@@ -38,7 +38,7 @@ mod field {
 }
 
 /// Reads a `KeyValue`; arrays and lists in it are not entered.
-pub(super) fn read(bytes: &[u8]) -> Result<Attribute<'_>, WireError> {
+pub(in crate::otlp) fn read(bytes: &[u8]) -> Result<Attribute<'_>, WireError> {
     let mut attribute = Attribute { key: &[], value: AnyValue::Empty };
     let mut fields = Fields::new(bytes);
     while let Some(field) = fields.next()? {
@@ -62,7 +62,7 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 
 impl Attribute<'_> {
     /// Adds the attribute if the analyzer knows its key and can hold its value.
-    pub(super) fn keep(&self, attributes: &mut Attributes) {
+    pub(in crate::otlp) fn keep(&self, attributes: &mut Attributes) {
         if let Ok(key) = str::from_utf8(self.key)
             && let Some((known, rank)) = attribute::Attribute::of(key)
             && let Some(value) = self.value.to_known()

@@ -1,3 +1,5 @@
+//! Requests as exporters send them, and as they should not.
+
 use loopscope_analyzer::{
     attribute::{Attribute, Value},
     span::SpanKind,
