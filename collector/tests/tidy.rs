@@ -89,8 +89,6 @@ fn every_module_says_what_it_is() {
     for part in ["proto/src", "analyzer/src", "collector/src", "ui/src"] {
         modules(&root.join(part), &mut files);
     }
-    // The tests of a module, in a file beside it, need no more than its name.
-    files.retain(|file| !file.ends_with("tests.rs"));
     let is_silent = |file: &&PathBuf| !fs::read_to_string(file).unwrap().starts_with("//!");
     let silent: Vec<_> = files.iter().filter(is_silent).collect();
     assert!(silent.is_empty(), "these begin without `//!`: {silent:?}");

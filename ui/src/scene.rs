@@ -47,7 +47,7 @@ pub struct NodeShape {
     pub cold_share: f64,
     /// Runs a second.
     pub rate: f64,
-    /// Whether a loop that is not latent passes it.
+    /// Whether a loop that goes round and matters passes it.
     pub in_loop: bool,
 }
 
@@ -137,7 +137,7 @@ impl Scene {
         let mut nodes: Vec<NodeShape> = model.functions.values().map(shape::function_shape).collect();
         nodes.extend(model.resources.values().map(shape::resource_shape));
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
-        for it in model.loops.values().filter(|it| goes_round(it.state())) {
+        for it in model.loops.values().filter(|it| goes_round(it.state()) && it.severity() != Severity::Info) {
             for id in &it.path {
                 if let Ok(at) = nodes.binary_search_by(|node| node.id.cmp(id)) {
                     nodes[at].in_loop = true;
@@ -310,7 +310,14 @@ pub fn share(part: u64, whole: u64) -> f64 {
 
 /// Whether chains went round this loop lately.
 pub fn goes_round(state: LoopState) -> bool {
-    matches!(state, LoopState::Growing | LoopState::Persistent | LoopState::Dying)
+    !matches!(state, LoopState::Latent | LoopState::Closed)
+}
+
+impl LoopShape {
+    /// Whether the loop goes round and matters; pagination goes round too, and is drawn quietly.
+    pub fn is_loud(&self) -> bool {
+        goes_round(self.state) && self.severity != Severity::Info
+    }
 }
 
 #[cfg(test)]

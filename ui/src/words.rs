@@ -62,13 +62,17 @@ pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String
     names.join(" → ")
 }
 
-/// The badge on the map: `↻ 12 laps · 40/min`.
+/// The badge on the map: `↻ 12 laps deep · 40/min`.
 pub fn loop_badge(it: &Loop) -> String {
     match it.state() {
         LoopState::Latent => "↻ latent".into(),
-        LoopState::Closed => format!("↻ {} · over", format::counted(it.laps, "lap", "laps")),
-        _ => format!("↻ {} · {}", format::counted(it.laps, "lap", "laps"), format::per_minute(it.laps_per_minute)),
+        LoopState::Closed => format!("↻ {} deep · over", depth(it)),
+        _ => format!("↻ {} deep · {}", depth(it), format::per_minute(it.laps_per_minute)),
     }
+}
+
+fn depth(it: &Loop) -> String {
+    format::counted(u64::from(it.max_depth), "lap", "laps")
 }
 
 /// What the loop does, for somebody who has just been woken by it.
@@ -78,7 +82,7 @@ pub fn loop_meaning(it: &Loop) -> String {
         [one] => format!("{one} starts itself again"),
         [first, .., last] => format!("{first} ends up starting itself again through {last}"),
     };
-    let depth = format::counted(u64::from(it.max_depth), "lap", "laps");
+    let depth = depth(it);
     let chains = format::counted(it.chains, "chain has", "chains have");
     match it.state() {
         LoopState::Latent => {
@@ -86,6 +90,11 @@ pub fn loop_meaning(it: &Loop) -> String {
                 who.replace("starts itself", "can start itself").replace("ends up starting", "can end up starting");
             format!("{who}. Nothing has gone round twice so far: it needs a stop before something does.")
         }
+        LoopState::Growing | LoopState::Persistent if it.severity() == Severity::Info && it.chains > 1 => format!(
+            "{who}: {chains} gone round, none deeper than {depth}, {} now. \
+             It looks bounded: each chain has ended by itself so far.",
+            format::per_minute(it.laps_per_minute)
+        ),
         LoopState::Growing => format!(
             "{who}, and it goes on: {chains} gone round, the deepest {depth} so far, {} now. \
              Each lap is paid for until something stops it.",
@@ -109,6 +118,7 @@ pub fn hotspot_cause(it: &Hotspot) -> &'static str {
     match it.cause.as_str() {
         "self" => "its own time",
         "gap" => "waiting between caller and callee",
+        "resource" => "waiting for a resource",
         _ => "time",
     }
 }
@@ -176,7 +186,7 @@ mod tests {
 
     #[test]
     fn badges_are_short() {
-        assert_eq!(loop_badge(&sample(LoopState::Growing)), "↻ 1,312 laps · 40/min");
+        assert_eq!(loop_badge(&sample(LoopState::Growing)), "↻ 310 laps deep · 40/min");
         assert_eq!(loop_badge(&sample(LoopState::Latent)), "↻ latent");
     }
 
@@ -185,6 +195,14 @@ mod tests {
         let text = loop_meaning(&sample(LoopState::Growing));
         assert!(text.starts_with("subscribe ends up starting itself again through mail, and it goes on: 1 chain has"));
         assert!(text.contains("the deepest 310 laps so far, 40/min now"));
+    }
+
+    #[test]
+    fn pagination_is_told_calmly() {
+        let it = Loop { chains: 12, max_depth: 4, ..sample(LoopState::Persistent) };
+        assert!(loop_meaning(&it).ends_with("each chain has ended by itself so far."));
+        let runaway = Loop { severity: Severity::Critical.into(), ..it };
+        assert!(loop_meaning(&runaway).ends_with("it does not end by itself."));
     }
 
     #[test]

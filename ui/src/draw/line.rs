@@ -60,10 +60,10 @@ impl Brush<'_> {
         }
     }
 
-    /// Three rails along one lap, with chevrons that say which way. One thin line for a loop that is only possible, and
-    /// for one that is not looked at.
+    /// Three rails along one lap, with chevrons that say which way. One thin line for a loop that does not matter, a
+    /// dashed one for a loop that is only possible.
     pub(super) fn rails(&self, it: &LoopShape, light: f64, lit: bool) {
-        let heavy = light > DIMMED && (lit || goes_round(it.state));
+        let heavy = light > DIMMED && (lit || it.is_loud());
         self.context.set_global_alpha(if heavy { 1.0 } else { light.max(0.4) });
         for curve in &it.rails {
             if !heavy {
@@ -72,6 +72,9 @@ impl Brush<'_> {
                 self.dash(if goes_round(it.state) { &[] } else { &[2.0, 5.0] });
                 self.context.stroke();
                 self.dash(&[]);
+                if goes_round(it.state) {
+                    self.chevrons(curve, 5.0 * self.stout);
+                }
                 continue;
             }
             let (outer, gap, inner) = if lit { (11.0, 7.6, 3.0) } else { (8.6, 5.6, 2.0) };

@@ -3,7 +3,7 @@
 use super::{Brush, DIMMED, Light};
 use crate::geometry::Point;
 use crate::scene::label::{Label, Owner};
-use crate::scene::{Scene, goes_round};
+use crate::scene::{LoopShape, Scene};
 
 impl Brush<'_> {
     pub(super) fn label(&self, label: &Label, scene: &Scene, light: &Light) {
@@ -27,7 +27,7 @@ impl Brush<'_> {
             }
             Owner::Loop(id) => {
                 let bright = scene.loop_shape(id).is_none_or(|it| light.of_loop(it) > DIMMED);
-                let firm = scene.loop_shape(id).is_some_and(|it| goes_round(it.state));
+                let firm = scene.loop_shape(id).is_some_and(LoopShape::is_loud);
                 let filled = firm && bright;
                 let it = self.palette;
                 let (plate, ink) = if filled { (&it.lap, &it.ink) } else { (&it.canvas, &it.lap) };

@@ -38,7 +38,7 @@ fn row(app: App, at: usize) -> impl IntoView {
     let name = move || app.model.with(|model| it.with(|it| title(model, it)));
     let ratio = move || it.with(|it| it.baseline_p95_ms.filter(|base| *base > 0.0).map(|base| it.p95_ms / base));
     let compared = move || match ratio() {
-        None => "learning its baseline".to_owned(),
+        None => String::new(),
         Some(ratio) if ratio < 0.8 => format!("{} its baseline", format::times(ratio)),
         Some(ratio) if ratio < 1.5 => "as usual".to_owned(),
         Some(ratio) if ratio <= 3.0 => format!("▲ {} its baseline", format::times(ratio)),
@@ -64,7 +64,7 @@ fn row(app: App, at: usize) -> impl IntoView {
             </div>
             <dl class="card-numbers">
                 <div><dt>"p95 now"</dt><dd>{number(|it| format::duration(it.p95_ms))}</dd></div>
-                <div><dt>"baseline"</dt><dd>{number(|it| format::duration_or_dash(it.baseline_p95_ms))}</dd></div>
+                <div><dt>"baseline"</dt><dd>{number(|it| it.baseline_p95_ms.map_or_else(|| "learning".into(), format::duration))}</dd></div>
             </dl>
             <p class=move || format!("compared {}", tone())>{compared}</p>
         </li>

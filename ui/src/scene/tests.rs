@@ -1,3 +1,5 @@
+//! Shapes, routes and labels of whole scenes.
+
 use super::label::{Conditions, Owner, place};
 use super::shape::RADIUS;
 use super::*;
@@ -92,14 +94,15 @@ fn a_loop_has_a_rail_for_each_step_and_lights_its_nodes() {
         id: "L".into(),
         path: vec!["a".into(), "b".into()],
         state: LoopState::Growing.into(),
-        laps: 3,
+        severity: Severity::Warning.into(),
+        max_depth: 8,
         ..Loop::default()
     };
     let scene = Scene::build(&model(nodes, vec![edge("a", "b", "call"), edge("b", "a", "call")], vec![it]));
     assert_eq!(scene.loops[0].rails.len(), 2);
     assert!(scene.node("a").expect("a").in_loop && !scene.node("c").expect("c").in_loop);
     let labels = place(&scene, &conditions(1.0));
-    assert!(labels.iter().any(|it| it.owner == Owner::Loop("L".into()) && it.text.starts_with("↻ 3 laps")));
+    assert!(labels.iter().any(|it| it.owner == Owner::Loop("L".into()) && it.text.starts_with("↻ 8 laps deep")));
 }
 
 #[test]
