@@ -1,6 +1,6 @@
 //! What the page knows, and how one live event changes it.
 //!
-//! Plain state without signals or IO, so that it is tested natively: `client.rs` brings the events, `state.rs` keeps
+//! Plain state without signals or IO, so that it is tested natively: `client.rs` brings the events, `app.rs` keeps
 //! one model in a signal.
 
 use std::collections::{BTreeMap, BTreeSet};

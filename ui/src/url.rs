@@ -1,7 +1,7 @@
 //! Where the reader is, as a value and as a URL.
 //!
 //! Every view that somebody may want to send to somebody else stands in the URL; defaults are left out and unknown
-//! parameters are ignored. This module knows nothing of the browser: `state.rs` reads and writes the address bar.
+//! parameters are ignored. This module knows nothing of the browser: `app.rs` reads and writes the address bar.
 
 use std::fmt::Write as _;
 
