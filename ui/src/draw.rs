@@ -21,7 +21,7 @@ use web_sys::{CanvasRenderingContext2d as Context, HtmlCanvasElement};
 
 use crate::geometry::{Camera, Curve, Point, Rect};
 use crate::scene::label::{self, Label};
-use crate::scene::{EdgeShape, LoopShape, NodeShape, Scene, goes_round};
+use crate::scene::{EdgeShape, LoopShape, NodeShape, Scene};
 use crate::url::Selection;
 
 /// The family of text on the map, as in the style sheet.

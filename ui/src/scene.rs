@@ -47,8 +47,8 @@ pub struct NodeShape {
     pub cold_share: f64,
     /// Runs a second.
     pub rate: f64,
-    /// Whether a loop that goes round and matters passes it.
-    pub in_loop: bool,
+    /// Whether a loud loop passes it.
+    pub in_loud_loop: bool,
 }
 
 /// The form of a node: one for each kind of thing.
@@ -131,16 +131,23 @@ pub struct LoopShape {
     pub anchor: Point,
 }
 
+impl LoopShape {
+    /// Whether it is painted loudly.
+    pub fn is_loud(&self) -> bool {
+        is_loud(self.state, self.severity)
+    }
+}
+
 impl Scene {
     /// Makes the shapes of everything that the model knows.
     pub fn build(model: &Model) -> Self {
         let mut nodes: Vec<NodeShape> = model.functions.values().map(shape::function_shape).collect();
         nodes.extend(model.resources.values().map(shape::resource_shape));
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
-        for it in model.loops.values().filter(|it| goes_round(it.state()) && it.severity() != Severity::Info) {
+        for it in model.loops.values().filter(|it| is_loud(it.state(), it.severity())) {
             for id in &it.path {
                 if let Ok(at) = nodes.binary_search_by(|node| node.id.cmp(id)) {
-                    nodes[at].in_loop = true;
+                    nodes[at].in_loud_loop = true;
                 }
             }
         }
@@ -313,11 +320,9 @@ pub fn goes_round(state: LoopState) -> bool {
     !matches!(state, LoopState::Latent | LoopState::Closed)
 }
 
-impl LoopShape {
-    /// Whether the loop goes round and matters; pagination goes round too, and is drawn quietly.
-    pub fn is_loud(&self) -> bool {
-        goes_round(self.state) && self.severity != Severity::Info
-    }
+/// Whether a loop that goes round is worth a look: a short one, as of a client that turns pages, stays quiet.
+pub fn is_loud(state: LoopState, severity: Severity) -> bool {
+    goes_round(state) && severity != Severity::Info
 }
 
 #[cfg(test)]

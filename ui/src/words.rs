@@ -63,11 +63,14 @@ pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String
 }
 
 /// The badge on the map: `↻ 12 laps deep · 40/min`.
+///
+/// The depth and not the laps of all chains: many short chains make many laps and no harm.
 pub fn loop_badge(it: &Loop) -> String {
+    let depth = format::counted(u64::from(it.max_depth), "lap deep", "laps deep");
     match it.state() {
         LoopState::Latent => "↻ latent".into(),
-        LoopState::Closed => format!("↻ {} deep · over", depth(it)),
-        _ => format!("↻ {} deep · {}", depth(it), format::per_minute(it.laps_per_minute)),
+        LoopState::Closed => format!("↻ {depth} · over"),
+        _ => format!("↻ {depth} · {}", format::per_minute(it.laps_per_minute)),
     }
 }
 
@@ -84,26 +87,32 @@ pub fn loop_meaning(it: &Loop) -> String {
     };
     let depth = depth(it);
     let chains = format::counted(it.chains, "chain has", "chains have");
+    let rate = format::per_minute(it.laps_per_minute);
+    let calm = it.severity() == Severity::Info;
     match it.state() {
         LoopState::Latent => {
             let who =
                 who.replace("starts itself", "can start itself").replace("ends up starting", "can end up starting");
             format!("{who}. Nothing has gone round twice so far: it needs a stop before something does.")
         }
-        LoopState::Growing | LoopState::Persistent if it.severity() == Severity::Info && it.chains > 1 => format!(
-            "{who}: {chains} gone round, none deeper than {depth}, {} now. \
-             It looks bounded: each chain has ended by itself so far.",
-            format::per_minute(it.laps_per_minute)
+        LoopState::Growing if calm => format!(
+            "{who}: {chains} gone round, the deepest {depth} so far, {rate} now. That is not deep yet; watch whether it \
+             gets deeper."
         ),
         LoopState::Growing => format!(
-            "{who}, and it goes on: {chains} gone round, the deepest {depth} so far, {} now. \
-             Each lap is paid for until something stops it.",
-            format::per_minute(it.laps_per_minute)
+            "{who}, and it goes on: {chains} gone round, the deepest {depth} so far, {rate} now. \
+             Each lap is paid for until something stops it."
+        ),
+        LoopState::Persistent if it.chains > 1 && calm => format!(
+            "{who}: {chains} gone round, none deeper than {depth}. It looks bounded: each chain has ended by itself so far."
+        ),
+        LoopState::Persistent if it.chains > 1 => format!(
+            "{who}: {chains} gone round, none deeper than {depth}; {rate} now. It looks bounded, but the bound is high: \
+             each lap is paid for."
         ),
         LoopState::Persistent => format!(
-            "{who}. {chains} gone round, never deeper than {depth}; {} now. \
-             It looks bounded, but it does not end by itself.",
-            format::per_minute(it.laps_per_minute)
+            "{who}. {chains} gone round, never deeper than {depth}; {rate} now. \
+             It gets no deeper, but the laps go on: nothing shows that it ends by itself."
         ),
         LoopState::Dying => format!("{who}. {chains} gone round, up to {depth} deep; the laps have stopped coming."),
         LoopState::Closed => format!("{who}. It is over: {chains} gone round, up to {depth} deep."),
@@ -164,6 +173,7 @@ mod tests {
             chains: 1,
             laps: 1312,
             laps_per_minute: 40.0,
+            severity: Severity::Critical.into(),
             ..Loop::default()
         }
     }
@@ -187,7 +197,10 @@ mod tests {
     #[test]
     fn badges_are_short() {
         assert_eq!(loop_badge(&sample(LoopState::Growing)), "↻ 310 laps deep · 40/min");
+        assert_eq!(loop_badge(&sample(LoopState::Closed)), "↻ 310 laps deep · over");
         assert_eq!(loop_badge(&sample(LoopState::Latent)), "↻ latent");
+        let once = Loop { max_depth: 1, ..sample(LoopState::Growing) };
+        assert_eq!(loop_badge(&once), "↻ 1 lap deep · 40/min");
     }
 
     #[test]
@@ -198,11 +211,32 @@ mod tests {
     }
 
     #[test]
-    fn pagination_is_told_calmly() {
-        let it = Loop { chains: 12, max_depth: 4, ..sample(LoopState::Persistent) };
-        assert!(loop_meaning(&it).ends_with("each chain has ended by itself so far."));
-        let runaway = Loop { severity: Severity::Critical.into(), ..it };
-        assert!(loop_meaning(&runaway).ends_with("it does not end by itself."));
+    fn many_short_chains_are_told_calmly() {
+        let pages = |state: LoopState| Loop {
+            functions: vec!["list-pages".into()],
+            chains: 12,
+            max_depth: 4,
+            laps: 48,
+            severity: Severity::Info.into(),
+            ..sample(state)
+        };
+        assert_eq!(
+            loop_meaning(&pages(LoopState::Persistent)),
+            "list-pages starts itself again: 12 chains have gone round, none deeper than 4 laps. \
+             It looks bounded: each chain has ended by itself so far."
+        );
+        let growing = loop_meaning(&pages(LoopState::Growing));
+        assert!(growing.contains("the deepest 4 laps so far") && !growing.contains("paid"), "{growing}");
+    }
+
+    #[test]
+    fn a_lasting_chain_keeps_its_warning() {
+        let one = sample(LoopState::Persistent);
+        assert!(loop_meaning(&one).ends_with("nothing shows that it ends by itself."));
+        let short = Loop { max_depth: 4, severity: Severity::Info.into(), ..one.clone() };
+        assert!(loop_meaning(&short).ends_with("nothing shows that it ends by itself."));
+        let many = Loop { chains: 3, ..one };
+        assert!(loop_meaning(&many).ends_with("each lap is paid for."));
     }
 
     #[test]

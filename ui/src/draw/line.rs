@@ -60,21 +60,15 @@ impl Brush<'_> {
         }
     }
 
-    /// Three rails along one lap, with chevrons that say which way. One thin line for a loop that does not matter, a
-    /// dashed one for a loop that is only possible.
+    /// Three rails along one lap, with chevrons that say which way, for a loop that is loud or lit. A thin one with small
+    /// chevrons for a loop that goes round quietly, without them while something else is looked at; dashes for one that
+    /// is only possible.
     pub(super) fn rails(&self, it: &LoopShape, light: f64, lit: bool) {
         let heavy = light > DIMMED && (lit || it.is_loud());
         self.context.set_global_alpha(if heavy { 1.0 } else { light.max(0.4) });
         for curve in &it.rails {
             if !heavy {
-                self.trace(curve);
-                self.line(&self.palette.lap, 1.6 * self.stout);
-                self.dash(if goes_round(it.state) { &[] } else { &[2.0, 5.0] });
-                self.context.stroke();
-                self.dash(&[]);
-                if goes_round(it.state) {
-                    self.chevrons(curve, 5.0 * self.stout);
-                }
+                self.thin_rail(curve, goes_round(it.state), light > DIMMED);
                 continue;
             }
             let (outer, gap, inner) = if lit { (11.0, 7.6, 3.0) } else { (8.6, 5.6, 2.0) };
@@ -84,14 +78,25 @@ impl Brush<'_> {
                 self.line(color, width * self.stout);
                 self.context.stroke();
             }
-            self.chevrons(curve, if lit { 8.0 } else { 6.6 } * self.stout);
+            self.chevrons(curve, if lit { 8.0 } else { 6.6 } * self.stout, 2.4);
             self.arrowhead(curve, &self.palette.lap, 11.0 * self.stout);
         }
     }
 
-    fn chevrons(&self, curve: &Curve, size: f64) {
+    fn thin_rail(&self, curve: &Curve, goes_round: bool, bright: bool) {
+        self.trace(curve);
+        self.line(&self.palette.lap, 1.6 * self.stout);
+        self.dash(if goes_round { &[] } else { &[2.0, 5.0] });
+        self.context.stroke();
+        self.dash(&[]);
+        if goes_round && bright {
+            self.chevrons(curve, 4.6 * self.stout, 1.6);
+        }
+    }
+
+    fn chevrons(&self, curve: &Curve, size: f64, width: f64) {
         let n = (curve.length() / 56.0).floor().max(1.0);
-        self.line(&self.palette.lap, 2.4);
+        self.line(&self.palette.lap, width);
         for at in 0..n as u32 {
             let t = (f64::from(at) + 0.5) / n;
             let (p, angle) = (curve.at(t), curve.angle(t));

@@ -4,7 +4,7 @@
 
 use super::{Palette, Surface, View};
 use crate::geometry::Point;
-use crate::scene::{EdgeShape, Scene};
+use crate::scene::{EdgeShape, LoopShape, Scene};
 
 /// Particles in view at most.
 pub const MAX_PARTICLES: usize = 300;
@@ -25,8 +25,9 @@ pub fn paint(surface: &Surface, scene: &Scene, view: &View, palette: &Palette, s
     for (at, edge) in scene.edges.iter().enumerate().filter(|(_, edge)| lit(edge)) {
         let n = particles(edge).min(left);
         left -= n;
-        let on_loop = scene.loops.iter().any(|it| it.rails.contains(&edge.curve) && super::goes_round(it.state));
-        let color = if on_loop {
+        let heavy = |it: &LoopShape| it.is_loud() || view.loop_id == Some(it.id.as_str());
+        let on_heavy_rail = scene.loops.iter().any(|it| heavy(it) && it.rails.contains(&edge.curve));
+        let color = if on_heavy_rail {
             &palette.text
         } else if edge.error_share >= 0.02 {
             &palette.err

@@ -11,7 +11,7 @@ impl Brush<'_> {
         match &label.owner {
             Owner::Node(id) => {
                 self.context.set_global_alpha(light.id(id).max(DIMMED));
-                let strong = scene.node(id).is_some_and(|node| node.in_loop);
+                let strong = scene.node(id).is_some_and(|node| node.in_loud_loop);
                 let lines = if label.detail.is_empty() { 0.0 } else { 0.55 };
                 let weight = if strong { 600 } else { 500 };
                 let y = centre.y - label.size * lines;
@@ -27,8 +27,8 @@ impl Brush<'_> {
             }
             Owner::Loop(id) => {
                 let bright = scene.loop_shape(id).is_none_or(|it| light.of_loop(it) > DIMMED);
-                let firm = scene.loop_shape(id).is_some_and(LoopShape::is_loud);
-                let filled = firm && bright;
+                let loud = scene.loop_shape(id).is_some_and(LoopShape::is_loud);
+                let filled = loud && bright;
                 let it = self.palette;
                 let (plate, ink) = if filled { (&it.lap, &it.ink) } else { (&it.canvas, &it.lap) };
                 self.context.set_global_alpha(1.0);

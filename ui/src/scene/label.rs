@@ -96,7 +96,7 @@ fn name_size(zoom: f64) -> f64 {
 
 fn importance(node: &NodeShape, conditions: &Conditions) -> f64 {
     let focused = matches!(conditions.focus, Some(Selection::Node(id)) if *id == node.id);
-    f64::from(u8::from(focused)) * 1e9 + f64::from(u8::from(node.in_loop)) * 1e6 + node.rate
+    f64::from(u8::from(focused)) * 1e9 + f64::from(u8::from(node.in_loud_loop)) * 1e6 + node.rate
 }
 
 struct Placed {
@@ -121,7 +121,7 @@ impl Placed {
         let above = [0.0, -0.7, 0.7].map(|step| Point::new(it.anchor.x, it.anchor.y + step * h));
         let along = it.rails.iter().flat_map(|rail| [0.5, 0.35, 0.65].map(|t| rail.at(t)));
         let places: Vec<Point> = above.into_iter().chain(along).collect();
-        // Where all of it has no room, the number of laps may have.
+        // Where all of it has no room, the depth alone may have.
         let short = it.badge.split([' ', '·']).take(2).collect::<Vec<_>>().join(" ");
         let tries = [&it.badge, &short].into_iter().flat_map(|text| places.iter().map(move |at| (text, *at)));
         let free = tries.map(|(text, at)| (text, boxed(text, at))).find(|(_, area)| self.free(*area));

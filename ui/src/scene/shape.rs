@@ -33,7 +33,7 @@ pub(super) fn function_shape(it: &Function) -> NodeShape {
         error_share: share(it.errors, it.invocations),
         cold_share: share(it.cold_starts, it.invocations),
         rate: it.rate_per_second,
-        in_loop: false,
+        in_loud_loop: false,
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn resource_shape(it: &Resource) -> NodeShape {
         error_share: 0.0,
         cold_share: 0.0,
         rate: 0.0,
-        in_loop: false,
+        in_loud_loop: false,
     }
 }
 

@@ -88,21 +88,27 @@ fn parallel_edges_become_one_line_with_the_sum() {
 }
 
 #[test]
-fn a_loop_has_a_rail_for_each_step_and_lights_its_nodes() {
+fn a_loop_has_a_rail_for_each_step_and_only_a_loud_one_stresses_its_nodes() {
     let nodes = vec![function("a", 0.0, 0.0), function("b", 220.0, 0.0), function("c", 0.0, 110.0)];
     let it = Loop {
         id: "L".into(),
         path: vec!["a".into(), "b".into()],
         state: LoopState::Growing.into(),
         severity: Severity::Warning.into(),
-        max_depth: 8,
+        max_depth: 9,
+        laps: 30,
         ..Loop::default()
     };
-    let scene = Scene::build(&model(nodes, vec![edge("a", "b", "call"), edge("b", "a", "call")], vec![it]));
+    let edges = vec![edge("a", "b", "call"), edge("b", "a", "call")];
+    let quiet = Loop { severity: Severity::Info.into(), ..it.clone() };
+    let calm = Scene::build(&model(nodes.clone(), edges.clone(), vec![quiet]));
+    assert!(!calm.loops[0].is_loud() && calm.nodes.iter().all(|node| !node.in_loud_loop));
+    let scene = Scene::build(&model(nodes, edges, vec![it]));
+    assert!(scene.loops[0].is_loud());
     assert_eq!(scene.loops[0].rails.len(), 2);
-    assert!(scene.node("a").expect("a").in_loop && !scene.node("c").expect("c").in_loop);
+    assert!(scene.node("a").expect("a").in_loud_loop && !scene.node("c").expect("c").in_loud_loop);
     let labels = place(&scene, &conditions(1.0));
-    assert!(labels.iter().any(|it| it.owner == Owner::Loop("L".into()) && it.text.starts_with("↻ 8 laps deep")));
+    assert!(labels.iter().any(|it| it.owner == Owner::Loop("L".into()) && it.text.starts_with("↻ 9 laps deep")));
 }
 
 #[test]

@@ -31,13 +31,13 @@ pub(super) fn ring(app: App, path: &[String], it: Memo<Loop>) -> impl IntoView +
         arrow(centre, from, to)
     });
     let nodes = shown.iter().enumerate().map(|(at, id)| node(app, id, centre, angle(at)));
-    let laps = move || it.with(|it| format::count(it.laps));
-    let unit = move || if it.with(|it| it.laps == 1) { "lap" } else { "laps" };
+    let depth = move || it.with(|it| format::count(it.max_depth.into()));
+    let unit = move || if it.with(|it| it.max_depth == 1) { "lap deep" } else { "laps deep" };
     let rate = move || it.with(|it| format::per_minute(it.laps_per_minute));
     view! {
         <svg class="ring" viewBox=format!("0 0 {WIDTH} {HEIGHT}") role="group" aria-label="One lap of the loop as a ring">
             {arcs.collect_view()} {nodes.collect_view()}
-            <text class="ring-laps" x=centre.x y=centre.y - 4.0>{laps}</text>
+            <text class="ring-laps" x=centre.x y=centre.y - 4.0>{depth}</text>
             <text class="ring-unit" x=centre.x y=centre.y + 18.0>{unit} " · " {rate}</text>
         </svg>
     }
