@@ -74,10 +74,6 @@ pub fn loop_badge(it: &Loop) -> String {
     }
 }
 
-fn depth(it: &Loop) -> String {
-    format::counted(u64::from(it.max_depth), "lap", "laps")
-}
-
 /// What the loop does, for somebody who has just been woken by it.
 pub fn loop_meaning(it: &Loop) -> String {
     let who = match it.functions.as_slice() {
@@ -85,7 +81,7 @@ pub fn loop_meaning(it: &Loop) -> String {
         [one] => format!("{one} starts itself again"),
         [first, .., last] => format!("{first} ends up starting itself again through {last}"),
     };
-    let depth = depth(it);
+    let depth = format::counted(u64::from(it.max_depth), "lap", "laps");
     let chains = format::counted(it.chains, "chain has", "chains have");
     let rate = format::per_minute(it.laps_per_minute);
     let calm = it.severity() == Severity::Info;
