@@ -2,9 +2,9 @@
 //!
 //! One linker sees every invocation once, as a compact record, in any order. It keeps the causal forest as fragments
 //! (`linker/fragment.rs`), so that the depth of a chain is exact whichever span came first and whichever shard or
-//! trace it came from; of several causes the deepest known counts. A lap is found at every invocation that has an earlier one of the same function on its path;
-//! which loop it belongs to is read from the path between the two. What loops look like to the outside is
-//! `linker/loops.rs`.
+//! trace it came from; of several causes the deepest known counts. A lap is found at every invocation that has an
+//! earlier one of the same function on its path; which loop it belongs to is read from the path between the two. What
+//! loops look like to the outside is `linker/loops.rs`.
 
 mod fragment;
 mod functions;
