@@ -401,6 +401,18 @@ mod tests {
     }
 
     #[test]
+    fn an_invocation_whose_caller_waits_for_its_own_is_measured_at_once() {
+        let mut story = Story::parse("a -> b");
+        for span in &mut story.spans {
+            span.kind = SpanKind::Unspecified;
+        }
+        let mut engine = Engine::new(&Config::recommended(), 1);
+        engine.ingest(START, story.spans[1..].to_vec());
+        let called = engine.snapshot(START).functions.into_iter().find(|function| &*function.name == "b").unwrap();
+        assert!((called.p95_ms - 6.0).abs() < 0.1, "{}", called.p95_ms);
+    }
+
+    #[test]
     fn a_caller_that_is_exported_late_still_takes_the_time_of_its_callee_from_the_roots() {
         let spans = Story::parse("a -> b").spans;
         let mut engine = Engine::new(&Config::recommended(), 1);

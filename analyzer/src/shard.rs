@@ -220,7 +220,7 @@ impl Shard {
     fn place(&mut self, now: ArrivalTime, key: u64) {
         let Some(span) = self.spans.get(key).cloned() else { return };
         if span.parent == 0 {
-            return self.enter(now, key, None);
+            return self.enter(now, key, None, true);
         }
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
@@ -230,13 +230,13 @@ impl Shard {
                     self.park(now, key);
                 } else {
                     // Whose invocation called is not known yet, but which function did is.
-                    self.enter(now, key, None);
+                    self.enter(now, key, None, true);
                     self.count_call(key, &span, &parent);
                 }
             }
             None => {
                 self.wait(span.parent, key);
-                if span.kind.is_inbound() { self.enter(now, key, None) } else { self.park(now, key) }
+                if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
         }
     }
@@ -283,7 +283,7 @@ impl Shard {
             Some(invocation) => self.belong(key, invocation),
             None => {
                 self.stand_ins.insert(place, key);
-                self.enter(now, key, None);
+                self.enter(now, key, None, false);
             }
         }
     }
@@ -305,7 +305,7 @@ impl Shard {
             (true, false) => self.belong(key, parent.invocation),
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
-                self.enter(now, key, Some(parent.invocation));
+                self.enter(now, key, Some(parent.invocation), true);
                 self.count_call(key, span, parent);
             }
             (false, true) => {
@@ -332,8 +332,9 @@ impl Shard {
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
     }
 
-    /// The span is the entry of an invocation.
-    fn enter(&mut self, now: ArrivalTime, key: u64, parent: Option<u64>) {
+    /// The span is the entry of an invocation; without certainty it may turn out to be a part of another, and is
+    /// measured when that is settled.
+    fn enter(&mut self, now: ArrivalTime, key: u64, parent: Option<u64>, is_certain: bool) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let span = record.clone();
@@ -342,8 +343,6 @@ impl Shard {
         counts.errors += i64::from(span.error);
         counts.cold_starts += i64::from(span.cold_start);
         counts.exemplars.add(span.trace_id);
-        // What may turn out to be a part of another invocation is measured when that is settled.
-        let is_certain = span.parent == 0 || parent.is_some();
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
         }
