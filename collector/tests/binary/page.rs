@@ -65,6 +65,7 @@ fn what_is_posted_is_drawn_and_can_be_followed_to_its_trace() {
     post_well(server.otlp_http, &Story::parse(&format!("echo{}", " ~> echo".repeat(8))).request());
     let thumbnail = server.loop_of(&["thumbnail"], 2);
     server.loop_of(&["ping", "pong"], 2);
+    server.caught_up();
     let graph = server.get_json("/api/v1/graph");
     let count = graph["functions"].as_array().unwrap().len() + graph["resources"].as_array().unwrap().len();
     assert_eq!(count, 9);
@@ -121,6 +122,7 @@ fn nothing_moves_when_functions_come_and_after_a_restart() {
     let server = Server::start(&[]);
     post_well(server.otlp_http, &Story::parse(LOOPS).request());
     server.loop_of(&["thumbnail"], 2);
+    server.caught_up();
     open(&browser, &server, 8);
     settle(&browser);
     let before = nodes(&browser);
