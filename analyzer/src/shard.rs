@@ -320,7 +320,7 @@ impl Shard {
 
     /// Counts how long an invocation took, once.
     fn count_duration(&mut self, key: u64, span: &SpanRecord) {
-        if self.invocations.is_certain(key) {
+        if self.invocations.make_certain(key) {
             self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
         }
     }

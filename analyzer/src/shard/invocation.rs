@@ -74,8 +74,8 @@ impl Invocations {
         }
     }
 
-    /// True the first time that the invocation is known to be one for certain, while it is open.
-    pub(super) fn is_certain(&mut self, key: u64) -> bool {
+    /// The invocation is no part of another; true when that was not known before, while it is open.
+    pub(super) fn make_certain(&mut self, key: u64) -> bool {
         self.open.get_mut(&key).is_some_and(|open| !std::mem::replace(&mut open.is_certain, true))
     }
 
