@@ -234,6 +234,7 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            ..Loop::default()
         }
     }
 

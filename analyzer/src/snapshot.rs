@@ -12,7 +12,7 @@ use crate::span::{EventTime, TraceId};
 pub struct NodeId(pub u64);
 
 /// Persistent identity of a loop: a hash of its level and of the canonical rotation of its function ids.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoopId(pub u128);
 
 /// Everything the engine knows at one moment.
@@ -138,7 +138,7 @@ pub struct Edge {
 }
 
 /// A cycle with its statistics.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loop {
     /// Persistent identity.
     pub id: LoopId,
@@ -150,18 +150,40 @@ pub struct Loop {
     pub environment: Arc<str>,
     /// All nodes of one lap, resources included, from the first function on.
     pub path: Vec<NodeId>,
+    /// What kinds of loop it is, in the order of [`LoopClass`].
+    pub classes: Vec<LoopClass>,
     /// How it behaves now.
     pub state: LoopState,
+    /// What the detectors make of it.
+    pub assessment: Assessment,
+    /// Which detectors made it an alarm, or would with a little more.
+    pub reasons: Vec<Reason>,
     /// How much it matters.
     pub severity: Severity,
+    /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
+    pub confidence: f64,
     /// Laps of the deepest chain.
     pub max_depth: u32,
+    /// Probability that a benign chain of this loop gets as deep as the deepest open one; `None` without laps.
+    pub depth_probability: Option<f64>,
+    /// Laps at which a chain of this loop is an alarm, as learned from its history; `None` without laps.
+    pub alarm_depth: Option<u32>,
     /// Chains that went round at least once.
     pub chains: u64,
+    /// Chains that may still go on.
+    pub open_chains: u64,
+    /// Chains that ended by themselves and taught the loop how deep its chains go.
+    pub learned_chains: u64,
     /// Laps of all chains together.
     pub laps: u64,
+    /// Further laps that each lap causes; `None` until there are enough.
+    pub reproduction: Option<Reproduction>,
+    /// Seconds in which the laps double; `None` unless they grow.
+    pub doubling_seconds: Option<f64>,
     /// Median time of a lap, milliseconds; `None` for a latent loop.
     pub lap_p50_ms: Option<f64>,
+    /// 99th percentile of the time of a lap, milliseconds; `None` for a latent loop.
+    pub lap_p99_ms: Option<f64>,
     /// Laps a minute over the current window.
     pub laps_per_minute: f64,
     /// When its first lap began, or when the cycle was first complete.
@@ -180,14 +202,81 @@ pub enum LoopState {
     Unknown,
     /// A cycle in the graph that no chain has gone round twice.
     Latent,
-    /// The deepest chain gets deeper.
+    /// Each lap causes more than one: the laps multiply.
     Growing,
-    /// Laps go on, no deeper than before.
+    /// Each lap causes about one: the loop keeps itself alive.
     Persistent,
-    /// No lap for several lap times.
+    /// Each lap causes less than one, or none came for several lap times.
     Dying,
     /// No lap for so long that the loop is over.
     Closed,
+}
+
+/// Further laps that each lap causes, from the laps of the recent past: R of epidemiology.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reproduction {
+    /// The estimate.
+    pub mean: f64,
+    /// Lower end of the interval that holds the truth with a probability of 95 %.
+    pub low: f64,
+    /// Upper end of that interval.
+    pub high: f64,
+}
+
+/// What kind of loop one is; one loop can be of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoopClass {
+    /// A cycle in the graph that no chain has gone round twice.
+    Latent,
+    /// A function runs again within one trace.
+    Reentry,
+    /// A lap goes from one trace to another.
+    CrossTrace,
+    /// A function causes itself without another in between.
+    Itself,
+    /// The same request is made again and again because it fails.
+    RetryStorm,
+    /// A function fails and sends what it could not handle to its own trigger.
+    Poison,
+    /// One lap causes more than one.
+    FanOut,
+    /// Its chains end by themselves, and it is known how deep they go.
+    Bounded,
+    /// A lap takes ten minutes or longer.
+    Slow,
+    /// A function arms its own schedule, or fills its own queue, without anything from outside.
+    SelfTimer,
+    /// The same entity is handled again and again.
+    NoProgress,
+    /// Telemetry about the telemetry.
+    Telemetry,
+}
+
+/// What the detectors make of a loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Assessment {
+    /// Nothing that its history would not explain.
+    #[default]
+    Unremarkable,
+    /// Deeper than nearly all benign chains; people are not told yet.
+    Suspect,
+    /// People have to be told.
+    Alarm,
+}
+
+/// Which detector spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// One chain is deeper than benign ones get.
+    Depth,
+    /// Laps cause more laps than they used to, over all chains.
+    Rate,
+    /// One chain branches, and grows from lap to lap.
+    FanOut,
+    /// Laps are slow and few, and still deeper than benign ones.
+    Slow,
+    /// A declared bound is broken.
+    BrokenBound,
 }
 
 /// How much a finding matters.
@@ -273,6 +362,50 @@ impl ResourceKind {
             Self::Table => "table",
             Self::Database => "database",
             Self::Schedule => "schedule",
+        }
+    }
+}
+
+impl LoopClass {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Latent => "latent",
+            Self::Reentry => "reentry",
+            Self::CrossTrace => "cross_trace",
+            Self::Itself => "self",
+            Self::RetryStorm => "retry_storm",
+            Self::Poison => "poison",
+            Self::FanOut => "fan_out",
+            Self::Bounded => "bounded",
+            Self::Slow => "slow",
+            Self::SelfTimer => "self_timer",
+            Self::NoProgress => "no_progress",
+            Self::Telemetry => "telemetry",
+        }
+    }
+}
+
+impl Assessment {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unremarkable => "unremarkable",
+            Self::Suspect => "suspect",
+            Self::Alarm => "alarm",
+        }
+    }
+}
+
+impl Reason {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::Rate => "rate",
+            Self::FanOut => "fan_out",
+            Self::Slow => "slow",
+            Self::BrokenBound => "broken_bound",
         }
     }
 }

@@ -80,6 +80,21 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         last_seen: event_time(found.last_seen),
         exemplar_trace_ids: texts(&found.exemplars),
         environment: found.environment.to_string(),
+        classes: found.classes.iter().map(|class| class.word().to_owned()).collect(),
+        assessment: found.assessment.word().to_owned(),
+        reasons: found.reasons.iter().map(|reason| reason.word().to_owned()).collect(),
+        confidence: finite(found.confidence),
+        depth_probability: found.depth_probability.filter(|p| p.is_finite()),
+        alarm_depth: found.alarm_depth,
+        open_chains: found.open_chains,
+        learned_chains: found.learned_chains,
+        reproduction: found.reproduction.map(|r| v1::Reproduction {
+            mean: finite(r.mean),
+            low: finite(r.low),
+            high: finite(r.high),
+        }),
+        doubling_seconds: found.doubling_seconds.filter(|seconds| seconds.is_finite()),
+        lap_p99_ms: found.lap_p99_ms.filter(|ms| ms.is_finite()),
     }
 }
 
@@ -150,7 +165,7 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use loopscope_analyzer::{
-        snapshot::{EdgeKind, HotspotCause, LoopId, NodeId, ResourceKind},
+        snapshot::{Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, NodeId, Reason, Reproduction, ResourceKind},
         span::TraceId,
     };
 
@@ -174,6 +189,17 @@ mod tests {
             first_seen: EventTime(1_500_000_000),
             last_seen: EventTime(0),
             exemplars: vec![TraceId([1; 16])],
+            classes: vec![LoopClass::CrossTrace, LoopClass::FanOut],
+            assessment: Assessment::Alarm,
+            reasons: vec![Reason::Depth, Reason::FanOut],
+            confidence: 0.98,
+            depth_probability: Some(1e-5),
+            alarm_depth: Some(14),
+            open_chains: 1,
+            learned_chains: 3000,
+            reproduction: Some(Reproduction { mean: 2.0, low: 1.8, high: 2.2 }),
+            doubling_seconds: Some(f64::INFINITY),
+            lap_p99_ms: Some(300.0),
         };
         let json = serde_json::to_value(loop_(&found)).unwrap();
         assert_eq!(
@@ -184,7 +210,11 @@ mod tests {
                 "path": ["0000000000000001", "0000000000000003", "0000000000000002"],
                 "state": "growing", "severity": "critical", "max_depth": 17, "chains": 2, "laps": 20,
                 "lap_p50_ms": 250.0, "laps_per_minute": 0.0, "first_seen": "1970-01-01T00:00:01.500Z",
-                "last_seen": null, "exemplar_trace_ids": ["01010101010101010101010101010101"], "environment": "prod"
+                "last_seen": null, "exemplar_trace_ids": ["01010101010101010101010101010101"], "environment": "prod",
+                "classes": ["cross_trace", "fan_out"], "assessment": "alarm", "reasons": ["depth", "fan_out"],
+                "confidence": 0.98, "depth_probability": 1e-5, "alarm_depth": 14, "open_chains": 1,
+                "learned_chains": 3000, "reproduction": {"mean": 2.0, "low": 1.8, "high": 2.2},
+                "doubling_seconds": null, "lap_p99_ms": 300.0
             })
         );
     }

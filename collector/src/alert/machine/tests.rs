@@ -26,7 +26,7 @@ pub(crate) fn found(id: u128, state: LoopState, severity: Severity, laps: u64) -
         laps_per_minute: 200.0,
         first_seen: EventTime(0),
         last_seen: EventTime(second(laps).0),
-        exemplars: Vec::new(),
+        ..Loop::default()
     }
 }
 
