@@ -21,7 +21,8 @@ use crate::{
     linker::{LinkerOutput, LoopReport},
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
-        EdgeKind, FunctionNode, HotspotCause, Loop, LoopId, LoopState, Losses, NodeId, ResourceNode, Severity, Snapshot,
+        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopState, Losses, NodeId,
+        ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     window::{Sums, slot_of},
@@ -168,7 +169,8 @@ impl Aggregate {
         if self.functions.len() + self.resources.len() < capacity {
             return;
         }
-        let matters = |report: &&LoopReport| report.severity > Severity::Info && report.state != LoopState::Closed;
+        let matters =
+            |report: &&LoopReport| report.assessment > Assessment::Unremarkable && report.state != LoopState::Closed;
         let kept: BTreeSet<NodeId> =
             self.loops.values().filter(matters).flat_map(|report| report.functions.iter().copied()).collect();
         let functions = self.functions.iter().map(|(id, series)| (series.last_merge(), *id));
@@ -224,17 +226,27 @@ impl Aggregate {
             functions,
             names,
             environment: environment.unwrap_or_else(|| "".into()),
+            classes: report.classes.to_vec(),
             state: report.state,
-            severity: report.severity,
+            assessment: report.assessment,
+            reasons: report.reasons.to_vec(),
+            severity: report.severity(),
+            confidence: report.confidence,
             max_depth: report.max_depth,
+            depth_probability: (report.laps > 0).then_some(report.depth_probability),
+            alarm_depth: (report.laps > 0).then_some(report.alarm_depth),
             chains: report.chains,
+            open_chains: report.open_chains,
+            learned_chains: report.learned_chains,
             laps: report.laps,
+            reproduction: report.reproduction,
+            doubling_seconds: report.doubling_seconds,
             lap_p50_ms: (report.laps > 0).then_some(report.lap_p50_ms),
+            lap_p99_ms: (report.laps > 0).then_some(report.lap_p99_ms),
             laps_per_minute: report.laps_per_minute,
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
-            ..Loop::default()
         }
     }
 
@@ -301,15 +313,11 @@ fn latent_report(cycle: &Cycle, since: EventTime) -> LoopReport {
     LoopReport {
         id: cycle.id,
         functions: cycle.functions.clone(),
+        classes: [LoopClass::Latent].into_iter().collect(),
         state: LoopState::Latent,
-        severity: Severity::Info,
-        max_depth: 0,
-        chains: 0,
-        laps: 0,
-        lap_p50_ms: 0.0,
-        laps_per_minute: 0.0,
+        confidence: 1.0,
         first_seen: since,
         last_seen: since,
-        exemplars: Vec::new(),
+        ..LoopReport::default()
     }
 }

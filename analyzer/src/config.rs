@@ -1,11 +1,11 @@
-//! Bounds and thresholds of the engine, in one place.
+//! Bounds of the engine, in one place. Thresholds are the detectors' (`detect.rs`), because they are learned.
 //!
 //! There is no hidden default: whoever builds an engine says what it may hold, and [`Config::recommended`] is what the
 //! collector says unless it is told otherwise.
 
 use std::time::Duration;
 
-/// Bounds and thresholds of the engine.
+/// Bounds of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// How late a span may come and still find its parent, its children and its duplicates. Lambda layers hold spans
@@ -25,10 +25,8 @@ pub struct Config {
     pub edge_capacity: usize,
     /// Loops that are kept; beyond, those quiet longest go.
     pub loop_capacity: usize,
-    /// Laps of one chain that make a loop a warning.
-    pub warning_depth: u32,
-    /// Laps of one chain that make a loop critical: where AWS stops a chain that it can see.
-    pub critical_depth: u32,
+    /// Chains of laps that are kept while they may go on, about 150 bytes each.
+    pub chain_capacity: usize,
 }
 
 impl Config {
@@ -43,8 +41,7 @@ impl Config {
             function_capacity: 10_000,
             edge_capacity: 100_000,
             loop_capacity: 10_000,
-            warning_depth: 8,
-            critical_depth: 16,
+            chain_capacity: 200_000,
         }
     }
 }

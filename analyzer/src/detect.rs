@@ -1,10 +1,19 @@
 //! The list of detectors: one file each, a plain function with its tests.
 //!
-//! A detector reads what shards, linker and aggregate have gathered and says what it makes of it. It keeps nothing.
+//! A detector reads what shards, linker and aggregate have gathered and says what it makes of it. What a detector
+//! needs to remember is a value that its caller keeps.
 
 /// Cycles in the graph that no chain has gone round twice.
 pub(crate) mod cycle;
+/// Chains that branch.
+pub(crate) mod fan_out;
 /// Functions and edges on which time is spent.
 pub(crate) mod hotspot;
-/// Functions that run again and again on one causal chain.
+/// How deep benign chains go.
+pub mod life_table;
+/// All chains together going on more than they used to.
+pub(crate) mod rate;
+/// How long a loop is quiet until it is over, and how much it matters.
 pub(crate) mod reentry;
+/// Further laps that each lap causes.
+pub mod reproduction;

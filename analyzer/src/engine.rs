@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{SECOND, START, Story, analyse, describe, resource},
+        snapshot::{Assessment, Severity},
         span::{EventTime, SpanKind, SpanLink},
     };
 
@@ -122,7 +123,7 @@ mod tests {
             expect![[r#"
                 a -message-> b x2
                 b -message-> a x2
-                loop a b (a b) Unknown Info depth 2 chains 1 laps 3"#]],
+                loop a b (a b) Unknown Info depth 2 chains 1 laps 2"#]],
         );
     }
 
@@ -166,11 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn depth_makes_a_warning_and_then_a_critical_loop() {
-        let chain = |laps: usize| format!("a{}", " ~> a".repeat(laps));
-        for (laps, severity) in [(4, "Info"), (7, "Info"), (8, "Warning"), (15, "Warning"), (16, "Critical")] {
-            let found = describe(&analyse(Story::parse(&chain(laps)).spans, 1, 7));
-            assert!(found.contains(&format!("{severity} depth {laps} chains 1 laps {laps}")), "{found}");
+    fn a_new_loop_is_suspect_at_8_laps_and_an_alarm_at_18() {
+        use Assessment::{Alarm, Suspect, Unremarkable};
+        for (laps, expected) in [(4, Unremarkable), (7, Unremarkable), (8, Suspect), (17, Suspect), (18, Alarm)] {
+            let snapshot = analyse(Story::parse(&format!("a{}", " ~> a".repeat(laps))).spans, 1, 1);
+            let found = &snapshot.loops[0];
+            assert_eq!((found.assessment, found.max_depth as usize, found.chains), (expected, laps, 1));
+            assert_eq!(found.severity > Severity::Info, expected == Alarm);
         }
     }
 

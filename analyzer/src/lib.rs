@@ -26,7 +26,7 @@ pub mod aggregate;
 pub mod attribute;
 mod canonical;
 pub mod config;
-mod detect;
+pub mod detect;
 pub mod engine;
 #[cfg(test)]
 mod fixture;

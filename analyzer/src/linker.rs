@@ -6,10 +6,12 @@
 //! earlier one of the same function on its path; which loop it belongs to is read from the path between the two. What
 //! loops look like to the outside is `linker/loops.rs`.
 
+mod chains;
 mod fragment;
 mod functions;
 mod loops;
 mod path;
+mod renewal;
 
 use std::collections::VecDeque;
 
@@ -278,36 +280,32 @@ impl Linker {
             self.delta.losses.parent_rings += 1;
             return;
         }
-        let is_first_cause = invocation.parent == 0;
         (invocation.parent, invocation.is_part) = (parent, is_part);
         let (open, laps) = self.fragments.attach(fragment, top, path.clone());
         for first in open.into_iter().filter(|first| !is_part || first.invocation != child) {
             self.occur(now, top, path, first);
         }
-        let joined = self.raise(now, top, path, &laps);
-        if is_first_cause {
-            // Both fragments were counted as chains of these loops, and they are one.
-            joined.into_iter().for_each(|loop_index| self.loops.remove_chain(loop_index));
-        }
+        self.raise(now, top, path, &laps);
     }
 
-    /// Deepens the laps of a fragment that was hung below a path; the loops that both had been round.
-    fn raise(
-        &mut self,
-        now: ArrivalTime,
-        top: FragmentId,
-        path: &PathTable,
-        laps: &[DeepestLap],
-    ) -> SmallVec<[u32; 4]> {
-        let mut joined: SmallVec<[u32; 4]> = laps.iter().map(|lap| lap.loop_index).collect();
-        joined.dedup();
-        joined.retain(|loop_index| self.fragments.knows_loop(top, *loop_index));
+    /// Deepens the laps of a fragment that was hung below a path; chains that both had are one from here on.
+    fn raise(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, laps: &[DeepestLap]) {
+        let mut joined = SmallVec::<[u32; 4]>::new();
         for lap in laps {
-            let deeper = DeepestLap { count: lap.count.saturating_add(path.count(lap.function)), ..*lap };
+            let known = self.fragments.chain(top, lap.loop_index);
+            if let Some(upper) = known
+                && upper != lap.chain
+                && !joined.contains(&lap.loop_index)
+            {
+                let anchor = self.loops.anchor(lap.chain).unwrap_or(lap.function);
+                self.loops.join(lap.loop_index, upper, lap.chain, path.count(anchor));
+                joined.push(lap.loop_index);
+            }
+            let count = lap.count.saturating_add(path.count(lap.function));
+            let deeper = DeepestLap { count, chain: known.unwrap_or(lap.chain), ..*lap };
             self.fragments.remember_lap(top, deeper);
             self.loops.deepen(now, deeper);
         }
-        joined
     }
 
     /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
@@ -355,21 +353,33 @@ impl Linker {
         let cycle: Option<SmallVec<[NodeId; 8]>> =
             upwards.iter().rev().map(|index| self.functions.node(*index)).collect();
         let Some(cycle) = cycle else { return };
-        let nanos = start.0.saturating_sub(before.0);
-        let lap = Lap { start: before, nanos, trace_id, times: occurrence.times };
-        let Some(loop_index) = self.loops.lap(now, &cycle, lap) else { return };
-        let deepest = DeepestLap { loop_index, function, count, trace_id };
-        if self.fragments.remember_lap(top, deepest) {
-            self.loops.add_chain(loop_index);
+        let lap = Lap {
+            function,
+            start: before.start,
+            nanos: start.0.saturating_sub(before.start.0),
+            trace_id,
+            crosses_traces: before.trace_id != trace_id,
+            times: occurrence.times,
+            confidence: 1.0,
+            weight: 1.0,
+        };
+        let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };
+        let known = self.fragments.chain(top, loop_index);
+        if known.is_none() && self.fragments.is_full(top) {
+            return;
         }
-        self.loops.deepen(now, deepest);
+        if let Some(chain) = self.loops.advance(now, loop_index, known, &lap, count.saturating_sub(1)) {
+            let deepest = DeepestLap { loop_index, function, count, trace_id, chain };
+            self.fragments.remember_lap(top, deepest);
+            self.loops.deepen(now, deepest);
+        }
     }
 
     /// The functions upwards from `key`, without what repeats in between.
     ///
-    /// With `until` they end at the first occurrence of that function, whose start comes with them; without, or where
-    /// there is none, at the root of the fragment or after [`LOOK_BACK`] invocations.
-    fn look_back(&self, mut key: u64, until: Option<u32>) -> (SmallVec<[u32; 8]>, Option<EventTime>) {
+    /// With `until` they end at the first occurrence of that function, which comes with them; without, or where there
+    /// is none, at the root of the fragment or after [`LOOK_BACK`] invocations.
+    fn look_back(&self, mut key: u64, until: Option<u32>) -> (SmallVec<[u32; 8]>, Option<&Invocation>) {
         let mut upwards = SmallVec::<[u32; 8]>::new();
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(&key) else { break };
@@ -382,7 +392,7 @@ impl Linker {
                 None => upwards.push(invocation.function),
             }
             if until == Some(invocation.function) {
-                return (upwards, Some(invocation.start));
+                return (upwards, Some(invocation));
             }
         }
         (upwards, None)

@@ -7,7 +7,7 @@
 
 use smallvec::SmallVec;
 
-use super::path::PathTable;
+use super::{chains::ChainId, path::PathTable};
 use crate::span::TraceId;
 
 /// A fragment's place in the arena.
@@ -59,6 +59,8 @@ pub(super) struct DeepestLap {
     /// Occurrences of the function from the fragment's root on.
     pub(super) count: u32,
     pub(super) trace_id: TraceId,
+    /// The chain that went round.
+    pub(super) chain: ChainId,
 }
 
 /// What a fragment remembers at its top.
@@ -134,29 +136,33 @@ impl Fragments {
         }
     }
 
-    /// True when the top `id` has been round the loop.
-    pub(super) fn knows_loop(&self, id: FragmentId, loop_index: u32) -> bool {
-        self.arena[id as usize].laps.iter().any(|known| known.loop_index == loop_index)
+    /// The chain of the top `id` that went round the loop.
+    pub(super) fn chain(&self, id: FragmentId, loop_index: u32) -> Option<ChainId> {
+        let laps = &self.arena[id as usize].laps;
+        laps.iter().find(|known| known.loop_index == loop_index).map(|known| known.chain)
     }
 
-    /// Remembers a lap at the top `id`; true when it is the first of its loop there.
-    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) -> bool {
-        let is_new = !self.knows_loop(id, lap.loop_index);
+    /// True when the top `id` remembers as many laps as it can.
+    pub(super) fn is_full(&self, id: FragmentId) -> bool {
+        self.arena[id as usize].laps.len() >= LAPS
+    }
+
+    /// Remembers a lap at the top `id`.
+    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) {
         let laps = &mut self.arena[id as usize].laps;
         let is_same = |known: &DeepestLap| (known.loop_index, known.function) == (lap.loop_index, lap.function);
         if let Some(known) = laps.iter_mut().find(|known| is_same(known)) {
             if known.count < lap.count {
                 *known = lap;
             }
-            return false;
+            return;
         }
         if laps.len() >= LAPS {
-            return false;
+            return;
         }
         // Kept together by loop, so that a reader meets each loop once.
         let place = laps.iter().rposition(|known| known.loop_index == lap.loop_index);
         laps.insert(place.map_or(laps.len(), |place| place + 1), lap);
-        is_new
     }
 
     /// Fragments that are in use.

@@ -1,42 +1,71 @@
-//! The loops that laps were seen of, with their statistics.
+//! The loops that laps were seen of. What is known of one loop is `loops/record.rs`.
 
-use std::collections::BTreeSet;
+mod record;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use rustc_hash::FxHashMap;
-use sketches_ddsketch::DDSketch;
+use smallvec::SmallVec;
 
-use super::fragment::DeepestLap;
+use super::{
+    chains::{Chain, ChainId, Chains},
+    fragment::DeepestLap,
+};
 use crate::{
     canonical::canonical,
     config::Config,
-    detect::reentry::{self, Activity},
-    snapshot::{LoopId, LoopState, NodeId, Severity},
+    detect::life_table,
+    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction, Severity},
     span::{ArrivalTime, EventTime, TraceId},
-    window::{Rate, millis, quantile, sketch},
 };
+use record::LoopRecord;
 
-/// Traces that show a loop.
-const EXEMPLARS: usize = 5;
+/// Statistics of a loop are taken anew at most this often.
+const STATISTICS: Duration = Duration::from_secs(1);
+/// Loops whose statistics are taken in one tick, so that a tick stays short.
+const LOOPS_PER_TICK: usize = 256;
+/// What is typical of all loops is taken anew this often.
+const PRIOR: Duration = Duration::from_secs(60);
 
 /// A loop as the linker sees it: everything but names and the resources between the functions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoopReport {
     /// Persistent identity.
     pub id: LoopId,
     /// The functions in the canonical rotation of their ids.
     pub functions: Vec<NodeId>,
+    /// What kinds of loop it is.
+    pub classes: SmallVec<[LoopClass; 4]>,
     /// How it behaves now.
     pub state: LoopState,
-    /// How much it matters.
-    pub severity: Severity,
+    /// What the detectors make of it.
+    pub assessment: Assessment,
+    /// Which detectors spoke.
+    pub reasons: SmallVec<[Reason; 4]>,
+    /// How sure it is that its laps belong together, 0 to 1.
+    pub confidence: f64,
     /// Laps of the deepest chain.
     pub max_depth: u32,
+    /// Probability that a benign chain gets this deep.
+    pub depth_probability: f64,
+    /// Laps at which a chain is an alarm.
+    pub alarm_depth: u32,
     /// Chains that went round at least once.
     pub chains: u64,
+    /// Chains that may still go on.
+    pub open_chains: u64,
+    /// Chains that ended by themselves and were learned from.
+    pub learned_chains: u64,
     /// Laps of all chains together.
     pub laps: u64,
+    /// Further laps that each lap causes.
+    pub reproduction: Option<Reproduction>,
+    /// Seconds in which the laps double.
+    pub doubling_seconds: Option<f64>,
     /// Median time of a lap, milliseconds.
     pub lap_p50_ms: f64,
+    /// 99th percentile of the time of a lap, milliseconds.
+    pub lap_p99_ms: f64,
     /// Laps a minute over the last minute.
     pub laps_per_minute: f64,
     /// When its first lap began.
@@ -47,16 +76,36 @@ pub struct LoopReport {
     pub exemplars: Vec<TraceId>,
 }
 
+impl LoopReport {
+    /// How much it matters: an alarm is worth a look, and one that multiplies is worth waking somebody.
+    pub fn severity(&self) -> Severity {
+        let multiplies = self.state == LoopState::Growing || self.reasons.contains(&Reason::FanOut);
+        match self.assessment {
+            Assessment::Alarm if multiplies => Severity::Critical,
+            Assessment::Alarm => Severity::Warning,
+            _ => Severity::Info,
+        }
+    }
+}
+
 /// One lap: from one occurrence of a function to its next on the same chain.
 pub(super) struct Lap {
+    /// The function that occurred again.
+    pub(super) function: u32,
     /// When the earlier occurrence began.
     pub(super) start: EventTime,
     /// Time between the two.
     pub(super) nanos: u64,
     /// Trace of the later occurrence.
     pub(super) trace_id: TraceId,
+    /// True when the earlier occurrence is of another trace.
+    pub(super) crosses_traces: bool,
     /// How many laps like it ended at the same time.
     pub(super) times: u32,
+    /// How sure it is that the later occurrence was caused by the earlier.
+    pub(super) confidence: f32,
+    /// Laps that it stands for: less than one where a batch has several causes, more where traces are sampled.
+    pub(super) weight: f32,
 }
 
 /// All loops with laps.
@@ -65,25 +114,17 @@ pub(super) struct Loops {
     records: FxHashMap<u32, LoopRecord>,
     by_id: FxHashMap<LoopId, u32>,
     next: u32,
+    chains: Chains,
     /// Places of loops to report.
     changed: BTreeSet<u32>,
     removed: Vec<LoopId>,
-}
-
-struct LoopRecord {
-    id: LoopId,
-    functions: Vec<NodeId>,
-    state: LoopState,
-    max_depth: u32,
-    chains: u64,
-    laps: u64,
-    lap_ms: DDSketch,
-    rate: Rate,
-    first_seen: EventTime,
-    last_seen: EventTime,
-    activity: Activity,
-    /// Depth and trace, the deepest first.
-    exemplars: Vec<(u32, TraceId)>,
+    /// Places of loops that are not closed.
+    active: BTreeSet<u32>,
+    /// The last loop whose statistics were taken.
+    cursor: u32,
+    /// The chance to go on of loops without history.
+    prior: f64,
+    prior_at: ArrivalTime,
 }
 
 impl Loops {
@@ -93,80 +134,137 @@ impl Loops {
             records: FxHashMap::default(),
             by_id: FxHashMap::default(),
             next: 0,
+            chains: Chains::default(),
             changed: BTreeSet::new(),
             removed: Vec::new(),
+            active: BTreeSet::new(),
+            cursor: 0,
+            prior: life_table::UNKNOWN_CONTINUATION,
+            prior_at: ArrivalTime(0),
         }
     }
 
     /// Counts a lap of the loop through these functions; its place in the list.
-    pub(super) fn lap(&mut self, now: ArrivalTime, cycle: &[NodeId], lap: Lap) -> Option<u32> {
+    pub(super) fn lap(&mut self, now: ArrivalTime, cycle: &[NodeId], lap: &Lap) -> Option<u32> {
         let (id, functions) = canonical(cycle);
         let index = match self.by_id.get(&id) {
             Some(index) => *index,
-            None => self.add(now, id, functions, &lap)?,
+            None => self.add(now, id, functions, lap)?,
         };
         let record = self.records.get_mut(&index)?;
-        if record.state == LoopState::Closed {
-            record.reopen();
-        }
-        record.laps += u64::from(lap.times);
-        record.lap_ms.add(millis(lap.nanos));
-        record.rate.add(now, u64::from(lap.times));
-        record.first_seen = record.first_seen.min(lap.start);
-        record.last_seen = record.last_seen.max(lap.start);
-        record.activity.last_lap = now;
-        record.exemplify(1, lap.trace_id);
+        record.lap(now, lap);
+        self.active.insert(index);
         self.changed.insert(index);
         Some(index)
     }
 
-    /// A chain went round for the first time.
-    pub(super) fn add_chain(&mut self, index: u32) {
-        if let Some(record) = self.records.get_mut(&index) {
-            record.chains += 1;
-        }
+    /// The chain has gone round once more, and is `depth` laps deep there; a chain that is not known yet begins.
+    pub(super) fn advance(
+        &mut self,
+        now: ArrivalTime,
+        loop_index: u32,
+        known: Option<ChainId>,
+        lap: &Lap,
+        depth: u32,
+    ) -> Option<ChainId> {
+        let record = self.records.get_mut(&loop_index)?;
+        let is_open = known.is_some_and(|id| self.chains.get_mut(id).is_some());
+        let id = match known {
+            Some(id) if is_open => id,
+            Some(id) => {
+                record.resume_chain();
+                self.chains.reopen(id, Chain::new(now, loop_index, depth, lap), now.after(record.chain_quiet()));
+                id
+            }
+            None => {
+                record.begin_chain(now);
+                let due = now.after(record.chain_quiet());
+                let chain = Chain::new(now, loop_index, depth, lap);
+                let (id, evicted) = self.chains.open(chain, due, self.config.chain_capacity);
+                if let Some(record) = evicted.and_then(|evicted| self.records.get_mut(&evicted.loop_index)) {
+                    record.lose_chain();
+                }
+                id
+            }
+        };
+        self.records.get_mut(&loop_index)?.advance(now, self.chains.get_mut(id)?, lap, depth);
+        Some(id)
     }
 
-    /// Two chains turned out to be one.
-    pub(super) fn remove_chain(&mut self, index: u32) {
-        if let Some(record) = self.records.get_mut(&index) {
-            record.chains = record.chains.saturating_sub(1);
-            self.changed.insert(index);
-        }
+    /// Two chains of a loop turned out to be one: `lower` begins where the other had gone `deeper_by` laps.
+    pub(super) fn join(&mut self, loop_index: u32, upper: ChainId, lower: ChainId, deeper_by: u32) {
+        let Some(record) = self.records.get_mut(&loop_index) else { return };
+        let are_open = self.chains.get_mut(lower).is_some() && self.chains.get_mut(upper).is_some();
+        record.join_chains(are_open);
+        self.chains.join(upper, lower, deeper_by);
+        self.changed.insert(loop_index);
     }
 
     /// A chain has gone round this deep.
     pub(super) fn deepen(&mut self, now: ArrivalTime, lap: DeepestLap) {
         let Some(record) = self.records.get_mut(&lap.loop_index) else { return };
-        let depth = lap.count.saturating_sub(1);
-        record.exemplify(depth, lap.trace_id);
-        if depth > record.max_depth {
-            record.max_depth = depth;
-            record.activity.deepened = now;
+        if record.deepen(now, self.chains.get_mut(lap.chain), lap.count.saturating_sub(1), lap.trace_id) {
             self.changed.insert(lap.loop_index);
         }
     }
 
-    /// Lets time pass: loops die and close.
+    /// The function whose laps are counted in a chain.
+    pub(super) fn anchor(&mut self, chain: ChainId) -> Option<u32> {
+        self.chains.get_mut(chain).map(|chain| chain.anchor)
+    }
+
+    /// Lets time pass: chains end and are learned from, loops die and close.
     pub(super) fn tick(&mut self, now: ArrivalTime) {
-        for (index, record) in &mut self.records {
-            let state = record.judge(now);
-            if state != record.state || state != LoopState::Closed {
-                self.changed.insert(*index);
+        self.learn_ended(now);
+        if now.since(self.prior_at) >= PRIOR {
+            self.prior_at = now;
+            self.prior = life_table::pooled_continuation(self.records.values().map(LoopRecord::totals));
+        }
+        let round = self.active.range(self.cursor.saturating_add(1)..).chain(self.active.range(..=self.cursor));
+        let due: SmallVec<[u32; LOOPS_PER_TICK]> = round
+            .copied()
+            .filter(|index| self.records.get(index).is_none_or(|record| record.statistics_are_older(now, STATISTICS)))
+            .take(LOOPS_PER_TICK)
+            .collect();
+        for index in due {
+            self.cursor = index;
+            match self.records.get_mut(&index) {
+                Some(record) => {
+                    if record.take_statistics(now, self.prior) {
+                        self.changed.insert(index);
+                    }
+                    if record.is_at_rest() {
+                        self.active.remove(&index);
+                    }
+                }
+                None => drop(self.active.remove(&index)),
             }
-            record.state = state;
         }
     }
 
     /// Reports the loops that changed since the last call.
     pub(super) fn drain(&mut self, now: ArrivalTime) -> Vec<LoopReport> {
         let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().filter_map(|index| Some(self.records.get_mut(&index)?.report(now, &self.config))).collect()
+        changed.into_iter().filter_map(|index| Some(self.records.get_mut(&index)?.report(now, self.prior))).collect()
     }
 
     /// Loops let go since the last call because there were too many.
     pub(super) fn take_removed(&mut self) -> Vec<LoopId> {
         std::mem::take(&mut self.removed)
+    }
+
+    fn learn_ended(&mut self, now: ArrivalTime) {
+        let records = &self.records;
+        let ended = self.chains.take_ended(now, |chain| {
+            let quiet = records.get(&chain.loop_index).map_or(Duration::ZERO, LoopRecord::chain_quiet);
+            chain.last_lap.after(quiet)
+        });
+        for chain in ended {
+            if let Some(record) = self.records.get_mut(&chain.loop_index) {
+                record.end_chain(now, &chain);
+                self.changed.insert(chain.loop_index);
+            }
+        }
     }
 
     fn add(&mut self, now: ArrivalTime, id: LoopId, functions: Vec<NodeId>, lap: &Lap) -> Option<u32> {
@@ -175,24 +273,7 @@ impl Loops {
         }
         let index = self.next;
         self.next = self.next.checked_add(1)?;
-        let activity = Activity { last_lap: now, deepened: now, lap_p99_ms: 0.0, max_depth: 0 };
-        self.records.insert(
-            index,
-            LoopRecord {
-                id,
-                functions,
-                state: LoopState::Growing,
-                max_depth: 0,
-                chains: 0,
-                laps: 0,
-                lap_ms: sketch(),
-                rate: Rate::default(),
-                first_seen: lap.start,
-                last_seen: lap.start,
-                activity,
-                exemplars: Vec::new(),
-            },
-        );
+        self.records.insert(index, LoopRecord::new(now, id, functions, lap, self.prior));
         self.by_id.insert(id, index);
         Some(index)
     }
@@ -200,55 +281,22 @@ impl Loops {
     /// Lets the tenth of the loops go that were quiet longest: a new loop is always worth more than an old one.
     fn evict(&mut self) {
         let mut by_age: Vec<(ArrivalTime, u32)> =
-            self.records.iter().map(|(index, record)| (record.activity.last_lap, *index)).collect();
+            self.records.iter().map(|(index, record)| (record.last_lap(), *index)).collect();
         by_age.sort_unstable();
         for (_, index) in by_age.into_iter().take(self.config.loop_capacity / 10 + 1) {
             if let Some(record) = self.records.remove(&index) {
-                self.by_id.remove(&record.id);
-                self.removed.push(record.id);
+                self.by_id.remove(&record.id());
+                self.chains.forget_loop(index);
+                self.active.remove(&index);
+                self.removed.push(record.id());
             }
         }
     }
 }
 
-impl LoopRecord {
-    /// A loop that was over goes on: what counts is how deep it gets this time.
-    fn reopen(&mut self) {
-        self.max_depth = 0;
-        self.exemplars.clear();
-        self.state = LoopState::Growing;
-    }
-
-    fn judge(&mut self, now: ArrivalTime) -> LoopState {
-        self.activity.lap_p99_ms = quantile(&self.lap_ms, 0.99);
-        self.activity.max_depth = self.max_depth;
-        reentry::state(now, &self.activity)
-    }
-
-    fn exemplify(&mut self, depth: u32, trace_id: TraceId) {
-        match self.exemplars.iter_mut().find(|(_, known)| *known == trace_id) {
-            Some((known, _)) => *known = depth.max(*known),
-            None => self.exemplars.push((depth, trace_id)),
-        }
-        self.exemplars.sort_unstable_by_key(|(depth, trace_id)| (std::cmp::Reverse(*depth), *trace_id));
-        self.exemplars.truncate(EXEMPLARS);
-    }
-
-    fn report(&mut self, now: ArrivalTime, config: &Config) -> LoopReport {
-        self.state = self.judge(now);
-        LoopReport {
-            id: self.id,
-            functions: self.functions.clone(),
-            state: self.state,
-            severity: reentry::severity(self.max_depth, config),
-            max_depth: self.max_depth,
-            chains: self.chains,
-            laps: self.laps,
-            lap_p50_ms: quantile(&self.lap_ms, 0.5),
-            laps_per_minute: self.rate.per_second(now) * 60.0,
-            first_seen: self.first_seen,
-            last_seen: self.last_seen,
-            exemplars: self.exemplars.iter().map(|(_, trace_id)| *trace_id).collect(),
-        }
+impl Lap {
+    /// When the later occurrence began.
+    fn end(&self) -> EventTime {
+        EventTime(self.start.0.saturating_add(self.nanos))
     }
 }

@@ -8,7 +8,7 @@
 //!   no incident ---------------------> open ------------------------> open
 //!        ^          loop.opened          |         loop.escalated
 //!        +-------------------------------+
-//!          closed, or gone for an hour: loop.resolved
+//!    closed, no alarm any more, or gone for an hour: loop.resolved
 //! ```
 //!
 //! After a restart the engine replays its journal, so the machine sees the past again: loops that are shallow at
@@ -167,7 +167,8 @@ impl Watched {
     fn follow(&mut self, now: ArrivalTime, found: &Loop) -> Option<AlertChange> {
         let incident = &mut self.incident;
         let knows_less = found.last_seen < incident.last_lap && found.laps < incident.laps;
-        if found.state == LoopState::Closed && knows_less {
+        let is_over = found.state == LoopState::Closed || found.severity < ALERTING;
+        if is_over && knows_less {
             // A replay shows the end of an earlier incident of this loop.
             return None;
         }
@@ -175,7 +176,7 @@ impl Watched {
         incident.laps = incident.laps.max(found.laps);
         let kind = match found.state {
             LoopState::Latent => return None,
-            LoopState::Closed => {
+            _ if is_over => {
                 incident.closed_at = Some(now);
                 AlertKind::Resolved
             }

@@ -97,8 +97,8 @@ impl Stage {
     }
 
     fn is_news(&self, report: &LoopReport) -> bool {
-        report.severity >= Severity::Warning
-            && self.published.get(&report.id).is_none_or(|told| *told < report.severity)
+        let severity = report.severity();
+        severity >= Severity::Warning && self.published.get(&report.id).is_none_or(|told| *told < severity)
     }
 
     fn place(&mut self, snapshot: &Snapshot) {
@@ -162,9 +162,12 @@ mod tests {
     use loopscope_analyzer::{
         config::Config,
         linker::Linker,
-        snapshot::LoopState,
+        snapshot::{Assessment, LoopState},
         span::{EventTime, TraceId},
     };
+
+    use Assessment::{Alarm, Suspect};
+    use LoopState::{Growing, Persistent};
 
     use super::{super::Stage as _, *};
     use crate::layout::YOUNG_FOR;
@@ -183,20 +186,19 @@ mod tests {
     }
 
     /// Hands a report on while the next view is not due, and says whether there was one all the same.
-    fn hurries(stage: &mut Stage, severity: Severity) -> bool {
+    fn hurries(stage: &mut Stage, assessment: Assessment, state: LoopState) -> bool {
         let report = LoopReport {
             id: LoopId(1),
             functions: vec![NodeId(1)],
-            state: LoopState::Growing,
-            severity,
+            state,
+            assessment,
             max_depth: 8,
             chains: 1,
             laps: 8,
-            lap_p50_ms: 1.0,
-            laps_per_minute: 8.0,
             first_seen: EventTime(1),
             last_seen: EventTime(2),
             exemplars: vec![TraceId([1; 16])],
+            ..LoopReport::default()
         };
         (stage.soonest, stage.next) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
         let position = stage.position + 1;
@@ -211,19 +213,19 @@ mod tests {
     fn a_turn_for_the_worse_does_not_wait_for_the_next_view() {
         let mut stage = stage();
         let told = |stage: &Stage| stage.outlets.store.alert_history(9).unwrap().len();
-        assert!(!hurries(&mut stage, Severity::Info));
-        assert!(hurries(&mut stage, Severity::Warning));
+        assert!(!hurries(&mut stage, Suspect, Persistent));
+        assert!(hurries(&mut stage, Alarm, Persistent));
         assert_eq!(told(&stage), 1);
-        assert!(!hurries(&mut stage, Severity::Warning));
-        assert!(hurries(&mut stage, Severity::Critical));
+        assert!(!hurries(&mut stage, Alarm, Persistent));
+        assert!(hurries(&mut stage, Alarm, Growing));
         assert_eq!(told(&stage), 2);
-        assert!(!hurries(&mut stage, Severity::Critical));
+        assert!(!hurries(&mut stage, Alarm, Growing));
     }
 
     #[test]
     fn the_end_publishes_what_was_not_due() {
         let mut stage = stage();
-        assert!(!hurries(&mut stage, Severity::Info));
+        assert!(!hurries(&mut stage, Suspect, Persistent));
         stage.end();
         assert_eq!(stage.outlets.counters.engine_position.get(), stage.position);
     }

@@ -28,6 +28,16 @@ fn laps(server: &Server, function: &str, from: Option<Run>, count: usize) -> Run
     end
 }
 
+/// Posts laps that double, from a run on.
+fn tree(server: &Server, function: &str, from: Run) {
+    let mut story = Story::default();
+    let mut leaves = vec![from];
+    for _ in 0..8 {
+        leaves = leaves.iter().flat_map(|run| [run; 2]).map(|run| story.message(run, function, Some("jobs"))).collect();
+    }
+    post_well(server.otlp_http, &story.request());
+}
+
 /// Ids, names and places of all nodes.
 fn places(server: &Server) -> BTreeSet<String> {
     let graph = server.get_json("/api/v1/graph");
@@ -39,24 +49,25 @@ fn places(server: &Server) -> BTreeSet<String> {
 fn each_turn_for_the_worse_is_told_once_and_signed() {
     let target = Receiver::open();
     let server = start(&target);
-    let run = laps(&server, "echo", None, 8);
+    let run = laps(&server, "echo", None, 18);
     let opened = target.message("loop.opened", &["echo"], DEADLINE).body;
     let evidence = &opened["data"]["loop"];
-    assert_eq!((&evidence["max_depth"], &evidence["severity"]), (&8.into(), &"warning".into()));
+    assert_eq!((&evidence["max_depth"], &evidence["severity"]), (&18.into(), &"warning".into()));
     assert!(!evidence["exemplar_trace_ids"].as_array().unwrap().is_empty());
     let summary = opened["data"]["summary"].as_str().unwrap();
-    assert!(summary.starts_with("Warning: echo → echo goes round and round in test: 8 laps deep"), "{summary}");
-    let id = server.loop_of(&["echo"], 8)["id"].as_str().unwrap().to_owned();
+    assert!(summary.starts_with("Warning: echo → echo goes round and round in test: 18 laps deep"), "{summary}");
+    let id = server.loop_of(&["echo"], 18)["id"].as_str().unwrap().to_owned();
     assert_eq!(opened["data"]["url"], format!("http://{}/loops/{id}", server.ui));
 
     let run = laps(&server, "echo", Some(run), 3);
-    laps(&server, "echo", Some(run), 5);
+    tree(&server, "echo", run);
     let escalated = target.message("loop.escalated", &["echo"], DEADLINE).body;
-    assert_eq!(escalated["data"]["loop"]["max_depth"], 16);
+    assert_eq!(escalated["data"]["loop"]["severity"], "critical");
+    assert_eq!(escalated["data"]["loop"]["reasons"], serde_json::json!(["depth", "fan_out"]), "{escalated}");
     assert_eq!(escalated["data"]["incident_id"], opened["data"]["incident_id"]);
 
     // Another loop is told after all that was to be told of the first.
-    laps(&server, "other", None, 16);
+    laps(&server, "other", None, 18);
     target.message("loop.opened", &["other"], DEADLINE);
     assert_eq!(target.types(), ["loop.opened", "loop.escalated", "loop.opened"]);
     let alerts = server.get_json("/api/v1/alerts");
@@ -70,7 +81,7 @@ fn each_turn_for_the_worse_is_told_once_and_signed() {
 fn a_target_that_was_down_is_told_when_it_is_back() {
     let mut target = Receiver::closed();
     let server = start(&target);
-    laps(&server, "echo", None, 16);
+    laps(&server, "echo", None, 18);
     server.until("the message waits", "/api/v1/status", |status| (status["webhooks_pending"] == 1).then_some(()));
     target.listen();
     target.message("loop.opened", &["echo"], RETRIED);
@@ -82,7 +93,7 @@ fn a_target_that_was_down_is_told_when_it_is_back() {
 fn what_waits_for_a_target_survives_a_crash() {
     let mut target = Receiver::closed();
     let server = start(&target);
-    laps(&server, "echo", None, 16);
+    laps(&server, "echo", None, 18);
     server.until("the message waits", "/api/v1/status", |status| (status["webhooks_pending"] == 1).then_some(()));
     let server = server.restart(Stop::AtOnce, &["--webhook", &target.url(), "--webhook-secret", SECRET]);
     target.listen();
@@ -96,11 +107,11 @@ fn a_crash_between_acknowledgement_and_alert_delays_the_alert_only() {
     let target = Receiver::open();
     let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
     let server = start(&target);
-    laps(&server, "echo", None, 16);
+    laps(&server, "echo", None, 18);
     let server = server.restart(Stop::AtOnce, &flags);
     target.message("loop.opened", &["echo"], RETRIED);
     let server = server.restart(Stop::AtOnce, &flags);
-    laps(&server, "other", None, 16);
+    laps(&server, "other", None, 18);
     target.message("loop.opened", &["other"], RETRIED);
     // A message may come twice, but never under two ids.
     let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
@@ -114,7 +125,7 @@ fn check_a_stop_tells(more: &[&str]) {
     let url = target.url();
     let flags = [&["--webhook", &url, "--webhook-secret", SECRET], more].concat();
     let server = Server::start(&flags);
-    laps(&server, "echo", None, 16);
+    laps(&server, "echo", None, 18);
     let server = server.restart(Stop::Kindly, &flags);
     let told = server.get_json("/api/v1/alerts");
     assert_eq!(told["alerts"][0]["alert"]["type"], "loop.opened", "{told}");
@@ -138,28 +149,28 @@ fn an_ephemeral_server_tells_before_it_forgets() {
 fn a_restart_in_an_incident_moves_nothing_and_opens_no_second_one() {
     let target = Receiver::open();
     let server = start(&target);
-    let run = laps(&server, "echo", None, 8);
+    let run = laps(&server, "echo", None, 18);
     let opened = target.message("loop.opened", &["echo"], DEADLINE);
     server.until("delivery is noted", "/api/v1/status", |status| (status["webhooks_delivered"] == 1).then_some(()));
-    let before = (places(&server), server.loop_of(&["echo"], 8));
+    let before = (places(&server), server.loop_of(&["echo"], 18));
     let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
 
     let server = server.restart(Stop::Kindly, &flags);
     server.caught_up();
-    let after = (places(&server), server.loop_of(&["echo"], 8));
+    let after = (places(&server), server.loop_of(&["echo"], 18));
     assert_eq!(after.0, before.0);
     for field in ["id", "function_ids", "path", "max_depth", "chains", "laps", "first_seen", "last_seen"] {
         assert_eq!(after.1[field], before.1[field], "{field}");
     }
 
     // The chain goes on where it was, and only that is news.
-    laps(&server, "echo", Some(run), 8);
+    tree(&server, "echo", run);
     let escalated = target.message("loop.escalated", &["echo"], DEADLINE);
     assert_eq!(escalated.body["data"]["incident_id"], opened.body["data"]["incident_id"]);
     assert_ne!(escalated.id, opened.id);
     let server = server.restart(Stop::AtOnce, &flags);
     server.caught_up();
-    laps(&server, "other", None, 8);
+    laps(&server, "other", None, 18);
     target.message("loop.opened", &["other"], DEADLINE);
     let ids: BTreeSet<String> = target.received().into_iter().map(|message| message.id).collect();
     assert_eq!(ids.len(), 3, "{:?}", target.types());
@@ -177,7 +188,7 @@ fn a_restart_under_steady_load_is_ready_and_tells() {
     laps(&server, "before", None, 2);
     let mut server = server.restart(Stop::Kindly, &["--webhook", &target.url(), "--webhook-secret", SECRET]);
     let mut exporter = Grpc::connect(server.otlp_grpc);
-    laps(&server, "echo", None, 16);
+    laps(&server, "echo", None, 18);
     // Batches come without a pause in which the engine could see the end of the journal.
     wait_until("the alert came under load", DEADLINE, || {
         exporter.export(Story::parse("busy -> busier").request()).unwrap();

@@ -33,10 +33,9 @@ fn the_demo_falls_into_a_loop_and_tells() {
     let mut server = Server::demo(&["--loop-after", "1s", "--webhook", &target.url(), "--webhook-secret", SECRET]);
     let opened = target.message("loop.opened", &["thumbnail"], SOON).body;
     assert_eq!(opened["data"]["loop"]["environment"], "demo");
-    let escalated = target.message("loop.escalated", &["thumbnail"], SOON).body;
-    assert_eq!(escalated["data"]["loop"]["severity"], "critical");
-    let found = server.loop_of(&["thumbnail"], 16);
-    assert_eq!((&found["severity"], &found["state"]), (&"critical".into(), &"growing".into()));
+    assert_eq!(opened["data"]["loop"]["severity"], "warning");
+    let found = server.loop_of(&["thumbnail"], 18);
+    assert_eq!((&found["assessment"], &found["classes"][0]), (&"alarm".into(), &"cross_trace".into()));
     assert_eq!(found["path"].as_array().unwrap().len(), 2, "the bucket is on the way: {found}");
 
     // Half of the functions export by gRPC and half by HTTP.
@@ -49,7 +48,7 @@ fn the_demo_falls_into_a_loop_and_tells() {
     // Pagination ends by itself: it is seen, and nobody is woken.
     let pages = server.loop_of(&["list-pages"], 4);
     assert_eq!((&pages["severity"], &pages["max_depth"]), (&"info".into(), &4.into()));
-    assert_eq!(target.types(), ["loop.opened", "loop.escalated"]);
+    assert_eq!(target.types(), ["loop.opened"]);
     let status = server.caught_up();
     for loss in ["spans_rejected", "requests_refused", "requests_overloaded", "index_evictions", "parent_rings"] {
         assert_eq!(status[loss], 0, "{loss}");

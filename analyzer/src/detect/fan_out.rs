@@ -1,0 +1,100 @@
+//! A chain that branches: one lap causes more than one, so laps multiply from depth to depth.
+//!
+//! Dividing work looks the same until it stops. What tells them apart is how the loop used to branch at each depth;
+//! without that, a tree must have some size before it is worth an alarm.
+
+use crate::detect::{rate, reproduction::reproduction};
+
+/// Depths whose laps are counted apart; the last one gathers all that is deeper.
+pub(crate) const DEPTHS: usize = 32;
+
+/// Laps by depth, from the first on.
+pub(crate) type Widths = [u32; DEPTHS];
+
+/// Laps that a tree must have before it is an alarm in a loop without history.
+const LEAST_TREE: u64 = 256;
+/// Lower end of R over the last two depths above which such a tree multiplies.
+const MULTIPLIES: f64 = 1.2;
+
+/// How many times more than ever seen at a depth is taken as the old ways of a loop.
+const MARGIN: f64 = 1.25;
+/// What is taken as the old ways at depths that no chain got to.
+const UNSEEN: f64 = 0.5;
+/// What is taken as the old ways at depths where laps were seen to end: one tree in twenty may go on.
+const RARE: f64 = 0.05;
+/// R that is looked for, unless the old ways times two are more.
+const BAD: f64 = 2.0;
+
+/// How the chains of a loop that ended by themselves branched: laps by depth, summed over chains.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Branching {
+    laps: Vec<f64>,
+    chains: u64,
+}
+
+impl Branching {
+    /// A chain ended by itself.
+    pub(crate) fn learn(&mut self, widths: &Widths) {
+        self.laps.resize(DEPTHS, 0.0);
+        self.chains += 1;
+        self.laps.iter_mut().zip(widths).for_each(|(sum, laps)| *sum += f64::from(*laps));
+    }
+
+    /// Laps at the next depth for each at this one, from 0; what was never seen counts as half a lap.
+    fn usual(&self, depth: usize) -> f64 {
+        let laps = |depth: usize| self.laps.get(depth).copied().unwrap_or(0.0);
+        if laps(depth) == 0.0 { UNSEEN } else { ((laps(depth + 1) + 0.5) / (laps(depth) + 1.0)).max(RARE) }
+    }
+}
+
+/// True when a tree of laps multiplies as the loop never did.
+pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
+    let deepest = widths.iter().rposition(|laps| *laps > 0).unwrap_or(0);
+    // The last depth gathers what is deeper, so nothing can be said of it.
+    let pairs = 0..deepest.min(DEPTHS - 2);
+    if history.chains >= rate::LEAST_CHAINS {
+        return pairs.fold(0.0_f64, |sum, depth| {
+            let before = MARGIN * history.usual(depth);
+            let bad = (2.0 * before).max(BAD);
+            let (laps, next) = (f64::from(widths[depth]), f64::from(widths[depth + 1]));
+            (sum + next * (bad / before).ln() - (bad - before) * laps).max(0.0)
+        }) > rate::ALARM;
+    }
+    let tree: u64 = widths.iter().map(|laps| u64::from(*laps)).sum();
+    let last = pairs.rev().take(2);
+    let (laps, next) = last
+        .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
+    tree >= LEAST_TREE && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(branches: u32, depth: u32) -> Widths {
+        let mut widths = [0; DEPTHS];
+        (0..depth).for_each(|at| widths[at as usize] = branches.pow(at + 1));
+        widths
+    }
+
+    #[test]
+    fn without_history_a_tree_needs_some_size() {
+        let fresh = Branching::default();
+        assert!(!multiplies(&tree(2, 6), &fresh));
+        assert!(multiplies(&tree(2, 8), &fresh));
+        assert!(!multiplies(&tree(1, 31), &fresh));
+        assert!(multiplies(&tree(10, 3), &fresh));
+    }
+
+    #[test]
+    fn with_history_only_what_goes_beyond_it_is_an_alarm() {
+        let mut divides = Branching::default();
+        (0..100).for_each(|_| divides.learn(&tree(2, 10)));
+        assert!(!multiplies(&tree(2, 10), &divides));
+        assert!(multiplies(&tree(2, 11), &divides));
+        let mut pages = Branching::default();
+        (0..100).for_each(|_| pages.learn(&tree(1, 4)));
+        assert!(!multiplies(&tree(1, 6), &pages));
+        assert!(multiplies(&tree(2, 5), &pages), "32 laps at the fifth depth, where there used to be none");
+    }
+}

@@ -1,0 +1,111 @@
+//! R of a loop: further laps that each lap causes, with an interval that says how sure that is.
+//!
+//! Laps whose successors have not had the time to arrive must not count as ends, or a loop that keeps itself alive
+//! looks as if it were dying. So the successors that were seen are divided by those that could have been seen by now:
+//! each lap counts with the part of the lap times that is shorter than its age. The idea is that of the renewal
+//! estimators of epidemiology (Cori et al., "A new framework and software to estimate time-varying reproduction
+//! numbers during epidemics", 2013).
+
+use statrs::distribution::{Beta, ContinuousCDF, Gamma};
+
+use crate::snapshot::{LoopState, Reproduction};
+
+/// Laps that must have had the time to be followed before R says anything.
+const LEAST_EXPOSURE: f64 = 5.0;
+
+/// Above this at the lower end, the laps multiply.
+const GROWING: f64 = 1.05;
+/// Below this at the upper end, the laps die out.
+const DYING: f64 = 0.9;
+/// Where the interval meets this range around one, a loop keeps itself alive, unless it may as well be ...
+const ALIVE: std::ops::RangeInclusive<f64> = 0.95..=1.05;
+/// ... below this.
+const ALIVE_AT_LEAST: f64 = 0.8;
+
+/// R from laps that were followed (`offspring`) and laps that could have been (`exposure`).
+///
+/// A loop that never branches follows a lap with one or none, so its R is a probability and has a Beta distribution;
+/// otherwise R has a Gamma distribution. Both start from Jeffreys' prior.
+pub fn reproduction(offspring: f64, exposure: f64, is_branching: bool) -> Option<Reproduction> {
+    if !(exposure >= LEAST_EXPOSURE && offspring >= 0.0) {
+        return None;
+    }
+    let mean = offspring / exposure;
+    if is_branching {
+        let posterior = Gamma::new(0.5 + offspring, 0.5 + exposure).ok()?;
+        return Some(Reproduction { mean, low: posterior.inverse_cdf(0.025), high: posterior.inverse_cdf(0.975) });
+    }
+    let ended = (exposure - offspring).max(0.0);
+    let posterior = Beta::new(0.5 + offspring, 0.5 + ended).ok()?;
+    // A chain of which no lap was the last cannot be more than certain to go on: all doubt lies below.
+    let (low, high) = if ended < 0.5 { (0.05, 1.0) } else { (0.025, 0.975) };
+    let high = if high < 1.0 { posterior.inverse_cdf(high) } else { 1.0 };
+    Some(Reproduction { mean: mean.min(1.0), low: posterior.inverse_cdf(low), high })
+}
+
+/// How a loop with laps in the recent past behaves.
+pub fn state(reproduction: Option<Reproduction>) -> LoopState {
+    let Some(Reproduction { low, high, .. }) = reproduction else { return LoopState::Unknown };
+    if low > GROWING {
+        LoopState::Growing
+    } else if high < DYING {
+        LoopState::Dying
+    } else if low > ALIVE_AT_LEAST && high >= *ALIVE.start() && low <= *ALIVE.end() {
+        LoopState::Persistent
+    } else {
+        LoopState::Unknown
+    }
+}
+
+/// Seconds in which the laps double, for laps of `mean_seconds` whose standard deviation is `cv` times the mean;
+/// `None` unless `r` is above one.
+///
+/// Lap times are taken to have a Gamma distribution: then the growth rate solves `r (1 + rate mean cv^2)^(-1/cv^2) = 1`.
+pub fn doubling_seconds(r: f64, mean_seconds: f64, cv: f64) -> Option<f64> {
+    if !(r > 1.0 && mean_seconds > 0.0 && cv >= 0.0) {
+        return None;
+    }
+    let variance = cv * cv;
+    let rate =
+        if variance < 1e-6 { r.ln() / mean_seconds } else { (r.powf(variance) - 1.0) / (mean_seconds * variance) };
+    Some(std::f64::consts::LN_2 / rate).filter(|seconds| seconds.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_goes_on_is_soon_known_to_keep_itself_alive() {
+        let after = |laps: f64| state(reproduction(laps, laps, false));
+        assert_eq!(after(4.0), LoopState::Unknown);
+        assert_eq!(after(12.0), LoopState::Persistent);
+        assert_eq!(after(1_000.0), LoopState::Persistent);
+    }
+
+    #[test]
+    fn what_dies_out_and_what_multiplies_is_told_apart() {
+        assert_eq!(state(reproduction(50.0, 100.0, false)), LoopState::Dying);
+        assert_eq!(state(reproduction(40.0, 20.0, true)), LoopState::Growing);
+        assert_eq!(state(reproduction(100.0, 100.0, true)), LoopState::Persistent);
+        assert_eq!(state(reproduction(10.0, 10.0, true)), LoopState::Unknown);
+    }
+
+    #[test]
+    fn doubling_times_are_those_of_simulated_trees() {
+        let rate = |r: f64, cv: f64| std::f64::consts::LN_2 / doubling_seconds(r, 2.0, cv).unwrap();
+        // Laps of 2 s; without spread the laps double in ln 2 / ln R laps.
+        assert!((rate(2.0, 0.0) - 0.3466).abs() < 1e-3);
+        // With a spread the quick laps lead.
+        assert!(rate(2.0, 1.0) > 0.49);
+        assert_eq!(doubling_seconds(1.0, 2.0, 0.5), None);
+    }
+
+    #[test]
+    fn intervals_hold_the_truth() {
+        let found = reproduction(90.0, 100.0, false).unwrap();
+        assert!(found.low < 0.9 && found.low > 0.8 && found.high > 0.9 && found.high < 0.96, "{found:?}");
+        let tree = reproduction(200.0, 100.0, true).unwrap();
+        assert!(tree.low < 2.0 && tree.low > 1.7 && tree.high > 2.0 && tree.high < 2.35, "{tree:?}");
+    }
+}

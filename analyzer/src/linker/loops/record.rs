@@ -1,0 +1,388 @@
+//! One loop: what is counted of it, what was learned, and what that says.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::{Lap, LoopReport};
+use crate::{
+    detect::{
+        fan_out::{self, Branching},
+        life_table::{self, LifeTable},
+        rate, reentry,
+        reproduction::{self, doubling_seconds},
+    },
+    linker::{chains::Chain, renewal::Renewal},
+    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction},
+    span::{ArrivalTime, EventTime, TraceId},
+    window::Rate,
+};
+
+/// Traces that show a loop.
+const EXEMPLARS: usize = 5;
+/// Below this the laps of a chain may well not belong together: nobody is told.
+const LEAST_CONFIDENCE: f32 = 0.5;
+/// A tree of laps is looked at each time it has grown by this many.
+const TREE_STEP: u32 = 8;
+/// Chains that ended by themselves after which it is known how deep they go.
+const KNOWN_CHAINS: u64 = 50;
+/// In this time the chains a day are counted.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// A loop with its statistics.
+pub(super) struct LoopRecord {
+    id: LoopId,
+    functions: Vec<NodeId>,
+    /// Laps by the function that occurred again; the most of them are the laps of the loop.
+    laps_by: SmallVec<[(u32, u64); 2]>,
+    state: LoopState,
+    max_depth: u32,
+    confidence: f32,
+    crosses_traces: bool,
+    stays_in_trace: bool,
+    chains: u64,
+    open_chains: u64,
+    /// Chains of the last day, the older the lighter.
+    daily: f64,
+    daily_at: ArrivalTime,
+    rate: Rate,
+    first_seen: EventTime,
+    last_seen: EventTime,
+    last_lap: ArrivalTime,
+    renewal: Renewal,
+    table: LifeTable,
+    branching: Branching,
+    thresholds: Thresholds,
+    reproduction: Option<Reproduction>,
+    statistics_at: ArrivalTime,
+    alarm_until: ArrivalTime,
+    suspect_until: ArrivalTime,
+    reasons: SmallVec<[Reason; 4]>,
+    /// Depth and trace, the deepest first.
+    exemplars: Vec<(u32, TraceId)>,
+}
+
+/// Laps at which a chain is suspect, and at which it is an alarm.
+#[derive(Clone, Copy)]
+struct Thresholds {
+    suspect: u32,
+    alarm: u32,
+}
+
+impl LoopRecord {
+    /// A loop of which this is the first lap.
+    pub(super) fn new(now: ArrivalTime, id: LoopId, functions: Vec<NodeId>, lap: &Lap, prior: f64) -> Self {
+        let table = LifeTable::default();
+        Self {
+            id,
+            functions,
+            laps_by: SmallVec::new(),
+            state: LoopState::Unknown,
+            max_depth: 0,
+            confidence: 1.0,
+            crosses_traces: false,
+            stays_in_trace: false,
+            chains: 0,
+            open_chains: 0,
+            daily: 0.0,
+            daily_at: now,
+            rate: Rate::default(),
+            first_seen: lap.start,
+            last_seen: lap.start,
+            last_lap: now,
+            renewal: Renewal::new(),
+            thresholds: Thresholds::of(&table, 1.0, prior),
+            table,
+            branching: Branching::default(),
+            reproduction: None,
+            statistics_at: ArrivalTime(0),
+            alarm_until: ArrivalTime(0),
+            suspect_until: ArrivalTime(0),
+            reasons: SmallVec::new(),
+            exemplars: Vec::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> LoopId {
+        self.id
+    }
+
+    /// When the last lap arrived.
+    pub(super) fn last_lap(&self) -> ArrivalTime {
+        self.last_lap
+    }
+
+    /// True when nothing changes any more without a new lap.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.state == LoopState::Closed && self.open_chains == 0
+    }
+
+    /// True when the statistics were taken longer ago than this.
+    pub(super) fn statistics_are_older(&self, now: ArrivalTime, age: Duration) -> bool {
+        now.since(self.statistics_at) >= age
+    }
+
+    /// Laps that went on and laps that were the last, as learned.
+    pub(super) fn totals(&self) -> (f64, f64) {
+        self.table.totals()
+    }
+
+    /// How long a chain is quiet until it has ended.
+    pub(super) fn chain_quiet(&self) -> Duration {
+        reentry::chain_quiet(self.renewal.lap_times().p99_ms)
+    }
+
+    /// Counts a lap.
+    pub(super) fn lap(&mut self, now: ArrivalTime, lap: &Lap) {
+        if self.state == LoopState::Closed {
+            // It was over and goes on: what counts is how deep it gets this time.
+            self.max_depth = 0;
+            self.exemplars.clear();
+            self.state = LoopState::Unknown;
+            self.confidence = 1.0;
+        }
+        let laps = self.laps();
+        match self.laps_by.iter_mut().find(|(function, _)| *function == lap.function) {
+            Some((_, laps)) => *laps += u64::from(lap.times),
+            None => self.laps_by.push((lap.function, u64::from(lap.times))),
+        }
+        // Each function of the cycle occurs again once in a lap; counted is the one that did so most often.
+        self.rate.add(now, self.laps() - laps);
+        self.renewal.lap_time(lap.end(), lap.nanos);
+        self.first_seen = self.first_seen.min(lap.start);
+        self.last_seen = self.last_seen.max(lap.start);
+        self.last_lap = now;
+        self.confidence = self.confidence.min(lap.confidence);
+        self.crosses_traces |= lap.crosses_traces;
+        self.stays_in_trace |= !lap.crosses_traces;
+        self.exemplify(1, lap.trace_id);
+    }
+
+    /// A chain begins.
+    pub(super) fn begin_chain(&mut self, now: ArrivalTime) {
+        self.chains += 1;
+        self.open_chains += 1;
+        self.daily = self.daily * self.day_left(now) + 1.0;
+        self.daily_at = now;
+    }
+
+    /// A chain that had ended goes on.
+    pub(super) fn resume_chain(&mut self) {
+        self.open_chains += 1;
+    }
+
+    /// A chain is not followed any more, and nothing is learned from it.
+    pub(super) fn lose_chain(&mut self) {
+        self.open_chains = self.open_chains.saturating_sub(1);
+    }
+
+    /// Two chains turned out to be one; `are_open` says that both may go on.
+    pub(super) fn join_chains(&mut self, are_open: bool) {
+        self.chains = self.chains.saturating_sub(1);
+        if are_open {
+            self.lose_chain();
+            // The first lap of the lower chain followed the last of the upper.
+            self.renewal.follows_after_all(1.0);
+        }
+    }
+
+    /// A chain has gone round once more, and is `depth` laps deep there.
+    pub(super) fn advance(&mut self, now: ArrivalTime, chain: &mut Chain, lap: &Lap, depth: u32) {
+        chain.last_lap = now;
+        chain.confidence = chain.confidence.min(lap.confidence);
+        if chain.anchor == lap.function {
+            self.renewal.lap(now, lap.end(), f64::from(lap.weight) * f64::from(lap.times), depth > 1);
+            (0..lap.times).for_each(|_| chain.count(depth));
+            if chain.widths.is_some() {
+                self.renewal.branches();
+            }
+        }
+    }
+
+    /// A chain was found to be this deep; true when that is deeper than any.
+    pub(super) fn deepen(
+        &mut self,
+        now: ArrivalTime,
+        chain: Option<&mut Chain>,
+        depth: u32,
+        trace_id: TraceId,
+    ) -> bool {
+        self.exemplify(depth, trace_id);
+        if let Some(chain) = chain {
+            if depth > chain.depth {
+                (chain.depth, chain.trace_id) = (depth, trace_id);
+            }
+            self.judge(now, chain);
+        }
+        let is_deeper = depth > self.max_depth;
+        self.max_depth = self.max_depth.max(depth);
+        is_deeper
+    }
+
+    fn laps(&self) -> u64 {
+        self.laps_by.iter().map(|(_, laps)| *laps).max().unwrap_or(0)
+    }
+
+    fn day_left(&self, now: ArrivalTime) -> f64 {
+        (-now.since(self.daily_at).as_secs_f64() / DAY.as_secs_f64()).exp()
+    }
+
+    /// A chain ended; unless it was an alarm, that is how chains of this loop are.
+    pub(super) fn end_chain(&mut self, now: ArrivalTime, chain: &Chain) {
+        self.open_chains = self.open_chains.saturating_sub(1);
+        let is_unusual = chain.is_alarm || self.is_alarm(now) && self.reasons.contains(&Reason::Rate);
+        if !is_unusual && chain.confidence >= LEAST_CONFIDENCE {
+            self.table.learn(now, chain.depth);
+            self.branching.learn(&chain.widths());
+        }
+    }
+
+    /// What to make of a chain that has got deeper or wider.
+    fn judge(&mut self, now: ArrivalTime, chain: &mut Chain) {
+        if chain.confidence < LEAST_CONFIDENCE {
+            return;
+        }
+        let Thresholds { suspect, alarm } = self.thresholds;
+        let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
+        let reason = if chain.depth >= alarm {
+            Some(Reason::Depth)
+        } else if is_slow && chain.depth >= suspect {
+            Some(Reason::Slow)
+        } else {
+            None
+        };
+        if let Some(reason) = reason
+            && (!chain.is_alarm || self.must_renew(now))
+        {
+            chain.is_alarm = true;
+            self.alarm(now, reason);
+        } else if reason.is_none() && chain.depth >= suspect {
+            self.suspect_until = now.after(self.hold());
+        }
+        let is_unknown = self.table.chains() < rate::LEAST_CHAINS;
+        if (is_unknown || chain.depth >= suspect)
+            && chain.laps.is_multiple_of(TREE_STEP)
+            && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching))
+        {
+            chain.is_alarm = true;
+            self.alarm(now, Reason::FanOut);
+        }
+    }
+
+    /// True when the alarm would end although its chain goes on.
+    fn must_renew(&self, now: ArrivalTime) -> bool {
+        now.after(self.hold() / 2) >= self.alarm_until
+    }
+
+    fn alarm(&mut self, now: ArrivalTime, reason: Reason) {
+        if !self.is_alarm(now) {
+            self.reasons.clear();
+        }
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+            self.reasons.sort_unstable();
+        }
+        self.alarm_until = now.after(self.hold());
+    }
+
+    fn is_alarm(&self, now: ArrivalTime) -> bool {
+        now < self.alarm_until
+    }
+
+    fn assessment(&self, now: ArrivalTime) -> Assessment {
+        if self.is_alarm(now) {
+            Assessment::Alarm
+        } else if now < self.suspect_until {
+            Assessment::Suspect
+        } else {
+            Assessment::Unremarkable
+        }
+    }
+
+    /// How long an alarm lasts beyond what caused it.
+    fn hold(&self) -> Duration {
+        reentry::loop_quiet(self.renewal.lap_times().p99_ms)
+    }
+
+    /// Takes R, the state and the thresholds anew; true when there is something to report.
+    pub(super) fn take_statistics(&mut self, now: ArrivalTime, prior: f64) -> bool {
+        let before = (self.state, self.assessment(self.statistics_at.max(ArrivalTime(1))));
+        self.statistics_at = now;
+        let baseline = (self.table.chains() >= rate::LEAST_CHAINS).then(|| self.table.continuation()).flatten();
+        self.renewal.tick(now, baseline);
+        if self.renewal.cusum > rate::ALARM && self.confidence >= LEAST_CONFIDENCE {
+            self.renewal.cusum = 0.0;
+            self.alarm(now, Reason::Rate);
+        }
+        let (offspring, exposure, is_branching) = self.renewal.recent();
+        self.reproduction = reproduction::reproduction(offspring, exposure, is_branching);
+        self.state = reentry::state(now, self.last_lap, self.renewal.lap_times().p99_ms, self.reproduction);
+        let daily = self.daily * self.day_left(now);
+        self.thresholds = Thresholds::of(&self.table, daily, prior);
+        before != (self.state, self.assessment(now)) || self.state != LoopState::Closed
+    }
+
+    fn classes(&self, now: ArrivalTime) -> SmallVec<[LoopClass; 4]> {
+        let branches = self.reproduction.is_some_and(|r| r.low > 1.0) || self.reasons.contains(&Reason::FanOut);
+        let is_known = self.table.chains() >= KNOWN_CHAINS && self.assessment(now) != Assessment::Alarm;
+        [
+            (LoopClass::Reentry, self.stays_in_trace),
+            (LoopClass::CrossTrace, self.crosses_traces),
+            (LoopClass::Itself, self.functions.len() == 1),
+            (LoopClass::FanOut, branches),
+            (LoopClass::Bounded, is_known),
+            (LoopClass::Slow, self.renewal.lap_times().p50_ms >= reentry::SLOW_MS),
+        ]
+        .into_iter()
+        .filter_map(|(class, is_so)| is_so.then_some(class))
+        .collect()
+    }
+
+    fn exemplify(&mut self, depth: u32, trace_id: TraceId) {
+        match self.exemplars.iter_mut().find(|(_, known)| *known == trace_id) {
+            Some((known, _)) => *known = depth.max(*known),
+            None => self.exemplars.push((depth, trace_id)),
+        }
+        self.exemplars.sort_unstable_by_key(|(depth, trace_id)| (std::cmp::Reverse(*depth), *trace_id));
+        self.exemplars.truncate(EXEMPLARS);
+    }
+
+    /// All of it for the outside.
+    pub(super) fn report(&mut self, now: ArrivalTime, prior: f64) -> LoopReport {
+        let laps_per_minute = self.rate.per_second(now) * 60.0;
+        let lap_times = self.renewal.lap_times();
+        let (mean_seconds, spread) = lap_times.mean_and_spread();
+        let grows = self.reproduction.filter(|r| r.low > 1.0);
+        LoopReport {
+            id: self.id,
+            functions: self.functions.clone(),
+            classes: self.classes(now),
+            state: reentry::state(now, self.last_lap, lap_times.p99_ms, self.reproduction),
+            assessment: self.assessment(now),
+            reasons: if self.is_alarm(now) { self.reasons.clone() } else { SmallVec::new() },
+            confidence: f64::from(self.confidence),
+            max_depth: self.max_depth,
+            depth_probability: self.table.predictive(self.max_depth, prior),
+            alarm_depth: self.thresholds.alarm,
+            chains: self.chains,
+            open_chains: self.open_chains,
+            learned_chains: self.table.chains(),
+            laps: self.laps(),
+            reproduction: self.reproduction,
+            doubling_seconds: grows.and_then(|r| doubling_seconds(r.mean, mean_seconds, spread)),
+            lap_p50_ms: lap_times.p50_ms,
+            lap_p99_ms: lap_times.p99_ms,
+            laps_per_minute,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            exemplars: self.exemplars.iter().map(|(_, trace_id)| *trace_id).collect(),
+        }
+    }
+}
+
+impl Thresholds {
+    fn of(table: &LifeTable, chains_per_day: f64, prior: f64) -> Self {
+        let alarm = table.alarm_depth(life_table::alpha(chains_per_day), prior);
+        Self { suspect: table.rarer_than(life_table::SUSPECT, life_table::LEAST_SUSPECT, prior).min(alarm), alarm }
+    }
+}
