@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn a_message_with_a_parent_and_a_link_to_it_is_one_message() {
         let mut story = Story::parse("a ~> b");
-        let link = story.last().links[0];
+        let link = story.last().links[0].clone();
         story.last().trace_id = link.trace_id;
         story.last().parent_span_id = Some(link.span_id);
         expect!["a -message-> b x1"].assert_eq(&describe(&analyse(story.spans, 1, 1)));

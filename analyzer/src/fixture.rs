@@ -83,7 +83,7 @@ impl Story {
         let trace_id = self.trace();
         let consumer = self.span(name, trace_id, None, SpanKind::Consumer, producer.start + 5_000_000, 6);
         self.carry(queue);
-        let link = SpanLink { trace_id: producer.trace_id, span_id: producer.span_id };
+        let link = SpanLink::to(producer.trace_id, producer.span_id);
         self.last().links.push(link);
         consumer
     }
@@ -99,7 +99,7 @@ impl Story {
         let trace_id = self.trace();
         let server = self.span(name, trace_id, None, SpanKind::Server, start, 6);
         self.span(name, trace_id, Some(server.span_id), SpanKind::Consumer, start, 5);
-        let link = |run: &Run| SpanLink { trace_id: run.trace_id, span_id: run.span_id };
+        let link = |run: &Run| SpanLink::to(run.trace_id, run.span_id);
         self.last().links.extend(producers.iter().map(link));
         server
     }
@@ -142,6 +142,7 @@ impl Story {
             resource: resource(name),
             attributes: Attributes::default(),
             links: Vec::new(),
+            sampling: None,
         });
         Run { name: name.to_owned(), trace_id, span_id, start }
     }
