@@ -306,6 +306,7 @@ fn latent_report(cycle: &Cycle, since: EventTime) -> LoopReport {
         max_depth: 0,
         chains: 0,
         laps: 0,
+        confidence: 0.0,
         lap_p50_ms: 0.0,
         laps_per_minute: 0.0,
         first_seen: since,

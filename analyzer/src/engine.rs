@@ -166,6 +166,103 @@ mod tests {
     }
 
     #[test]
+    fn a_message_without_a_link_is_joined_by_its_id() {
+        check(
+            "a ~q#~> b ~q#~> a ~q#~> b ~q#~> a",
+            expect![[r#"
+            a -publish-> q x2
+            b -publish-> q x2
+            q -deliver-> a x2
+            q -deliver-> b x2
+            loop a b (a q b q) Unknown Info depth 2 chains 1 laps 3
+            loop a (a q) Latent Info depth 0 chains 0 laps 0
+            loop b (b q) Latent Info depth 0 chains 0 laps 0"#]],
+        );
+    }
+
+    #[test]
+    fn an_invocation_without_a_parent_is_joined_by_the_id_of_its_run() {
+        check(
+            "a => b => a => b => a",
+            expect![[r#"
+            a -call-> b x2
+            b -call-> a x2
+            loop a b (a b) Unknown Info depth 2 chains 1 laps 3"#]],
+        );
+    }
+
+    #[test]
+    fn an_object_joins_its_writer_with_what_it_triggers() {
+        check(
+            "a ~uploads/~> a ~uploads/~> a ~uploads/~> a",
+            expect![[r#"
+            a -write-> uploads x3
+            uploads -deliver-> a x3
+            loop a (a uploads) Growing Info depth 3 chains 1 laps 3"#]],
+        );
+        check(
+            "a ~uploads/k#~> a ~uploads/k#~> a ~uploads/k#~> a",
+            expect![[r#"
+            a -write-> uploads x3
+            uploads -deliver-> a x3
+            loop a (a uploads) Growing Info depth 3 chains 1 laps 3"#]],
+        );
+        check(
+            "a ~uploads/k~> a ~uploads/k~> a ~uploads/k~> a",
+            expect![[r#"
+            a -write-> uploads x3
+            uploads -deliver-> a x3
+            loop a (a uploads) Growing Info depth 3 chains 1 laps 3"#]],
+        );
+    }
+
+    #[test]
+    fn a_conversation_joins_its_messages() {
+        check(
+            "a ~q@~> b ~p@~> a ~q@~> b ~p@~> a",
+            expect![[r#"
+            a -publish-> q x2
+            b -publish-> p x2
+            p -deliver-> a x2
+            q -deliver-> b x2
+            loop a b (a q b p) Unknown Info depth 2 chains 1 laps 3"#]],
+        );
+    }
+
+    #[test]
+    fn a_queue_and_the_time_join_what_nothing_else_does() {
+        check(
+            "a ~q?~> b ~p?~> a ~q?~> b ~p?~> a",
+            expect![[r#"
+            a -publish-> q x2
+            b -publish-> p x2
+            p -deliver-> a x2
+            q -deliver-> b x2
+            loop a b (a q b p) Unknown Info depth 2 chains 1 laps 3"#]],
+        );
+    }
+
+    #[test]
+    fn a_schedule_that_a_function_sets_for_itself_is_a_loop() {
+        // An hour a lap: what was an hour ago is long gone, but for what waits for a schedule.
+        for story in ["a ~s+~> a ~s+~> a ~s+~> a", "a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a"] {
+            let mut engine = Engine::new(&Config::recommended(), 2);
+            let mut now = START;
+            for span in Story::parse(story).spans {
+                while now.0 < span.end.0 {
+                    now.0 += 20 * SECOND;
+                    engine.tick(now);
+                }
+                engine.ingest(now, [span]);
+            }
+            (0..3).for_each(|at| engine.tick(ArrivalTime(now.0 + at * 20 * SECOND)));
+            let snapshot = engine.snapshot(now);
+            let found: Vec<_> = snapshot.loops.iter().map(|found| (found.names.len(), found.max_depth)).collect();
+            assert_eq!(found, [(if story.contains('b') { 3 } else { 1 }, 3)], "{}", describe(&snapshot));
+        }
+    }
+
+    #[test]
     fn depth_makes_a_warning_and_then_a_critical_loop() {
         let chain = |laps: usize| format!("a{}", " ~> a".repeat(laps));
         for (laps, severity) in [(4, "Info"), (7, "Info"), (8, "Warning"), (15, "Warning"), (16, "Critical")] {

@@ -123,15 +123,18 @@ impl Fragments {
         top
     }
 
-    /// Remembers a first occurrence at the top `id`.
-    pub(super) fn remember_open(&mut self, id: FragmentId, first: FirstOccurrence) {
+    /// Remembers a first occurrence at the top `id`; false when there are too many.
+    pub(super) fn remember_open(&mut self, id: FragmentId, first: FirstOccurrence) -> bool {
         let open = &mut self.arena[id as usize].open;
         let is_same = |known: &FirstOccurrence| (known.function, known.route) == (first.function, first.route);
         if let Some(known) = open.iter_mut().find(|known| is_same(known)) {
             known.times = known.times.saturating_add(first.times);
         } else if open.len() < OPEN {
             open.push(first);
+        } else {
+            return false;
         }
+        true
     }
 
     /// True when the top `id` has been round the loop.
@@ -139,8 +142,8 @@ impl Fragments {
         self.arena[id as usize].laps.iter().any(|known| known.loop_index == loop_index)
     }
 
-    /// Remembers a lap at the top `id`; true when it is the first of its loop there.
-    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) -> bool {
+    /// Remembers a lap at the top `id`: whether it is the first of its loop there, and false when there are too many.
+    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) -> (bool, bool) {
         let is_new = !self.knows_loop(id, lap.loop_index);
         let laps = &mut self.arena[id as usize].laps;
         let is_same = |known: &DeepestLap| (known.loop_index, known.function) == (lap.loop_index, lap.function);
@@ -148,15 +151,15 @@ impl Fragments {
             if known.count < lap.count {
                 *known = lap;
             }
-            return false;
+            return (false, true);
         }
         if laps.len() >= LAPS {
-            return false;
+            return (false, false);
         }
         // Kept together by loop, so that a reader meets each loop once.
         let place = laps.iter().rposition(|known| known.loop_index == lap.loop_index);
         laps.insert(place.map_or(laps.len(), |place| place + 1), lap);
-        is_new
+        (is_new, true)
     }
 
     /// Fragments that are in use.

@@ -35,6 +35,8 @@ pub struct LoopReport {
     pub chains: u64,
     /// Laps of all chains together.
     pub laps: u64,
+    /// How sure it is that its laps are laps, 0 to 1: their mean by what they account for.
+    pub confidence: f64,
     /// Median time of a lap, milliseconds.
     pub lap_p50_ms: f64,
     /// Laps a minute over the last minute.
@@ -57,6 +59,10 @@ pub(super) struct Lap {
     pub(super) trace_id: TraceId,
     /// How many laps like it ended at the same time.
     pub(super) times: u32,
+    /// How sure it is that it is one: the product over its causes.
+    pub(super) confidence: f32,
+    /// What part of the later occurrence the earlier accounts for: less than 1 where batches of messages were handled.
+    pub(super) credit: f32,
 }
 
 /// All loops with laps.
@@ -77,6 +83,9 @@ struct LoopRecord {
     max_depth: u32,
     chains: u64,
     laps: u64,
+    /// Sum of what the laps account for, and of that times how sure they are.
+    credit: f64,
+    belief: f64,
     lap_ms: DDSketch,
     rate: Rate,
     first_seen: EventTime,
@@ -110,6 +119,9 @@ impl Loops {
             record.reopen();
         }
         record.laps += u64::from(lap.times);
+        let credit = f64::from(lap.credit) * f64::from(lap.times);
+        record.credit += credit;
+        record.belief += credit * f64::from(lap.confidence);
         record.lap_ms.add(millis(lap.nanos));
         record.rate.add(now, u64::from(lap.times));
         record.first_seen = record.first_seen.min(lap.start);
@@ -185,6 +197,8 @@ impl Loops {
                 max_depth: 0,
                 chains: 0,
                 laps: 0,
+                credit: 0.0,
+                belief: 0.0,
                 lap_ms: sketch(),
                 rate: Rate::default(),
                 first_seen: lap.start,
@@ -244,6 +258,7 @@ impl LoopRecord {
             max_depth: self.max_depth,
             chains: self.chains,
             laps: self.laps,
+            confidence: if self.credit > 0.0 { self.belief / self.credit } else { 0.0 },
             lap_p50_ms: quantile(&self.lap_ms, 0.5),
             laps_per_minute: self.rate.per_second(now) * 60.0,
             first_seen: self.first_seen,
