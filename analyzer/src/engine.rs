@@ -243,9 +243,54 @@ mod tests {
     }
 
     #[test]
+    fn what_is_delivered_again_is_no_lap() {
+        for story in ["a ~q#~> b ~q#~> b", "a => b => b", "a ~q?~> b"] {
+            let mut spans = Story::parse(story).spans;
+            let depth = |spans: &[Span]| {
+                let snapshot = analyse(spans.to_vec(), 2, 2);
+                let deepest = snapshot.loops.iter().map(|found| found.max_depth).max().unwrap_or(0);
+                let runs = snapshot.functions.iter().find(|function| &*function.name == "b").unwrap().invocations;
+                (deepest, runs)
+            };
+            let (once, runs) = depth(&spans);
+            let last = spans.last().unwrap().clone();
+            for (at, by) in [(1, 40_u64), (2, 90)] {
+                let (trace_id, start) = (crate::span::TraceId([90 + at; 16]), EventTime(last.start.0 + by * SECOND));
+                spans.push(Span { trace_id, start, end: EventTime(start.0 + SECOND), ..last.clone() });
+            }
+            assert_eq!(depth(&spans), (once, runs + 2), "{story}");
+            spans.reverse();
+            assert_eq!(depth(&spans), (once, runs + 2), "{story} backwards");
+        }
+    }
+
+    #[test]
+    fn another_attempt_below_the_first_is_no_lap() {
+        let mut story = Story::parse("a -> b -> a -> b");
+        for span in story.spans.iter_mut().filter(|span| span.kind == SpanKind::Server) {
+            if span.resource.function().name.as_ref() == "a" {
+                span.attributes.insert("faas.invocation_id", crate::attribute::Value::Text("one".into()));
+            }
+        }
+        for order in [false, true] {
+            if order {
+                story.spans.reverse();
+            }
+            let snapshot = analyse(story.spans.clone(), 1, 1);
+            let depths: Vec<_> = snapshot.loops.iter().map(|found| (found.laps, found.max_depth)).collect();
+            assert_eq!(depths, [(1, 1)], "b comes round, and a does not");
+        }
+    }
+
+    #[test]
     fn a_schedule_that_a_function_sets_for_itself_is_a_loop() {
         // An hour a lap: what was an hour ago is long gone, but for what waits for a schedule.
-        for story in ["a ~s+~> a ~s+~> a ~s+~> a", "a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a"] {
+        for story in [
+            "a ~s+~> a ~s+~> a ~s+~> a",
+            "a ~s+l~> a ~s+l~> a ~s+l~> a",
+            "a ~s+p~> a ~s+p~> a ~s+p~> a",
+            "a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a",
+        ] {
             let mut engine = Engine::new(&Config::recommended(), 2);
             let mut now = START;
             for span in Story::parse(story).spans {

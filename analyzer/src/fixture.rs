@@ -11,6 +11,7 @@
 //!   a ~q/k~> b    the same, and the object is k
 //!   a ~q/k#~> b   the same, and both sides know its version
 //!   a ~q+~> b     a sets the schedule q, which triggers b an hour later
+//!   a ~s+l~> b    the same with a span link, a ~s+p~> b in the same trace
 //!   a => b        a invokes b, and nothing but the id of the run is known to both
 //! ```
 //!
@@ -117,7 +118,7 @@ impl Story {
         let (resource, said) = word.split_at(word.find(['#', '@', '?', '/', '+']).expect("a sign of what is known"));
         let id = format!("id-{}", self.next);
         let (kind, hour) = match said.starts_with(['/', '+']) {
-            true => (SpanKind::Client, SECOND * if said == "+" { 3_600 } else { 1 }),
+            true => (SpanKind::Client, SECOND * if said.starts_with('+') { 3_600 } else { 1 }),
             false => (SpanKind::Producer, SECOND),
         };
         let sender = self.span(&from.name, from.trace_id, Some(from.span_id), kind, from.start + SECOND, 1);
@@ -130,22 +131,25 @@ impl Story {
             "#" => self.say(&[queue[0], ("messaging.message.id", &id)]),
             "@" => self.say(&[queue[0], ("messaging.message.conversation_id", "talk")]),
             "?" => self.say(&queue),
-            "+" => self.say(&[queue[0], ("messaging.system", "aws.scheduler")]),
+            "+" | "+l" | "+p" => self.say(&[queue[0], ("messaging.system", "aws.scheduler")]),
             _ => self.say(&bucket),
         }
         if said.ends_with('#') && said.len() > 1 {
             self.say(&version);
         }
-        let trace_id = self.trace();
+        let (trace_id, parent) = match said {
+            "+p" => (sender.trace_id, Some(sender.span_id)),
+            _ => (self.trace(), None),
+        };
         let start = sender.start + hour + 1_000_000;
         let start = if hour == SECOND { sender.start + 150_000_000 } else { start };
         let kind = if kind == SpanKind::Client { SpanKind::Server } else { SpanKind::Consumer };
-        let receiver = self.span(name, trace_id, None, kind, start, 6);
+        let receiver = self.span(name, trace_id, parent, kind, start, 6);
         match said {
             "#" => self.say(&[queue[0], ("messaging.message.id", &id)]),
             "@" => self.say(&[queue[0], ("messaging.message.conversation_id", "talk")]),
             "?" => self.say(&queue),
-            "+" => self.say(&[("faas.trigger", "timer"), ("faas.cron", resource)]),
+            "+" | "+l" | "+p" => self.say(&[("faas.trigger", "timer"), ("faas.cron", resource)]),
             _ => self.say(&[
                 ("faas.trigger", "datasource"),
                 ("faas.document.collection", resource),
@@ -154,6 +158,9 @@ impl Story {
         }
         if said.ends_with('#') && said.len() > 1 {
             self.say(&version);
+        }
+        if said == "+l" {
+            self.last().links.push(SpanLink::to(sender.trace_id, sender.span_id));
         }
         receiver
     }

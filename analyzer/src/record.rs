@@ -34,6 +34,8 @@ impl SpanKey {
 /// How the two sides of a cause that left no parent and no link are known to belong together, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyClass {
+    /// The span itself, which a link names.
+    Span,
     /// The id of a run, which its caller got as an answer.
     Request,
     /// The id of a message.
@@ -60,9 +62,10 @@ pub struct Key {
 }
 
 impl KeyClass {
-    /// How sure a match is, over 0 and below 1. For [`KeyClass::Time`] that is a matter of each match.
+    /// How sure a match is, over 0 and at most 1. For [`KeyClass::Time`] that is a matter of each match.
     pub fn confidence(self) -> f32 {
         match self {
+            Self::Span => 1.0,
             Self::Request | Self::Message => 0.98,
             Self::Version => 0.95,
             Self::Sequence => 0.9,

@@ -109,7 +109,8 @@ impl Linker {
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(&key) else { break };
             key = invocation.parent;
-            if invocation.is_part || invocation.is_retry {
+            let is_sought = until == Some(invocation.function);
+            if invocation.is_part || invocation.is_retry && is_sought {
                 continue;
             }
             match steps.iter().position(|(known, ..)| *known == invocation.function) {
@@ -120,7 +121,7 @@ impl Linker {
                 }
                 None => steps.push((invocation.function, confidence, credit)),
             }
-            if until == Some(invocation.function) {
+            if is_sought {
                 found = Some(Found { start: invocation.start, run: invocation.run, confidence, credit });
                 break;
             }

@@ -229,6 +229,11 @@ impl Continuations {
         (found.map(|offer| Match { offer, confidence: key.class.confidence() }), before)
     }
 
+    /// A span whose answer may take days.
+    pub(super) fn slow(&self, span: u64) -> Option<&Offer> {
+        self.slow_offers.get(span)?.first()
+    }
+
     /// Takes in a search that must be compared with others.
     pub(super) fn defer(&mut self, now: ArrivalTime, key: Key, seeker: Seeker, losses: &mut Losses) {
         let lag = seeker.destination.and_then(|node| self.resources.get(&node)).map_or(0, |resource| resource.lag);

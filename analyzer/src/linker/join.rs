@@ -16,9 +16,13 @@ use crate::{
 impl Linker {
     /// A link says that the span `cause` caused an invocation.
     pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
-        let known = self.spans.get(cause).copied().or_else(|| {
-            let start = self.invocations.get(&cause)?.start;
-            Some(Belonging { invocation: cause, publishes: None, end: start })
+        let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(&cause) {
+            Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
+            None => self.continuations.slow(cause).map(|offer| Belonging {
+                invocation: offer.cause,
+                publishes: offer.destination,
+                end: offer.end,
+            }),
         });
         match known {
             Some(belonging) => self.follow(now, link, belonging),

@@ -51,6 +51,12 @@ impl Clues {
         }
         let batch = span.attributes.number(Attribute::BatchMessageCount).and_then(|count| usize::try_from(count).ok());
         clues.credit = 1.0 / batch.unwrap_or(1).max(clues.links.len()).max(1) as f32;
+        if clues.is_slow && span.kind.is_outbound() {
+            // Whoever names this span may come when it is long gone.
+            clues.keys.push(Key { class: KeyClass::Span, hash: key });
+        } else if clues.is_slow && parent != 0 {
+            clues.links.push(Link { cause: parent, message: None });
+        }
         if span.kind.is_outbound() {
             clues.offer(&span.attributes, touch);
         } else if span.kind.is_inbound() {
