@@ -54,6 +54,7 @@ fn spans() -> Vec<Span> {
             resource: Arc::clone(&services[service]),
             attributes: Attributes::default(),
             links: Vec::new(),
+            sampling: None,
         };
         spans.push(span(1, 0, SpanKind::Server, 0));
         spans.push(span(2, 1, SpanKind::Internal, 0));

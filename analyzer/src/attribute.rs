@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 macro_rules! attributes {
-    ($($(#[$doc:meta])* $name:ident = [$($key:literal),+];)+) => {
+    ($($(#[$doc:meta])* $name:ident = [$($key:literal),+ $(,)?];)+) => {
         /// What an attribute means, whatever its key was.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Attribute {
@@ -42,34 +42,103 @@ attributes! {
     CloudResourceId = ["cloud.resource_id", "faas.id"];
     /// Log groups of a Lambda function.
     LogGroupNames = ["aws.log.group.names"];
+    /// Namespace of a Kubernetes cluster.
+    KubernetesNamespace = ["k8s.namespace.name"];
+    /// Name of the SDK that made the spans.
+    SdkName = ["telemetry.sdk.name"];
+    /// Language of the SDK that made the spans.
+    SdkLanguage = ["telemetry.sdk.language"];
+    /// Platform of the browser that made the spans.
+    BrowserPlatform = ["browser.platform", "browser.brands"];
+    /// Name of a Cloudflare worker.
+    CloudflareScriptName = ["cloudflare.script_name"];
     /// Name of the function.
     FaasName = ["faas.name"];
+    /// Version of the function.
+    FaasVersion = ["faas.version"];
+    /// Instance of the function: a log stream on AWS.
+    FaasInstance = ["faas.instance"];
+    /// Id of the run; on a client span the id of the run that it caused.
+    FaasInvocationId = ["faas.invocation_id", "faas.execution"];
+    /// Id of a request to AWS; the id of the run where the request is one.
+    AwsRequestId = ["aws.request_id", "aws.requestId", "aws.request.id"];
+    /// Name of the function that a client span invokes.
+    FaasInvokedName = ["faas.invoked_name"];
+    /// Region of the function that a client span invokes.
+    FaasInvokedRegion = ["faas.invoked_region"];
+    /// Provider of the function that a client span invokes.
+    FaasInvokedProvider = ["faas.invoked_provider"];
     /// True for the first run of an instance.
     FaasColdstart = ["faas.coldstart"];
     /// What triggered the run.
     FaasTrigger = ["faas.trigger"];
     /// Collection of a data-source trigger: a bucket or a table.
     FaasDocumentCollection = ["faas.document.collection"];
+    /// Object of a data-source trigger.
+    FaasDocumentName = ["faas.document.name"];
     /// Schedule of a timer trigger.
     FaasCron = ["faas.cron"];
     /// ARN by which a Lambda function was called.
     LambdaInvokedArn = ["aws.lambda.invoked_arn"];
+    /// What made a segment of X-Ray, such as `AWS::Lambda::Function`.
+    XrayOrigin = ["aws.xray.origin"];
     /// Messaging system.
     MessagingSystem = ["messaging.system"];
     /// Queue or topic.
-    MessagingDestination = ["messaging.destination.name", "messaging.destination", "messaging.kafka.topic"];
+    MessagingDestination = [
+        "messaging.destination.name",
+        "messaging.destination",
+        "messaging.destination_publish.name",
+        "messaging.kafka.topic",
+    ];
+    /// Partition of a topic.
+    MessagingPartition = [
+        "messaging.destination.partition.id",
+        "messaging.kafka.destination.partition",
+        "messaging.kafka.source.partition",
+        "messaging.kafka.partition",
+    ];
+    /// Place of a message in its partition.
+    KafkaOffset = ["messaging.kafka.offset", "messaging.kafka.message.offset"];
     /// What is done to the message.
     MessagingOperation = ["messaging.operation.type", "messaging.operation"];
+    /// Id of the message.
+    MessageId = ["messaging.message.id", "messaging.message_id", "aws.message_id"];
+    /// Id of the conversation that the message belongs to.
+    ConversationId =
+        ["messaging.message.conversation_id", "messaging.conversation_id", "messaging.message.correlation_id"];
+    /// Messages of a batch.
+    BatchMessageCount = ["messaging.batch.message_count"];
     /// URL of an SQS queue.
-    SqsQueueUrl = ["aws.sqs.queue.url", "aws.queue.url"];
+    SqsQueueUrl = ["aws.sqs.queue.url", "aws.queue.url", "aws.queue_url"];
     /// ARN of an SNS topic.
-    SnsTopicArn = ["aws.sns.topic.arn"];
+    SnsTopicArn = ["aws.sns.topic.arn", "aws.topic_arn"];
     /// Name of a Kinesis stream.
     KinesisStreamName = ["aws.kinesis.stream_name"];
     /// Name of an S3 bucket.
-    S3Bucket = ["aws.s3.bucket"];
+    S3Bucket = ["aws.s3.bucket", "aws.bucket_name"];
+    /// Key of an object.
+    S3Key = ["aws.s3.key", "aws.key"];
+    /// Version of an object.
+    S3Version = ["aws.s3.version_id", "aws.s3.versionId", "aws.s3.object.version_id", "aws.version_id"];
+    /// Hash of what an object holds.
+    S3Etag = ["aws.s3.etag", "aws.s3.e_tag", "aws.s3.object.etag"];
+    /// Place of a write among the writes of an object.
+    S3Sequencer = ["aws.s3.sequencer", "aws.s3.object.sequencer"];
     /// Names of DynamoDB tables.
     DynamodbTableNames = ["aws.dynamodb.table_names"];
+    /// Place of a change in the stream of a table.
+    DynamodbSequence = ["aws.dynamodb.sequence_number", "aws.dynamodb.stream.sequence_number"];
+    /// Name of the service that is called.
+    PeerService = ["service.peer.name", "peer.service"];
+    /// Host that is called, or that handles.
+    ServerAddress = ["server.address", "net.peer.name", "net.sock.peer.name"];
+    /// Address that is called.
+    UrlFull = ["url.full", "http.url"];
+    /// Route of a request that is handled.
+    HttpRoute = ["http.route"];
+    /// Why an operation failed.
+    ErrorType = ["error.type"];
     /// Database system.
     DbSystem = ["db.system.name", "db.system"];
     /// Database.
@@ -78,6 +147,10 @@ attributes! {
     DbCollection = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cosmosdb.container"];
     /// What is done to the database.
     DbOperation = ["db.operation.name", "db.operation"];
+    /// RPC system.
+    RpcSystem = ["rpc.system.name", "rpc.system"];
+    /// RPC service.
+    RpcService = ["rpc.service"];
     /// RPC method.
     RpcMethod = ["rpc.method"];
 }
@@ -135,6 +208,15 @@ impl Attributes {
         match self.get(attribute)? {
             Value::Text(text) if !text.is_empty() => Some(text),
             _ => None,
+        }
+    }
+
+    /// The value as a number; digits count, because exporters write numbers as text.
+    pub fn number(&self, attribute: Attribute) -> Option<i64> {
+        match self.get(attribute)? {
+            Value::Int(number) => Some(*number),
+            Value::Text(text) => text.parse().ok(),
+            Value::Bool(_) => None,
         }
     }
 

@@ -167,6 +167,148 @@ mod tests {
     }
 
     #[test]
+    fn a_message_without_a_link_is_joined_by_its_id() {
+        check(
+            "a ~q#~> b ~q#~> a ~q#~> b ~q#~> a",
+            expect![[r#"
+                a -publish-> q x2
+                b -publish-> q x2
+                q -deliver-> a x2
+                q -deliver-> b x2
+                loop a b (a q b q) Unknown Info depth 2 chains 1 laps 2
+                loop a (a q) Latent Info depth 0 chains 0 laps 0
+                loop b (b q) Latent Info depth 0 chains 0 laps 0"#]],
+        );
+    }
+
+    #[test]
+    fn an_invocation_without_a_parent_is_joined_by_the_id_of_its_run() {
+        check(
+            "a => b => a => b => a",
+            expect![[r#"
+                a -call-> b x2
+                b -call-> a x2
+                loop a b (a b) Unknown Info depth 2 chains 1 laps 2"#]],
+        );
+    }
+
+    #[test]
+    fn an_object_joins_its_writer_with_what_it_triggers() {
+        check(
+            "a ~uploads/~> a ~uploads/~> a ~uploads/~> a",
+            expect![[r#"
+                a -write-> uploads x3
+                uploads -deliver-> a x3
+                loop a (a uploads) Unknown Info depth 3 chains 1 laps 3"#]],
+        );
+        check(
+            "a ~uploads/k#~> a ~uploads/k#~> a ~uploads/k#~> a",
+            expect![[r#"
+                a -write-> uploads x3
+                uploads -deliver-> a x3
+                loop a (a uploads) Unknown Info depth 3 chains 1 laps 3"#]],
+        );
+        check(
+            "a ~uploads/k~> a ~uploads/k~> a ~uploads/k~> a",
+            expect![[r#"
+                a -write-> uploads x3
+                uploads -deliver-> a x3
+                loop a (a uploads) Unknown Info depth 3 chains 1 laps 3"#]],
+        );
+    }
+
+    #[test]
+    fn a_conversation_joins_its_messages() {
+        check(
+            "a ~q@~> b ~p@~> a ~q@~> b ~p@~> a",
+            expect![[r#"
+                a -publish-> q x2
+                b -publish-> p x2
+                p -deliver-> a x2
+                q -deliver-> b x2
+                loop a b (a q b p) Unknown Info depth 2 chains 1 laps 2"#]],
+        );
+    }
+
+    #[test]
+    fn a_queue_and_the_time_join_what_nothing_else_does() {
+        check(
+            "a ~q?~> b ~p?~> a ~q?~> b ~p?~> a",
+            expect![[r#"
+                a -publish-> q x2
+                b -publish-> p x2
+                p -deliver-> a x2
+                q -deliver-> b x2
+                loop a b (a q b p) Unknown Info depth 2 chains 1 laps 2"#]],
+        );
+    }
+
+    #[test]
+    fn what_is_delivered_again_is_no_lap() {
+        for story in ["a ~q#~> b ~q#~> b", "a => b => b", "a ~q?~> b"] {
+            let mut spans = Story::parse(story).spans;
+            let depth = |spans: &[Span]| {
+                let snapshot = analyse(spans.to_vec(), 2, 2);
+                let deepest = snapshot.loops.iter().map(|found| found.max_depth).max().unwrap_or(0);
+                let runs = snapshot.functions.iter().find(|function| &*function.name == "b").unwrap().invocations;
+                (deepest, runs)
+            };
+            let (once, runs) = depth(&spans);
+            let last = spans.last().unwrap().clone();
+            for (at, by) in [(1, 40_u64), (2, 90)] {
+                let (trace_id, start) = (crate::span::TraceId([90 + at; 16]), EventTime(last.start.0 + by * SECOND));
+                spans.push(Span { trace_id, start, end: EventTime(start.0 + SECOND), ..last.clone() });
+            }
+            assert_eq!(depth(&spans), (once, runs + 2), "{story}");
+            spans.reverse();
+            assert_eq!(depth(&spans), (once, runs + 2), "{story} backwards");
+        }
+    }
+
+    #[test]
+    fn another_attempt_below_the_first_is_no_lap() {
+        let mut story = Story::parse("a -> b -> a -> b");
+        for span in story.spans.iter_mut().filter(|span| span.kind == SpanKind::Server) {
+            if span.resource.function().name.as_ref() == "a" {
+                span.attributes.insert("faas.invocation_id", crate::attribute::Value::Text("one".into()));
+            }
+        }
+        for order in [false, true] {
+            if order {
+                story.spans.reverse();
+            }
+            let snapshot = analyse(story.spans.clone(), 1, 1);
+            let depths: Vec<_> = snapshot.loops.iter().map(|found| (found.laps, found.max_depth)).collect();
+            assert_eq!(depths, [(1, 1)], "b comes round, and a does not");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_a_function_sets_for_itself_is_a_loop() {
+        // An hour a lap: what was an hour ago is long gone, but for what waits for a schedule.
+        for story in [
+            "a ~s+~> a ~s+~> a ~s+~> a",
+            "a ~s+l~> a ~s+l~> a ~s+l~> a",
+            "a ~s+p~> a ~s+p~> a ~s+p~> a",
+            "a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a ~s+~> b ~> c ~> a",
+        ] {
+            let mut engine = Engine::new(&Config::recommended(), 2);
+            let mut now = START;
+            for span in Story::parse(story).spans {
+                while now.0 < span.end.0 {
+                    now.0 += 20 * SECOND;
+                    engine.tick(now);
+                }
+                engine.ingest(now, [span]);
+            }
+            (0..3).for_each(|at| engine.tick(ArrivalTime(now.0 + at * 20 * SECOND)));
+            let snapshot = engine.snapshot(now);
+            let found: Vec<_> = snapshot.loops.iter().map(|found| (found.names.len(), found.max_depth)).collect();
+            assert_eq!(found, [(if story.contains('b') { 3 } else { 1 }, 3)], "{}", describe(&snapshot));
+        }
+    }
+
+    #[test]
     fn a_new_loop_is_suspect_at_8_laps_and_an_alarm_at_18() {
         use Assessment::{Alarm, Suspect, Unremarkable};
         for (laps, expected) in [(4, Unremarkable), (7, Unremarkable), (8, Suspect), (17, Suspect), (18, Alarm)] {
@@ -378,7 +520,7 @@ mod tests {
     #[test]
     fn a_message_with_a_parent_and_a_link_to_it_is_one_message() {
         let mut story = Story::parse("a ~> b");
-        let link = story.last().links[0];
+        let link = story.last().links[0].clone();
         story.last().trace_id = link.trace_id;
         story.last().parent_span_id = Some(link.span_id);
         expect!["a -message-> b x1"].assert_eq(&describe(&analyse(story.spans, 1, 1)));

@@ -4,6 +4,15 @@
 //!   a -> b        a calls b and waits: client span, then server span, in one trace
 //!   a ~> b        a causes b by a message: producer span, then consumer span in a new trace, with a span link
 //!   a ~q~> b      the same through the queue q
+//!   a ~q#~> b     through the queue q without a link: both sides know the id of the message
+//!   a ~q@~> b     the same, but both sides know the conversation only
+//!   a ~q?~> b     the same, but both sides know the queue only
+//!   a ~q/~> b     a writes an object to the bucket q, which triggers b: both sides know its name, a new one each time
+//!   a ~q/k~> b    the same, and the object is k
+//!   a ~q/k#~> b   the same, and both sides know its version
+//!   a ~q+~> b     a sets the schedule q, which triggers b an hour later
+//!   a ~s+l~> b    the same with a span link, a ~s+p~> b in the same trace
+//!   a => b        a invokes b, and nothing but the id of the run is known to both
 //! ```
 //!
 //! Each line is one chain that starts anew; names are functions.
@@ -55,6 +64,10 @@ impl Story {
                 run = match arrow {
                     "->" => story.call(&run, name),
                     "~>" => story.message(&run, name, None),
+                    "=>" => story.invoke(&run, name),
+                    word if word.contains(['#', '@', '?', '/', '+']) => {
+                        story.lose_context(&run, name, word.trim_matches(['~', '>']))
+                    }
                     queue => story.message(&run, name, Some(queue.trim_matches(['~', '>']))),
                 };
             }
@@ -83,9 +96,79 @@ impl Story {
         let trace_id = self.trace();
         let consumer = self.span(name, trace_id, None, SpanKind::Consumer, producer.start + 5_000_000, 6);
         self.carry(queue);
-        let link = SpanLink { trace_id: producer.trace_id, span_id: producer.span_id };
+        let link = SpanLink::to(producer.trace_id, producer.span_id);
         self.last().links.push(link);
         consumer
+    }
+
+    /// An invocation in a new trace of which the caller knows the id of the run.
+    pub(crate) fn invoke(&mut self, from: &Run, name: &str) -> Run {
+        let id = format!("run-{}", self.next);
+        let start = from.start + SECOND;
+        let client = self.span(&from.name, from.trace_id, Some(from.span_id), SpanKind::Client, start, 8);
+        self.say(&[("faas.execution", &id), ("rpc.service", "Lambda"), ("rpc.method", "Invoke")]);
+        let trace_id = self.trace();
+        let server = self.span(name, trace_id, None, SpanKind::Server, client.start + 1_000_000, 6);
+        self.say(&[("faas.invocation_id", &id)]);
+        server
+    }
+
+    /// An invocation in a new trace that a resource triggered, without a link to who used the resource.
+    fn lose_context(&mut self, from: &Run, name: &str, word: &str) -> Run {
+        let (resource, said) = word.split_at(word.find(['#', '@', '?', '/', '+']).expect("a sign of what is known"));
+        let id = format!("id-{}", self.next);
+        let (kind, hour) = match said.starts_with(['/', '+']) {
+            true => (SpanKind::Client, SECOND * if said.starts_with('+') { 3_600 } else { 1 }),
+            false => (SpanKind::Producer, SECOND),
+        };
+        let sender = self.span(&from.name, from.trace_id, Some(from.span_id), kind, from.start + SECOND, 1);
+        let object = said.trim_matches(['/', '#']);
+        let object = if object.is_empty() { &*id } else { object };
+        let queue = [("messaging.destination.name", resource)];
+        let bucket = [("aws.s3.bucket", resource), ("rpc.method", "PutObject"), ("aws.s3.key", object)];
+        let version = [("aws.s3.version_id", &*id)];
+        match said {
+            "#" => self.say(&[queue[0], ("messaging.message.id", &id)]),
+            "@" => self.say(&[queue[0], ("messaging.message.conversation_id", "talk")]),
+            "?" => self.say(&queue),
+            "+" | "+l" | "+p" => self.say(&[queue[0], ("messaging.system", "aws.scheduler")]),
+            _ => self.say(&bucket),
+        }
+        if said.ends_with('#') && said.len() > 1 {
+            self.say(&version);
+        }
+        let (trace_id, parent) = match said {
+            "+p" => (sender.trace_id, Some(sender.span_id)),
+            _ => (self.trace(), None),
+        };
+        let start = sender.start + hour + 1_000_000;
+        let start = if hour == SECOND { sender.start + 150_000_000 } else { start };
+        let kind = if kind == SpanKind::Client { SpanKind::Server } else { SpanKind::Consumer };
+        let receiver = self.span(name, trace_id, parent, kind, start, 6);
+        match said {
+            "#" => self.say(&[queue[0], ("messaging.message.id", &id)]),
+            "@" => self.say(&[queue[0], ("messaging.message.conversation_id", "talk")]),
+            "?" => self.say(&queue),
+            "+" | "+l" | "+p" => self.say(&[("faas.trigger", "timer"), ("faas.cron", resource)]),
+            _ => self.say(&[
+                ("faas.trigger", "datasource"),
+                ("faas.document.collection", resource),
+                ("faas.document.name", object),
+            ]),
+        }
+        if said.ends_with('#') && said.len() > 1 {
+            self.say(&version);
+        }
+        if said == "+l" {
+            self.last().links.push(SpanLink::to(sender.trace_id, sender.span_id));
+        }
+        receiver
+    }
+
+    pub(crate) fn say(&mut self, pairs: &[(&str, &str)]) {
+        for (key, value) in pairs {
+            self.last().attributes.insert(key, Value::Text((*value).into()));
+        }
     }
 
     /// An invocation in a new trace whose links stand on a consumer span below its server span, as where a queue
@@ -99,7 +182,7 @@ impl Story {
         let trace_id = self.trace();
         let server = self.span(name, trace_id, None, SpanKind::Server, start, 6);
         self.span(name, trace_id, Some(server.span_id), SpanKind::Consumer, start, 5);
-        let link = |run: &Run| SpanLink { trace_id: run.trace_id, span_id: run.span_id };
+        let link = |run: &Run| SpanLink::to(run.trace_id, run.span_id);
         self.last().links.extend(producers.iter().map(link));
         server
     }
@@ -142,6 +225,7 @@ impl Story {
             resource: resource(name),
             attributes: Attributes::default(),
             links: Vec::new(),
+            sampling: None,
         });
         Run { name: name.to_owned(), trace_id, span_id, start }
     }

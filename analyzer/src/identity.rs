@@ -86,7 +86,8 @@ pub fn touch_of(span: &Span) -> Option<Touch> {
     let attributes = &span.attributes;
     if let Some((name, kind, system)) = messaging_destination(attributes) {
         let use_kind = messaging_use(span.kind, attributes)?;
-        return Some(Touch { node: resource(environment, "messaging", name, kind, system), kind: use_kind });
+        let class = if kind == ResourceKind::Schedule { "schedule" } else { "messaging" };
+        return Some(Touch { node: resource(environment, class, name, kind, system), kind: use_kind });
     }
     if span.kind.is_inbound() {
         return inbound_touch(environment, attributes);
@@ -204,6 +205,9 @@ fn last_segment(name: &str) -> &str {
 
 fn messaging_kind(system: &str) -> ResourceKind {
     let system = system.to_ascii_lowercase();
+    if ["scheduler", "cloud_tasks", "cloudtasks"].iter().any(|schedule| system.contains(schedule)) {
+        return ResourceKind::Schedule;
+    }
     let is_topic = ["sns", "kafka", "pubsub", "kinesis", "eventhubs", "eventgrid", "eventbridge"]
         .iter()
         .any(|topic| system.contains(topic));

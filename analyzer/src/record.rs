@@ -31,6 +31,56 @@ impl SpanKey {
     }
 }
 
+/// How the two sides of a cause that left no parent and no link are known to belong together, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyClass {
+    /// The span itself, which a link names.
+    Span,
+    /// The id of a run, which its caller got as an answer.
+    Request,
+    /// The id of a message.
+    Message,
+    /// A version of an object.
+    Version,
+    /// A change in the stream of a table.
+    Sequence,
+    /// An object, whichever version; or a schedule.
+    Object,
+    /// A conversation of messages.
+    Conversation,
+    /// The resource between them and the time alone.
+    Time,
+}
+
+/// What both sides of a cause know, as a hash that includes the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// How it is known.
+    pub class: KeyClass,
+    /// What is known.
+    pub hash: u64,
+}
+
+impl KeyClass {
+    /// How sure a match is, over 0 and at most 1. For [`KeyClass::Time`] that is a matter of each match.
+    pub fn confidence(self) -> f32 {
+        match self {
+            Self::Span => 1.0,
+            Self::Request | Self::Message => 0.98,
+            Self::Version => 0.95,
+            Self::Sequence => 0.9,
+            Self::Object => 0.85,
+            Self::Conversation => 0.7,
+            Self::Time => 0.0,
+        }
+    }
+
+    /// True when nobody else has the key, so that a match needs no comparison with others.
+    pub fn is_unique(self) -> bool {
+        self < Self::Object
+    }
+}
+
 /// One fact for the linker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -46,6 +96,8 @@ pub enum Record {
         start: EventTime,
         /// The invocation that caused it, when that is known already.
         parent: Option<SpanKey>,
+        /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
+        run: u64,
     },
     /// The invocation that caused another became known.
     Cause {
@@ -80,6 +132,36 @@ pub enum Record {
         cause: SpanKey,
         /// The resource that delivered the message.
         delivered_by: Option<NodeId>,
+        /// What part of the invocation the cause accounts for: 1 over the messages of its batch.
+        credit: f32,
+    },
+    /// An outbound span may have caused an invocation that knows the same key.
+    Offer {
+        /// What the span knows of what it caused.
+        key: Key,
+        /// Key of the invocation that the span belongs to.
+        cause: SpanKey,
+        /// The resource that it publishes to or writes.
+        destination: Option<NodeId>,
+        /// When it ended.
+        end: EventTime,
+        /// True when the answer may take days, as that of a schedule.
+        is_slow: bool,
+    },
+    /// An invocation may have been caused by an outbound span that knows the same key.
+    Seek {
+        /// What the invocation knows of its cause.
+        key: Key,
+        /// Key of the invocation.
+        child: SpanKey,
+        /// The resource that delivered what it handles.
+        destination: Option<NodeId>,
+        /// When it began to handle it.
+        start: EventTime,
+        /// What part of the invocation the cause accounts for.
+        credit: f32,
+        /// Key of the span that a link to the same cause names, 0 without one: one of the two is enough.
+        link: u64,
     },
 }
 
@@ -119,10 +201,49 @@ pub(crate) struct FunctionDelta {
 #[derive(Clone)]
 pub(crate) struct EdgeDelta {
     pub(crate) calls: u64,
+    pub(crate) belief: Belief,
     pub(crate) errors: u64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
     pub(crate) exemplars: Exemplars,
+}
+
+/// How sure it is that calls went over an edge, for the calls that are not certain.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Belief {
+    /// Calls that are not certain.
+    pub(crate) calls: u64,
+    /// Sum of their confidences.
+    pub(crate) sum: f64,
+}
+
+impl Belief {
+    pub(crate) fn add(&mut self, confidence: f32) {
+        if confidence < 1.0 {
+            self.calls += 1;
+            self.sum += f64::from(confidence);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.sum += other.sum;
+    }
+
+    /// How sure an edge with so many calls is: certain calls count fully, the others with the lower bound of the
+    /// Wilson interval (95 %) of their mean.
+    pub(crate) fn confidence(self, calls: u64) -> f64 {
+        if self.calls == 0 {
+            return 1.0;
+        }
+        const Z2: f64 = 1.96 * 1.96;
+        let n = self.calls as f64;
+        let mean = (self.sum / n).clamp(0.0, 1.0);
+        let margin = (Z2 * (mean * (1.0 - mean) + Z2 / (4.0 * n)) / n).sqrt();
+        let lower = (mean + Z2 / (2.0 * n) - margin) / (1.0 + Z2 / n);
+        let certain = calls.saturating_sub(self.calls) as f64;
+        (certain + n * lower) / (certain + n)
+    }
 }
 
 /// Traces that show a node or an edge.
@@ -184,7 +305,21 @@ impl Delta {
 
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, duration_ms: f64, gap_ms: Option<f64>, error: bool, trace_id: TraceId) {
+        self.believe(key, duration_ms, gap_ms, error, trace_id, 1.0);
+    }
+
+    /// Counts one call over an edge that is not certain.
+    pub(crate) fn believe(
+        &mut self,
+        key: EdgeKey,
+        duration_ms: f64,
+        gap_ms: Option<f64>,
+        error: bool,
+        trace_id: TraceId,
+        confidence: f32,
+    ) {
         let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
+            belief: Belief::default(),
             calls: 0,
             errors: 0,
             duration: sketch(),
@@ -192,6 +327,7 @@ impl Delta {
             exemplars: Exemplars::default(),
         });
         edge.calls += 1;
+        edge.belief.add(confidence);
         edge.errors += u64::from(error);
         edge.duration.add(duration_ms);
         if let Some(gap_ms) = gap_ms {
@@ -214,6 +350,11 @@ impl Losses {
         self.functions_overflowed += other.functions_overflowed;
         self.edges_overflowed += other.edges_overflowed;
         self.loops_overflowed += other.loops_overflowed;
+        self.continuations_dropped += other.continuations_dropped;
+        self.paths_trimmed += other.paths_trimmed;
+        self.look_backs_cut += other.look_backs_cut;
+        self.openings_dropped += other.openings_dropped;
+        self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -232,5 +373,24 @@ impl Losses {
         self.index_evictions += records;
         let nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         self.youngest_eviction_nanos = Some(self.youngest_eviction_nanos.map_or(nanos, |known| known.min(nanos)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn belief_grows_with_the_calls_and_never_over_their_mean() {
+        let belief = |calls: u64, each: f32| {
+            let mut belief = Belief::default();
+            (0..calls).for_each(|_| belief.add(each));
+            belief.confidence(calls)
+        };
+        assert_eq!(belief(10, 1.0), 1.0);
+        assert!(belief(1, 0.98) < belief(10, 0.98) && belief(10, 0.98) < belief(1_000, 0.98));
+        assert!((0.96..0.98).contains(&belief(1_000, 0.98)));
+        let half = Belief { calls: 100, sum: 98.0 }.confidence(200);
+        assert!(half > belief(100, 0.98) && half < 1.0, "certain calls lift it: {half}");
     }
 }

@@ -14,6 +14,7 @@
 //!                 other kinds: parked until the parent comes or the time is up
 //! ```
 
+mod clue;
 mod invocation;
 mod touch;
 
@@ -32,6 +33,7 @@ use crate::{
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
     window::millis,
 };
+use clue::{Clues, run_of};
 use invocation::Invocations;
 
 /// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
@@ -51,8 +53,8 @@ pub struct Shard {
     waiting: Generations<SmallVec<[u64; 2]>>,
     /// Invocations that stand for a parent which did not come, so that its children are parts of one.
     stand_ins: Generations<u64>,
-    /// Links of spans whose invocation is not known yet.
-    links: Generations<SmallVec<[u64; 1]>>,
+    /// What spans whose invocation is not known yet know of causes.
+    clues: Generations<Clues>,
     parked: VecDeque<(ArrivalTime, u64)>,
     /// Spans that found their place and whose waiting children have not been looked at.
     placed: Vec<u64>,
@@ -81,6 +83,8 @@ struct SpanRecord {
     start: EventTime,
     duration_nanos: u64,
     touch: Option<(NodeId, EdgeKind)>,
+    /// Hash of the id of the run; 0 without one.
+    run: u64,
     kind: SpanKind,
     error: bool,
     cold_start: bool,
@@ -95,7 +99,7 @@ impl Shard {
             spans: Generations::new(capacity, config.lateness),
             waiting: Generations::new(capacity, config.lateness),
             stand_ins: Generations::new(capacity, config.lateness),
-            links: Generations::new(capacity, config.lateness),
+            clues: Generations::new(capacity, config.lateness),
             parked: VecDeque::new(),
             placed: Vec::new(),
             capacity,
@@ -156,15 +160,23 @@ impl Shard {
             let orphans: usize = dropped.records.values().map(SmallVec::len).sum();
             self.delta.losses.orphans += orphans as u64;
         }
-        if let Some(dropped) = self.links.rotate(now) {
-            self.delta.losses.links_dropped += dropped.records.values().map(|links| links.len() as u64).sum::<u64>();
+        if let Some(dropped) = self.clues.rotate(now) {
+            let links: usize = dropped.records.values().map(|clues| clues.links.len()).sum();
+            self.delta.losses.links_dropped += links as u64;
         }
         self.stand_ins.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
         let function = function_of(span);
-        let touch = touch_of(span).map(|touch| {
+        let touch = touch_of(span);
+        let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
+        let clues = Clues::of(span, key, parent, touch.as_ref());
+        if !clues.is_empty() {
+            self.clues.insert(key, clues);
+        }
+        self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
+        let touch = touch.map(|touch| {
             let node = (touch.node.id, touch.kind);
             self.delta.resources.insert(touch.node.id, touch.node);
             node
@@ -173,19 +185,6 @@ impl Shard {
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
         let seen = self.delta.function(&function);
         seen.last_seen = seen.last_seen.max(start);
-        let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
-        // A link that says the same as the parent is no second cause.
-        let links: SmallVec<[u64; 1]> = span
-            .links
-            .iter()
-            .take(LINKS_PER_SPAN)
-            .map(|link| SpanKey::new(link.trace_id, link.span_id).0)
-            .filter(|cause| *cause != key && *cause != parent)
-            .collect();
-        self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
-        if !links.is_empty() {
-            self.links.insert(key, links);
-        }
         self.spans.insert(
             key,
             SpanRecord {
@@ -196,6 +195,7 @@ impl Shard {
                 start,
                 duration_nanos,
                 touch,
+                run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
@@ -353,6 +353,7 @@ impl Shard {
             trace_id: span.trace_id,
             start: span.start,
             parent: parent.map(SpanKey),
+            run: span.run,
         });
         self.placed(key, &span, key);
     }
@@ -387,14 +388,31 @@ impl Shard {
         self.records.push(Record::Same { part: SpanKey(key), whole: SpanKey(invocation) });
     }
 
-    /// Hands on the links and the touched resource of a span that found its place, and notes it for `cascade`.
+    /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        let delivered_by = span.delivered();
-        for cause in self.links.remove(key).unwrap_or_default() {
-            self.records.push(Record::Link { child: SpanKey(invocation), cause: SpanKey(cause), delivered_by });
+        if let Some(clues) = self.clues.remove(key) {
+            self.tell(&clues, span, SpanKey(invocation));
         }
         touch::count_touch(&mut self.delta, span);
         self.placed.push(key);
+    }
+
+    fn tell(&mut self, clues: &Clues, span: &SpanRecord, invocation: SpanKey) {
+        let (start, credit, delivered_by) = (span.start, clues.credit, span.delivered());
+        let seek = |key, link| Record::Seek { key, child: invocation, destination: delivered_by, start, credit, link };
+        for link in &clues.links {
+            let cause = SpanKey(link.cause);
+            self.records.push(Record::Link { child: invocation, cause, delivered_by, credit });
+            self.records.extend(link.message.map(|key| seek(key, link.cause)));
+        }
+        for key in clues.keys.iter().copied() {
+            self.records.push(if span.kind.is_outbound() {
+                let destination = span.published();
+                Record::Offer { key, cause: invocation, destination, end: span.end(), is_slow: clues.is_slow }
+            } else {
+                seek(key, 0)
+            });
+        }
     }
 
     /// Places the children that waited for spans which found their place; a list, because chains are deep.

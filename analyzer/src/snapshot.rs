@@ -125,6 +125,8 @@ pub struct Edge {
     pub calls: u64,
     /// Calls that failed.
     pub errors: u64,
+    /// How sure it is that the calls went this way, 0 to 1: below 1 where parents and links are missing.
+    pub confidence: f64,
     /// Duration as the caller saw it, milliseconds.
     pub p50_ms: f64,
     /// Duration as the caller saw it, milliseconds.
@@ -350,6 +352,16 @@ pub struct Losses {
     pub edges_overflowed: u64,
     /// Loops let go because there were too many.
     pub loops_overflowed: u64,
+    /// Keys that could join a cause with what it caused, let go because there were too many.
+    pub continuations_dropped: u64,
+    /// Paths with more different functions than are counted, so that depths on them may be too small.
+    pub paths_trimmed: u64,
+    /// Laps that could not be followed back to where they began, because they are too long.
+    pub look_backs_cut: u64,
+    /// Invocations under which no lap is looked for when their cause comes late, because their chain has too many.
+    pub openings_dropped: u64,
+    /// Loops of one chain that are not deepened when its cause comes late, because it has too many.
+    pub fragment_laps_dropped: u64,
 }
 
 impl ResourceKind {

@@ -43,12 +43,14 @@ pub enum SpanKind {
 }
 
 /// A span of another trace, or of the same, that caused this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SpanLink {
     /// Trace of the causing span.
     pub trace_id: TraceId,
     /// The causing span.
     pub span_id: SpanId,
+    /// Id of the message that carried the cause, where the link says so.
+    pub message_id: Option<Box<str>>,
 }
 
 /// One span, with the attributes that the analyzer knows.
@@ -76,6 +78,8 @@ pub struct Span {
     pub attributes: Attributes,
     /// Spans that caused it.
     pub links: Vec<SpanLink>,
+    /// How probable it was that the span was kept, over 0 and at most 1; `None` where nothing is said of sampling.
+    pub sampling: Option<f32>,
 }
 
 /// Bound on the links of one span that are followed: the default limit of the OpenTelemetry SDKs.
@@ -151,6 +155,28 @@ impl SpanKind {
     }
 }
 
+impl SpanLink {
+    /// A link that says nothing but the span.
+    pub fn to(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self { trace_id, span_id, message_id: None }
+    }
+}
+
+/// Reads how probable it was that a span was kept from its `tracestate`: the threshold `th` of the vendor `ot`, up to
+/// 14 hexadecimal digits with zeroes left out at the end, is the part of all spans that is not kept.
+pub fn sampling_in(trace_state: &str) -> Option<f32> {
+    let entries = trace_state.split(',').map(str::trim);
+    let own = entries.filter_map(|entry| entry.strip_prefix("ot=")).next()?;
+    let threshold = own.split(';').find_map(|part| part.trim().strip_prefix("th:"))?;
+    if threshold.is_empty() || threshold.len() > 14 || !threshold.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let digits = u64::from_str_radix(threshold, 16).ok()?;
+    // No more than 56 bits, of which a float keeps the highest: what is left over is far from 0.
+    let dropped = digits as f64 / 16f64.powi(i32::try_from(threshold.len()).ok()?);
+    Some((1.0 - dropped) as f32).filter(|kept| *kept > 0.0)
+}
+
 impl Span {
     /// Nanoseconds from start to end; zero when the end lies before the start.
     pub fn duration_nanos(&self) -> u64 {
@@ -185,6 +211,26 @@ impl fmt::Debug for SpanId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_threshold_of_sampling_is_the_part_that_is_dropped() {
+        for (text, expected) in [
+            ("ot=th:0", Some(1.0)),
+            ("ot=th:8", Some(0.5)),
+            ("vendor=1,ot=rv:abc;th:c", Some(0.25)),
+            ("ot=th:e666666666666a;rv:1", Some(0.1)),
+            ("ot=rv:1", None),
+            ("ot=th:", None),
+            ("ot=th:+8", None),
+            ("ot=th:123456789abcdef", None),
+            ("other=th:8", None),
+            ("", None),
+        ] {
+            let found = sampling_in(text);
+            let is_near = |(a, b): (f32, f32)| (a - b).abs() < 1e-6;
+            assert!(found == expected || found.zip(expected).is_some_and(is_near), "{text}: {found:?}");
+        }
+    }
 
     #[test]
     fn ids_are_exact_in_length_and_never_zero() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     identity::Function,
-    record::{EdgeDelta, EdgeKey, Exemplars, FunctionDelta},
+    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta},
     snapshot::{Edge, FunctionNode},
     span::{ArrivalTime, EventTime},
     window::{Rate, Series, quantile, slot_of},
@@ -28,6 +28,7 @@ pub(super) struct FunctionSeries {
 /// An edge over time.
 pub(super) struct EdgeSeries {
     calls: u64,
+    belief: Belief,
     errors: u64,
     duration: Series,
     gap: Option<Series>,
@@ -114,6 +115,7 @@ impl EdgeSeries {
     pub(super) fn new() -> Self {
         Self {
             calls: 0,
+            belief: Belief::default(),
             errors: 0,
             duration: Series::new(),
             gap: None,
@@ -130,6 +132,7 @@ impl EdgeSeries {
     pub(super) fn merge(&mut self, now: ArrivalTime, delta: &EdgeDelta) {
         let slot = slot_of(now);
         self.calls += delta.calls;
+        self.belief.merge(delta.belief);
         self.errors += delta.errors;
         self.rate.add(now, delta.calls);
         self.duration.merge(slot, &delta.duration);
@@ -154,6 +157,7 @@ impl EdgeSeries {
             kind: key.kind,
             calls: self.calls,
             errors: self.errors,
+            confidence: self.belief.confidence(self.calls),
             p50_ms: self.p50_ms,
             p95_ms: self.p95_ms,
             gap_p95_ms: self.gap_p95_ms,

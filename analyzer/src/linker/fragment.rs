@@ -125,15 +125,18 @@ impl Fragments {
         top
     }
 
-    /// Remembers a first occurrence at the top `id`.
-    pub(super) fn remember_open(&mut self, id: FragmentId, first: FirstOccurrence) {
+    /// Remembers a first occurrence at the top `id`; false when there are too many.
+    pub(super) fn remember_open(&mut self, id: FragmentId, first: FirstOccurrence) -> bool {
         let open = &mut self.arena[id as usize].open;
         let is_same = |known: &FirstOccurrence| (known.function, known.route) == (first.function, first.route);
         if let Some(known) = open.iter_mut().find(|known| is_same(known)) {
             known.times = known.times.saturating_add(first.times);
         } else if open.len() < OPEN {
             open.push(first);
+        } else {
+            return false;
         }
+        true
     }
 
     /// The chain of the top `id` that went round the loop.
@@ -147,22 +150,23 @@ impl Fragments {
         self.arena[id as usize].laps.len() >= LAPS
     }
 
-    /// Remembers a lap at the top `id`.
-    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) {
+    /// Remembers a lap at the top `id`; false when there are too many.
+    pub(super) fn remember_lap(&mut self, id: FragmentId, lap: DeepestLap) -> bool {
         let laps = &mut self.arena[id as usize].laps;
         let is_same = |known: &DeepestLap| (known.loop_index, known.function) == (lap.loop_index, lap.function);
         if let Some(known) = laps.iter_mut().find(|known| is_same(known)) {
             if known.count < lap.count {
                 *known = lap;
             }
-            return;
+            return true;
         }
         if laps.len() >= LAPS {
-            return;
+            return false;
         }
         // Kept together by loop, so that a reader meets each loop once.
         let place = laps.iter().rposition(|known| known.loop_index == lap.loop_index);
         laps.insert(place.map_or(laps.len(), |place| place + 1), lap);
+        true
     }
 
     /// Fragments that are in use.

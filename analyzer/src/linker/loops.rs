@@ -42,7 +42,7 @@ pub struct LoopReport {
     pub assessment: Assessment,
     /// Which detectors spoke.
     pub reasons: SmallVec<[Reason; 4]>,
-    /// How sure it is that its laps belong together, 0 to 1.
+    /// How sure it is that its laps are laps, 0 to 1: their mean by what they account for.
     pub confidence: f64,
     /// Laps of the deepest chain.
     pub max_depth: u32,
@@ -102,10 +102,10 @@ pub(super) struct Lap {
     pub(super) crosses_traces: bool,
     /// How many laps like it ended at the same time.
     pub(super) times: u32,
-    /// How sure it is that the later occurrence was caused by the earlier.
+    /// How sure it is that it is one: the product over its causes.
     pub(super) confidence: f32,
-    /// Laps that it stands for: less than one where a batch has several causes, more where traces are sampled.
-    pub(super) weight: f32,
+    /// What part of the later occurrence the earlier accounts for: less than 1 where batches of messages were handled.
+    pub(super) credit: f32,
 }
 
 /// All loops with laps.

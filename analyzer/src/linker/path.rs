@@ -17,6 +17,8 @@ pub(super) struct PathTable {
     slots: SmallVec<[Slot; 4]>,
     /// Invocations on the path.
     length: u32,
+    /// True when the path had more functions than there are slots.
+    is_trimmed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ struct Slot {
 impl PathTable {
     /// The path of one invocation.
     pub(super) fn of(function: u32) -> Self {
-        Self { slots: SmallVec::from_slice(&[Slot { function, count: 1, last: 1 }]), length: 1 }
+        Self { slots: SmallVec::from_slice(&[Slot { function, count: 1, last: 1 }]), length: 1, is_trimmed: false }
     }
 
     /// This path, continued by another.
@@ -50,12 +52,13 @@ impl PathTable {
                 slots.push(*slot);
             }
         }
+        let is_trimmed = slots.len() > SLOTS || self.is_trimmed || next.is_trimmed;
         if slots.len() > SLOTS {
             // Functions that repeat stay, then those met last: a long way to a loop must not push the loop out.
             slots.sort_unstable_by_key(|slot| (slot.count == 1, std::cmp::Reverse(slot.last)));
             slots.truncate(SLOTS);
         }
-        Self { slots, length: self.length.saturating_add(next.length) }
+        Self { slots, length: self.length.saturating_add(next.length), is_trimmed }
     }
 
     /// This path without its last invocation, which ran `function`.
@@ -77,6 +80,11 @@ impl PathTable {
     /// True for the path of one invocation.
     pub(super) fn is_single(&self) -> bool {
         self.length == 1
+    }
+
+    /// True when the path has so many functions that some may not be counted.
+    pub(super) fn is_trimmed(&self) -> bool {
+        self.is_trimmed
     }
 
     /// How often the function stands on the path.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use loopscope_analyzer::{
     attribute::Attributes,
     identity::Resource,
-    span::{EventTime, LINKS_PER_SPAN, Span, SpanId, SpanLink, TraceId},
+    span::{EventTime, LINKS_PER_SPAN, Span, SpanId, SpanLink, TraceId, sampling_in},
 };
 
-use self::span::{Head, Sink, read_span};
+use self::span::{Head, Sink, message_id_in, read_span};
 use super::{
     EnvelopeError, Signal,
     wire::{Fields, WireError},
@@ -239,9 +239,10 @@ impl Sink for Kept {
         attribute.keep(&mut self.attributes);
     }
 
-    fn link(&mut self, link: SpanLink) {
+    fn link(&mut self, trace_id: TraceId, span_id: SpanId, bytes: &[u8]) {
         if self.links.len() < LINKS_PER_SPAN {
-            self.links.push(link);
+            let message_id = message_id_in(bytes).map(Into::into);
+            self.links.push(SpanLink { trace_id, span_id, message_id });
         } else {
             self.links_dropped += 1;
         }
@@ -262,6 +263,7 @@ impl Kept {
             resource,
             attributes: self.attributes,
             links: self.links,
+            sampling: std::str::from_utf8(head.trace_state).ok().and_then(sampling_in),
         }
     }
 }

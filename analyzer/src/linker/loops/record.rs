@@ -37,7 +37,9 @@ pub(super) struct LoopRecord {
     laps_by: SmallVec<[(u32, u64); 2]>,
     state: LoopState,
     max_depth: u32,
-    confidence: f32,
+    /// Sum of what the laps account for, and of that times how sure they are.
+    credit: f64,
+    belief: f64,
     crosses_traces: bool,
     stays_in_trace: bool,
     chains: u64,
@@ -79,7 +81,8 @@ impl LoopRecord {
             laps_by: SmallVec::new(),
             state: LoopState::Unknown,
             max_depth: 0,
-            confidence: 1.0,
+            credit: 0.0,
+            belief: 0.0,
             crosses_traces: false,
             stays_in_trace: false,
             chains: 0,
@@ -139,7 +142,7 @@ impl LoopRecord {
             self.max_depth = 0;
             self.exemplars.clear();
             self.state = LoopState::Unknown;
-            self.confidence = 1.0;
+            (self.credit, self.belief) = (0.0, 0.0);
         }
         let laps = self.laps();
         match self.laps_by.iter_mut().find(|(function, _)| *function == lap.function) {
@@ -152,7 +155,9 @@ impl LoopRecord {
         self.first_seen = self.first_seen.min(lap.start);
         self.last_seen = self.last_seen.max(lap.start);
         self.last_lap = now;
-        self.confidence = self.confidence.min(lap.confidence);
+        let credit = f64::from(lap.credit) * f64::from(lap.times);
+        self.credit += credit;
+        self.belief += credit * f64::from(lap.confidence);
         self.crosses_traces |= lap.crosses_traces;
         self.stays_in_trace |= !lap.crosses_traces;
         self.exemplify(1, lap.trace_id);
@@ -191,7 +196,7 @@ impl LoopRecord {
         chain.last_lap = now;
         chain.confidence = chain.confidence.min(lap.confidence);
         if chain.anchor == lap.function {
-            self.renewal.lap(now, lap.end(), f64::from(lap.weight) * f64::from(lap.times), depth > 1);
+            self.renewal.lap(now, lap.end(), f64::from(lap.credit) * f64::from(lap.times), depth > 1);
             (0..lap.times).for_each(|_| chain.count(depth));
             if chain.widths.is_some() {
                 self.renewal.branches();
@@ -217,6 +222,10 @@ impl LoopRecord {
         let is_deeper = depth > self.max_depth;
         self.max_depth = self.max_depth.max(depth);
         is_deeper
+    }
+
+    fn confidence(&self) -> f64 {
+        if self.credit > 0.0 { self.belief / self.credit } else { 0.0 }
     }
 
     fn laps(&self) -> u64 {
@@ -310,7 +319,7 @@ impl LoopRecord {
         self.statistics_at = now;
         let baseline = (self.table.chains() >= rate::LEAST_CHAINS).then(|| self.table.continuation()).flatten();
         self.renewal.tick(now, baseline);
-        if self.renewal.cusum > rate::ALARM && self.confidence >= LEAST_CONFIDENCE {
+        if self.renewal.cusum > rate::ALARM && self.confidence() >= f64::from(LEAST_CONFIDENCE) {
             self.renewal.cusum = 0.0;
             self.alarm(now, Reason::Rate);
         }
@@ -360,7 +369,7 @@ impl LoopRecord {
             state: reentry::state(now, self.last_lap, lap_times.p99_ms, self.reproduction),
             assessment: self.assessment(now),
             reasons: if self.is_alarm(now) { self.reasons.clone() } else { SmallVec::new() },
-            confidence: f64::from(self.confidence),
+            confidence: self.confidence(),
             max_depth: self.max_depth,
             depth_probability: self.table.predictive(self.max_depth, prior),
             alarm_depth: self.thresholds.alarm,

@@ -71,6 +71,15 @@ impl Attribute<'_> {
         }
     }
 
+    /// The id of a message, if that is what the attribute says.
+    pub(super) fn message_id(&self) -> Option<&str> {
+        let key = str::from_utf8(self.key).ok()?;
+        match (attribute::Attribute::of(key)?, self.value) {
+            ((attribute::Attribute::MessageId, _), AnyValue::Text(bytes)) => text(bytes).filter(|id| !id.is_empty()),
+            _ => None,
+        }
+    }
+
     /// True for the attribute by which older exporters mark a failed span.
     pub(super) fn says_error(&self) -> bool {
         self.key == b"error"

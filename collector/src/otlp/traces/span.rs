@@ -5,7 +5,7 @@
 
 use std::str;
 
-use loopscope_analyzer::span::{SpanId, SpanKind, SpanLink, TraceId};
+use loopscope_analyzer::span::{SpanId, SpanKind, TraceId};
 
 use super::{
     Rejection,
@@ -25,23 +25,26 @@ pub(super) struct Head<'a> {
     pub(super) start_unix_nanos: u64,
     pub(super) end_unix_nanos: u64,
     pub(super) status_is_error: bool,
+    pub(super) trace_state: &'a [u8],
 }
 
 /// Takes what stands in a span many times; the door lets it fall.
 pub(super) trait Sink {
     fn attribute(&mut self, attribute: &Attribute<'_>);
-    fn link(&mut self, link: SpanLink);
+    /// Takes a link, whose bytes hold its attributes.
+    fn link(&mut self, trace_id: TraceId, span_id: SpanId, bytes: &[u8]);
 }
 
 impl Sink for () {
     fn attribute(&mut self, _: &Attribute<'_>) {}
-    fn link(&mut self, _: SpanLink) {}
+    fn link(&mut self, _: TraceId, _: SpanId, _: &[u8]) {}
 }
 
 /// Field numbers of `opentelemetry.proto.trace.v1.Span` and of the messages in it.
 mod field {
     pub(super) const TRACE_ID: u32 = 1;
     pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
     pub(super) const PARENT_SPAN_ID: u32 = 4;
     pub(super) const NAME: u32 = 5;
     pub(super) const KIND: u32 = 6;
@@ -53,6 +56,7 @@ mod field {
     pub(super) const STATUS_CODE: u32 = 3;
     pub(super) const LINK_TRACE_ID: u32 = 1;
     pub(super) const LINK_SPAN_ID: u32 = 2;
+    pub(super) const LINK_ATTRIBUTES: u32 = 4;
 }
 
 const STATUS_CODE_ERROR: u64 = 2;
@@ -69,6 +73,7 @@ struct Raw<'a> {
     trace_id: &'a [u8],
     span_id: &'a [u8],
     parent_span_id: &'a [u8],
+    trace_state: &'a [u8],
     name: &'a [u8],
     kind: u64,
     start: u64,
@@ -83,6 +88,7 @@ impl<'a> Raw<'a> {
             match field.number {
                 field::TRACE_ID => self.trace_id = field.value.len()?,
                 field::SPAN_ID => self.span_id = field.value.len()?,
+                field::TRACE_STATE => self.trace_state = field.value.len()?,
                 field::PARENT_SPAN_ID => self.parent_span_id = field.value.len()?,
                 field::NAME => self.name = field.value.len()?,
                 field::KIND => self.kind = field.value.varint()?,
@@ -90,8 +96,9 @@ impl<'a> Raw<'a> {
                 field::END => self.end = field.value.fixed64()?,
                 field::ATTRIBUTES => sink.attribute(&attributes::read(field.value.len()?)?),
                 field::LINKS => {
-                    if let Some(link) = read_link(field.value.len()?)? {
-                        sink.link(link);
+                    let bytes = field.value.len()?;
+                    if let Some((trace_id, span_id)) = read_link(bytes)? {
+                        sink.link(trace_id, span_id, bytes);
                     }
                 }
                 field::STATUS => {
@@ -128,12 +135,13 @@ impl<'a> Raw<'a> {
             start_unix_nanos: self.start,
             end_unix_nanos: self.end,
             status_is_error: self.status_code == STATUS_CODE_ERROR,
+            trace_state: self.trace_state,
         })
     }
 }
 
-/// A link, or `None` if its ids point at nothing.
-fn read_link(bytes: &[u8]) -> Result<Option<SpanLink>, WireError> {
+/// Whom a link names, or `None` if its ids point at nothing. Its attributes are measured; who wants them reads on.
+fn read_link(bytes: &[u8]) -> Result<Option<(TraceId, SpanId)>, WireError> {
     let (mut trace_id, mut span_id) = (None, None);
     let mut fields = Fields::new(bytes);
     while let Some(field) = fields.next()? {
@@ -143,7 +151,22 @@ fn read_link(bytes: &[u8]) -> Result<Option<SpanLink>, WireError> {
             _ => {}
         }
     }
-    Ok(trace_id.zip(span_id).map(|(trace_id, span_id)| SpanLink { trace_id, span_id }))
+    Ok(trace_id.zip(span_id))
+}
+
+/// The id of the message that carried what a link names, if the link's attributes say it.
+pub(super) fn message_id_in(link: &[u8]) -> Option<&str> {
+    let mut fields = Fields::new(link);
+    while let Ok(Some(field)) = fields.next() {
+        if field.number == field::LINK_ATTRIBUTES
+            && let Ok(bytes) = field.value.len()
+            && let Ok(attribute) = attributes::read(bytes)
+            && let Some(id) = attribute.message_id()
+        {
+            return Some(id);
+        }
+    }
+    None
 }
 
 fn read_status_code(bytes: &[u8]) -> Result<Option<u64>, WireError> {

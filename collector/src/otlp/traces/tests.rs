@@ -143,11 +143,24 @@ fn links_are_bounded_and_bad_ones_skipped() {
     let mut links = vec![link(0), Link { span_id: vec![1; 7], ..link(5) }];
     links.extend((0..LINKS_PER_SPAN + 10).map(|_| link(6)));
     let decoded = spans(&request(vec![WireSpan { links, ..span(1) }])).unwrap();
-    assert_eq!(
-        decoded.spans[0].links,
-        vec![SpanLink { trace_id: TraceId([6; 16]), span_id: SpanId([1; 8]) }; LINKS_PER_SPAN]
-    );
+    assert_eq!(decoded.spans[0].links, vec![SpanLink::to(TraceId([6; 16]), SpanId([1; 8])); LINKS_PER_SPAN]);
     assert_eq!(decoded.links_dropped, 10);
+}
+
+#[test]
+fn a_link_keeps_the_id_of_its_message_and_a_span_its_sampling() {
+    let message = |key: &str| Link {
+        trace_id: vec![1; 16],
+        span_id: vec![1; 8],
+        attributes: vec![attribute("other", text("x")), attribute(key, text("m1"))],
+        ..Default::default()
+    };
+    let links = vec![message("messaging.message.id"), message("messaging.message_id"), message("unknown")];
+    let sampled = WireSpan { links, trace_state: "ot=th:c".into(), ..span(1) };
+    let decoded = spans(&request(vec![sampled])).unwrap();
+    let ids: Vec<_> = decoded.spans[0].links.iter().map(|link| link.message_id.as_deref()).collect();
+    assert_eq!(ids, [Some("m1"), Some("m1"), None]);
+    assert_eq!(decoded.spans[0].sampling, Some(0.25));
 }
 
 #[test]

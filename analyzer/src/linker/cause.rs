@@ -1,0 +1,301 @@
+//! Hangs invocations below what caused them, in any order, and finds the laps that come of it.
+
+use smallvec::SmallVec;
+
+use super::{
+    Cause, HELD, Linker,
+    fragment::{DeepestLap, FirstOccurrence, FragmentId},
+    loops::Lap,
+    path::{self, PathTable},
+};
+use crate::{
+    snapshot::NodeId,
+    span::{ArrivalTime, EventTime, TraceId},
+};
+
+/// Invocations that are looked back over to find the earlier one of a lap: four times the functions of a path table.
+const LOOK_BACK: usize = 4 * path::SLOTS;
+
+/// Causes at least this sure are not given up for one that is less so.
+const SURE: f32 = 0.9;
+
+/// How an invocation that is hung below another relates to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Caused,
+    /// It is a part of it.
+    Part,
+    /// It is another attempt at a run that stands above.
+    Retry,
+}
+
+/// What stands above an invocation.
+pub(super) struct Back {
+    /// Functions upwards, without what repeats in between.
+    pub(super) functions: SmallVec<[u32; 8]>,
+    /// The invocation that was looked for.
+    found: Option<Found>,
+}
+
+struct Found {
+    start: EventTime,
+    trace_id: TraceId,
+    run: u64,
+    /// Product over the causes on the way.
+    confidence: f32,
+    credit: f32,
+}
+
+/// A function on the way up, with the products over the causes below it.
+type Step = (u32, f32, f32);
+
+impl Linker {
+    /// The invocation that a part belongs to; the invocation itself when it is whole.
+    pub(super) fn whole(&self, mut key: u64) -> u64 {
+        for _ in 0..LOOK_BACK {
+            match self.invocations.get(&key) {
+                Some(invocation) if invocation.is_part => key = invocation.parent,
+                _ => break,
+            }
+        }
+        key
+    }
+
+    /// Hangs the invocation `child` below what caused it, or compares when it hangs below another already.
+    pub(super) fn cause(&mut self, now: ArrivalTime, child: u64, cause: Cause) {
+        let child = self.whole(child);
+        let Some((top, path)) = self.path_to(cause.invocation) else { return };
+        match self.invocations.get(&child).map(|child| child.parent) {
+            Some(0) => self.hang(now, child, cause, top, &path, Role::Caused),
+            Some(_) => self.compare(now, child, cause, top, &path),
+            None => {}
+        }
+    }
+
+    /// Joins the invocation `part` with the invocation `whole`: they are one, and share what caused either.
+    pub(super) fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
+        let (part, whole) = (self.whole(part), self.whole(whole));
+        let (Some(one), Some(other)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
+        let (function, whole_cause) = (one.function, other.parent);
+        let part_cause = Cause { invocation: one.parent, confidence: one.confidence, credit: one.credit };
+        // Whichever has no cause of its own becomes the part.
+        let (below, above) = if part_cause.invocation == 0 { (part, whole) } else { (whole, part) };
+        if part == whole {
+            return;
+        }
+        let Some((top, path)) = self.path_to(above) else { return };
+        let path = path.without_last(function);
+        if part_cause.invocation != 0 && whole_cause != 0 {
+            self.compare(now, whole, part_cause, top, &path);
+        } else {
+            self.hang(now, below, Cause::certain(above), top, &path, Role::Part);
+        }
+    }
+
+    /// True when an invocation below `parent` is another attempt at the run of the last invocation of its function.
+    pub(super) fn is_retry(&self, path: &PathTable, function: u32, run: u64, parent: u64) -> bool {
+        run != 0
+            && path.count(function) > 0
+            && self.look_back(parent, Some(function)).found.is_some_and(|found| found.run == run)
+    }
+
+    /// The functions upwards from `key`, without what repeats in between.
+    ///
+    /// With `until` they end at the first occurrence of that function; without, or where there is none, at the root of
+    /// the fragment or after [`LOOK_BACK`] invocations.
+    pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
+        let mut steps = SmallVec::<[Step; 8]>::new();
+        let (mut confidence, mut credit) = (1.0, 1.0);
+        let mut found = None;
+        for _ in 0..LOOK_BACK {
+            let Some(invocation) = self.invocations.get(&key) else { break };
+            key = invocation.parent;
+            let is_sought = until == Some(invocation.function);
+            if invocation.is_part || invocation.is_retry && is_sought {
+                continue;
+            }
+            match steps.iter().position(|(known, ..)| *known == invocation.function) {
+                Some(place) => {
+                    // What repeats within a lap is a lap of another loop, and not on the way.
+                    (_, confidence, credit) = steps[place];
+                    steps.truncate(place + 1);
+                }
+                None => steps.push((invocation.function, confidence, credit)),
+            }
+            if is_sought {
+                found = Some(Found {
+                    start: invocation.start,
+                    trace_id: invocation.trace_id,
+                    run: invocation.run,
+                    confidence,
+                    credit,
+                });
+                break;
+            }
+            confidence *= invocation.confidence;
+            credit *= invocation.credit;
+        }
+        Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
+    }
+
+    /// The invocation has an earlier one of its function on its path over `cause`: it is the `count`th.
+    pub(super) fn lap(
+        &mut self,
+        now: ArrivalTime,
+        top: FragmentId,
+        occurrence: &FirstOccurrence,
+        cause: Cause,
+        count: u32,
+    ) {
+        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
+        let back = self.look_back(cause.invocation, Some(function));
+        let Some(before) = back.found else {
+            self.delta.losses.look_backs_cut += 1;
+            return;
+        };
+        let cycle: Option<SmallVec<[NodeId; 8]>> =
+            back.functions.iter().rev().map(|index| self.functions.node(*index)).collect();
+        let Some(cycle) = cycle else { return };
+        let lap = Lap {
+            function,
+            start: before.start,
+            nanos: start.0.saturating_sub(before.start.0),
+            trace_id,
+            crosses_traces: before.trace_id != trace_id,
+            times: occurrence.times,
+            confidence: before.confidence * cause.confidence,
+            credit: before.credit * cause.credit,
+        };
+        let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };
+        let known = self.fragments.chain(top, loop_index);
+        if known.is_none() && self.fragments.is_full(top) {
+            self.delta.losses.fragment_laps_dropped += 1;
+            return;
+        }
+        if let Some(chain) = self.loops.advance(now, loop_index, known, &lap, count.saturating_sub(1)) {
+            let deepest = DeepestLap { loop_index, function, count, trace_id, chain };
+            self.remember_lap(top, deepest);
+            self.loops.deepen(now, deepest);
+        }
+    }
+
+    /// Keeps an invocation, and those above it, for as long as a slow answer may take.
+    pub(super) fn hold(&mut self, mut key: u64) {
+        for _ in 0..HELD {
+            let Some(invocation) = self.invocations.get_mut(&key) else { break };
+            if std::mem::replace(&mut invocation.is_held, true) {
+                break;
+            }
+            key = invocation.parent;
+        }
+    }
+
+    /// Hangs the fragment of which `child` is the root below `path`, which ends at `cause`.
+    fn hang(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable, mut role: Role) {
+        let Some(invocation) = self.invocations.get(&child) else { return };
+        let fragment = invocation.fragment;
+        if top == fragment {
+            // The child would become its own ancestor: the ids are corrupt, and a chain has no beginning then.
+            self.delta.losses.parent_rings += 1;
+            return;
+        }
+        let (function, is_held) = (invocation.function, invocation.is_held);
+        let mut offset = path.clone();
+        if role == Role::Caused && self.is_retry(path, function, invocation.run, cause.invocation) {
+            role = Role::Retry;
+            offset = path.without_last(function);
+        }
+        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        (invocation.parent, invocation.confidence, invocation.credit) =
+            (cause.invocation, cause.confidence, cause.credit);
+        (invocation.is_part, invocation.is_retry) = (role == Role::Part, role == Role::Retry);
+        if is_held {
+            self.hold(cause.invocation);
+        }
+        let (open, laps) = self.fragments.attach(fragment, top, offset.clone());
+        for first in open.into_iter().filter(|first| role == Role::Caused || first.invocation != child) {
+            self.occur(now, top, &offset, first);
+        }
+        self.raise(now, top, &offset, &laps);
+    }
+
+    /// Deepens the laps of a fragment that was hung below a path; chains that both had are one from here on.
+    fn raise(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, laps: &[DeepestLap]) {
+        let mut joined = SmallVec::<[u32; 4]>::new();
+        for lap in laps {
+            let known = self.fragments.chain(top, lap.loop_index);
+            if let Some(upper) = known
+                && upper != lap.chain
+                && !joined.contains(&lap.loop_index)
+            {
+                let anchor = self.loops.anchor(lap.chain).unwrap_or(lap.function);
+                self.loops.join(lap.loop_index, upper, lap.chain, path.count(anchor));
+                joined.push(lap.loop_index);
+            }
+            let count = lap.count.saturating_add(path.count(lap.function));
+            let deeper = DeepestLap { count, chain: known.unwrap_or(lap.chain), ..*lap };
+            self.remember_lap(top, deeper);
+            self.loops.deepen(now, deeper);
+        }
+    }
+
+    /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
+    /// counts from here on, but for one that is not sure.
+    fn compare(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable) {
+        let Some(below) = self.invocations.get_mut(&child) else { return };
+        if below.parent == cause.invocation {
+            below.confidence = below.confidence.max(cause.confidence);
+            return;
+        }
+        let (function, fragment, is_root) = (below.function, below.fragment, below.path.is_single());
+        let is_guess = below.confidence < SURE && cause.confidence >= SURE;
+        if below.confidence >= SURE && cause.confidence < SURE || self.is_ancestor(child, cause.invocation) {
+            return;
+        }
+        if !is_guess && path.count(function) == 0 {
+            return;
+        }
+        let known = self.path_to(child).map_or(0, |(_, path)| path.count(function));
+        if !is_guess && path.count(function) < known {
+            let occurrence = FirstOccurrence { function, route: 0, invocation: child, times: 1 };
+            self.lap(now, top, &occurrence, cause, path.count(function) + 1);
+        } else if is_root {
+            // All that hangs below the child goes with it.
+            self.hang(now, child, cause, top, path, Role::Caused);
+        } else if let Some(below) = self.invocations.get_mut(&child) {
+            (below.fragment, below.path) = (top, path.then(&PathTable::of(function)));
+            (below.parent, below.confidence, below.credit) = (cause.invocation, cause.confidence, cause.credit);
+            self.fragments.refer(top);
+            self.fragments.release(fragment);
+            self.occur(now, top, path, FirstOccurrence { function, route: 0, invocation: child, times: 1 });
+        }
+    }
+
+    /// Path from the root of the topmost fragment to an invocation, with that fragment.
+    fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
+        let invocation = self.invocations.get(&key)?;
+        let (fragment, path) = (invocation.fragment, invocation.path.clone());
+        let (top, offset) = self.fragments.find(fragment);
+        Some((top, offset.then(&path)))
+    }
+
+    fn remember_lap(&mut self, top: FragmentId, lap: DeepestLap) {
+        let is_kept = self.fragments.remember_lap(top, lap);
+        self.delta.losses.fragment_laps_dropped += u64::from(!is_kept);
+    }
+
+    fn is_ancestor(&self, ancestor: u64, of: u64) -> bool {
+        let mut key = of;
+        for _ in 0..LOOK_BACK {
+            if key == ancestor {
+                return true;
+            }
+            match self.invocations.get(&key) {
+                Some(invocation) if invocation.parent != 0 => key = invocation.parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,362 @@
+//! Joins causes with what they caused where no parent and no link says so.
+//!
+//! Both sides of a cause may know the same thing: the id of a message, of a run, of a version of an object. The outbound
+//! side offers it, the inbound side seeks it, and whichever comes second finds the other. Keys that others may know too,
+//! and the mere use of the same resource, are decided a little later, when all who may have been it are likely here.
+//! What a match means for chains is `linker/join.rs`'s.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::posterior::Delays;
+use crate::{
+    config::Config,
+    generations::Generations,
+    record::{Key, KeyClass},
+    snapshot::{Losses, NodeId},
+    span::{ArrivalTime, EventTime},
+};
+
+/// Offers that are kept for one key, and seekers; of more, the oldest go.
+const PER_KEY: usize = 64;
+/// Sends over one resource that are kept to be told apart by time; of more, the oldest go.
+const SENDS: usize = 1_024;
+/// Sends before a delivery beyond which times tell nothing.
+const CROWD: usize = 64;
+/// Offers whose answer may take days.
+const SLOW_CAPACITY: usize = 250_000;
+/// How long an answer may take where it is slow.
+pub(super) const SLOW: Duration = Duration::from_secs(72 * 3_600);
+/// The longest that a decision waits for spans that are exported late.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Least probability with which times alone make a cause.
+const ACCEPT: f64 = 0.9;
+/// Least confidence with which a key that others know too makes a cause.
+const ACCEPT_SHARED: f32 = 0.5;
+/// Writers of an object that may have been it: those that wrote so long before, nanoseconds.
+const RIVALS_NANOS: u64 = 60_000_000_000;
+/// What clocks disagree, and what an answer to a sender takes longer than the delivery, nanoseconds.
+const SKEW_NANOS: u64 = 250_000_000;
+
+/// What is offered and sought.
+pub(super) struct Continuations {
+    offers: Generations<SmallVec<[Offer; 1]>>,
+    slow_offers: Generations<SmallVec<[Offer; 1]>>,
+    seekers: Generations<SmallVec<[Seeker; 1]>>,
+    resources: FxHashMap<NodeId, Resource>,
+    deferred: BTreeMap<(ArrivalTime, u64), Deferred>,
+    ready: VecDeque<Deferred>,
+    sequence: u64,
+    settle: Duration,
+    deferred_capacity: usize,
+    resource_capacity: usize,
+}
+
+/// An outbound span that may have caused something.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// Key of the invocation it belongs to.
+    pub(super) cause: u64,
+    /// The resource that it publishes to or writes.
+    pub(super) destination: Option<NodeId>,
+    /// When it ended.
+    pub(super) end: EventTime,
+    /// Functions that were caused by it already.
+    taken: SmallVec<[u32; 2]>,
+}
+
+/// An invocation that seeks its cause.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seeker {
+    /// Key of the invocation.
+    pub(super) child: u64,
+    /// The resource that delivered what it handles.
+    pub(super) destination: Option<NodeId>,
+    /// When it began to handle it.
+    pub(super) start: EventTime,
+    /// What part of the invocation the cause accounts for.
+    pub(super) credit: f32,
+    /// Key of the span that a link to the same cause names; 0 without one.
+    pub(super) link: u64,
+    pub(super) is_matched: bool,
+}
+
+/// A search that is decided later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deferred {
+    /// Who seeks.
+    pub(super) seeker: Seeker,
+    /// What it knows.
+    pub(super) key: Key,
+}
+
+/// A cause that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Match {
+    /// Who caused.
+    pub(super) offer: Offer,
+    /// How sure that is.
+    pub(super) confidence: f32,
+}
+
+/// What is known of the deliveries of one resource.
+#[derive(Default)]
+struct Resource {
+    delays: Delays,
+    /// In order of their ends.
+    sends: VecDeque<Offer>,
+    /// How much later than they ended sends came lately, nanoseconds.
+    lag: u64,
+    last: ArrivalTime,
+}
+
+impl Offer {
+    pub(super) fn new(cause: u64, destination: Option<NodeId>, end: EventTime) -> Self {
+        Self { cause, destination, end, taken: SmallVec::new() }
+    }
+
+    fn is_for(&self, seeker: &Seeker) -> bool {
+        self.cause != seeker.child && self.destination.zip(seeker.destination).is_none_or(|(one, other)| one == other)
+    }
+}
+
+impl Continuations {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            offers: Generations::new(config.invocation_capacity, config.lateness),
+            slow_offers: Generations::new(SLOW_CAPACITY, SLOW),
+            seekers: Generations::new(config.invocation_capacity, config.lateness),
+            resources: FxHashMap::default(),
+            deferred: BTreeMap::new(),
+            ready: VecDeque::new(),
+            sequence: 0,
+            settle: config.settle,
+            deferred_capacity: config.invocation_capacity,
+            resource_capacity: config.function_capacity,
+        }
+    }
+
+    pub(super) fn rotate(&mut self, now: ArrivalTime, losses: &mut Losses) {
+        for offers in [self.offers.rotate(now), self.slow_offers.rotate(now)].into_iter().flatten() {
+            if offers.youngest_age.is_some() {
+                losses.continuations_dropped += offers.records.len() as u64;
+            }
+        }
+        if let Some(seekers) = self.seekers.rotate(now)
+            && seekers.youngest_age.is_some()
+        {
+            losses.continuations_dropped += seekers.records.len() as u64;
+        }
+    }
+
+    /// Takes in an offer; those who sought it by a key that nobody else knows.
+    pub(super) fn offer(
+        &mut self,
+        now: ArrivalTime,
+        key: Key,
+        offer: Offer,
+        is_slow: bool,
+        losses: &mut Losses,
+    ) -> SmallVec<[Seeker; 1]> {
+        if let Some(node) = offer.destination {
+            let resource = self.resource(now, node, losses);
+            let lag = now.0.saturating_sub(offer.end.0);
+            resource.lag = lag.max(resource.lag - resource.lag / 64);
+            if key.class == KeyClass::Time {
+                resource.send(offer, losses);
+                return SmallVec::new();
+            }
+        }
+        let offers = if is_slow { &mut self.slow_offers } else { &mut self.offers };
+        match offers.get_mut(key.hash) {
+            Some(known) if known.iter().any(|known| (known.cause, known.end) == (offer.cause, offer.end)) => {}
+            Some(known) => {
+                if known.len() >= PER_KEY {
+                    known.remove(0);
+                    losses.continuations_dropped += 1;
+                }
+                known.push(offer.clone());
+            }
+            None => offers.insert(key.hash, SmallVec::from_iter([offer.clone()])),
+        }
+        if !key.class.is_unique() {
+            return SmallVec::new();
+        }
+        let Some(seekers) = self.seekers.get_mut(key.hash) else { return SmallVec::new() };
+        let mut found = SmallVec::new();
+        for seeker in seekers.iter_mut().filter(|seeker| !seeker.is_matched && offer.is_for(seeker)) {
+            seeker.is_matched = true;
+            found.push(*seeker);
+        }
+        found
+    }
+
+    /// Takes in a search by a key that nobody else knows; its cause, if that is here, and who sought the same before.
+    pub(super) fn seek(
+        &mut self,
+        key: Key,
+        mut seeker: Seeker,
+        losses: &mut Losses,
+    ) -> (Option<Match>, SmallVec<[Seeker; 1]>) {
+        let offers = self.offers.get(key.hash).or_else(|| self.slow_offers.get(key.hash));
+        let found = offers.and_then(|offers| {
+            let mine = offers.iter().filter(|offer| offer.is_for(&seeker));
+            // A send that was tried again may be known from two invocations: the last before the delivery was it.
+            mine.max_by_key(|offer| (offer.end <= seeker.start, offer.end)).cloned()
+        });
+        seeker.is_matched = found.is_some();
+        let before = match self.seekers.get_mut(key.hash) {
+            Some(known) if known.iter().any(|known| known.child == seeker.child) => SmallVec::new(),
+            Some(known) => {
+                let before = known.clone();
+                if known.len() >= PER_KEY {
+                    known.remove(0);
+                    losses.continuations_dropped += 1;
+                }
+                known.push(seeker);
+                before
+            }
+            None => {
+                self.seekers.insert(key.hash, SmallVec::from_slice(&[seeker]));
+                SmallVec::new()
+            }
+        };
+        (found.map(|offer| Match { offer, confidence: key.class.confidence() }), before)
+    }
+
+    /// A span whose answer may take days.
+    pub(super) fn slow(&self, span: u64) -> Option<&Offer> {
+        self.slow_offers.get(span)?.first()
+    }
+
+    /// Takes in a search that must be compared with others.
+    pub(super) fn defer(&mut self, now: ArrivalTime, key: Key, seeker: Seeker, losses: &mut Losses) {
+        let lag = seeker.destination.and_then(|node| self.resources.get(&node)).map_or(0, |resource| resource.lag);
+        let due = ArrivalTime(seeker.start.0.saturating_add(lag)).min(now.after(PATIENCE)).max(now.after(self.settle));
+        self.sequence += 1;
+        self.deferred.insert((due, self.sequence), Deferred { seeker, key });
+        if self.deferred.len() > self.deferred_capacity {
+            self.deferred.pop_first();
+            losses.continuations_dropped += 1;
+        }
+    }
+
+    /// The next search whose time has come; those of one moment in the order in which they began.
+    pub(super) fn next_due(&mut self, now: ArrivalTime) -> Option<Deferred> {
+        if self.ready.is_empty() {
+            while let Some(entry) = self.deferred.first_entry()
+                && entry.key().0 <= now
+            {
+                self.ready.push_back(entry.remove());
+            }
+            let order = |one: &Deferred| (one.seeker.start, one.seeker.child, one.key.class);
+            self.ready.make_contiguous().sort_unstable_by_key(order);
+        }
+        self.ready.pop_front()
+    }
+
+    /// The cause of an invocation of `function`, if it is clear enough.
+    pub(super) fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
+        match search.key.class {
+            KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(&search.seeker, function),
+            class => self.nearest(search, function, class),
+        }
+    }
+
+    /// An invocation of `function` that began at `start` was caused over a resource by a send that is known.
+    pub(super) fn observe(&mut self, node: NodeId, cause: &Offer, function: u32, start: EventTime) {
+        let Some(resource) = self.resources.get_mut(&node) else { return };
+        if start > cause.end {
+            resource.delays.observe((start.0 - cause.end.0) as f64 / 1e9, 1.0);
+        }
+        let from = resource.sends.partition_point(|send| send.end < cause.end);
+        let send = resource.sends.range_mut(from..).take_while(|send| send.end == cause.end);
+        for send in send.filter(|send| send.cause == cause.cause) {
+            send.taken.push(function);
+        }
+    }
+
+    /// The offer of a shared key that was made last before the search began.
+    fn nearest(&mut self, search: &Deferred, function: u32, class: KeyClass) -> Option<Match> {
+        let Deferred { seeker, key } = search;
+        let offers = match self.slow_offers.get_mut(key.hash) {
+            Some(offers) => offers,
+            None => self.offers.get_mut(key.hash)?,
+        };
+        let latest = seeker.start.0.saturating_add(SKEW_NANOS);
+        let is_open =
+            |offer: &&mut Offer| offer.is_for(seeker) && offer.end.0 <= latest && !offer.taken.contains(&function);
+        let since = seeker.start.0.saturating_sub(RIVALS_NANOS);
+        let mut rivals = SmallVec::<[u64; 4]>::new();
+        let mut best: Option<&mut Offer> = None;
+        for offer in offers.iter_mut().filter(is_open) {
+            if offer.end.0 >= since && !rivals.contains(&offer.cause) {
+                rivals.push(offer.cause);
+            }
+            let rank = |offer: &Offer| (offer.end <= seeker.start, offer.end);
+            if best.as_ref().is_none_or(|best| rank(best) < rank(offer)) {
+                best = Some(offer);
+            }
+        }
+        let share = if class == KeyClass::Object { rivals.len().max(1) as f32 } else { 1.0 };
+        let confidence = class.confidence() / share;
+        let best = best.filter(|_| confidence >= ACCEPT_SHARED)?;
+        best.taken.push(function);
+        Some(Match { offer: best.clone(), confidence })
+    }
+
+    fn resource(&mut self, now: ArrivalTime, node: NodeId, losses: &mut Losses) -> &mut Resource {
+        if self.resources.len() >= self.resource_capacity && !self.resources.contains_key(&node) {
+            let mut by_age: Vec<_> = self.resources.iter().map(|(node, resource)| (resource.last, *node)).collect();
+            by_age.sort_unstable();
+            for (_, node) in by_age.into_iter().take(self.resource_capacity / 10 + 1) {
+                let gone = self.resources.remove(&node);
+                losses.continuations_dropped += gone.map_or(0, |gone| gone.sends.len() as u64);
+            }
+        }
+        let resource = self.resources.entry(node).or_default();
+        resource.last = now;
+        resource
+    }
+}
+
+impl Resource {
+    fn send(&mut self, offer: Offer, losses: &mut Losses) {
+        let place = self.sends.partition_point(|send| send.end <= offer.end);
+        self.sends.insert(place, offer);
+        if self.sends.len() > SENDS {
+            self.sends.pop_front();
+            losses.continuations_dropped += 1;
+        }
+    }
+
+    fn decide(&mut self, seeker: &Seeker, function: u32) -> Option<Match> {
+        let reach = (self.delays.reach() * 1e9) as u64;
+        let from = self.sends.partition_point(|send| send.end.0 < seeker.start.0.saturating_sub(reach));
+        let latest = seeker.start.0.saturating_add(SKEW_NANOS);
+        let near: SmallVec<[usize; 8]> = (from..self.sends.len())
+            .take_while(|place| self.sends[*place].end.0 <= latest)
+            .filter(|place| self.sends[*place].cause != seeker.child && !self.sends[*place].taken.contains(&function))
+            .take(CROWD + 1)
+            .collect();
+        if near.len() > CROWD {
+            return None;
+        }
+        let delay = |place: &usize| seeker.start.0.saturating_sub(self.sends[*place].end.0) as f64 / 1e9;
+        let delays: SmallVec<[f64; 8]> = near.iter().map(delay).collect();
+        let verdict = self.delays.judge(seeker.start, &delays);
+        self.delays.count_external(seeker.start, verdict.external);
+        if verdict.probability < ACCEPT {
+            return None;
+        }
+        self.delays.observe(*delays.get(verdict.best)?, verdict.probability);
+        let send = self.sends.get_mut(*near.get(verdict.best)?)?;
+        send.taken.push(function);
+        Some(Match { offer: send.clone(), confidence: verdict.probability as f32 })
+    }
+}

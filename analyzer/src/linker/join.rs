@@ -1,0 +1,191 @@
+//! Follows links across traces, and joins what left no link by what both sides know.
+
+use smallvec::SmallVec;
+
+use super::{
+    Belonging, Cause, Linker, PendingLink, WAITING,
+    continuation::{Match, Offer, Seeker},
+};
+use crate::{
+    record::{EdgeKey, Key, KeyClass},
+    snapshot::{EdgeKind, NodeId},
+    span::ArrivalTime,
+    window::millis,
+};
+
+impl Linker {
+    /// A link says that the span `cause` caused an invocation.
+    pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
+        let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(&cause) {
+            Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
+            None => self.continuations.slow(cause).map(|offer| Belonging {
+                invocation: offer.cause,
+                publishes: offer.destination,
+                end: offer.end,
+            }),
+        });
+        match known {
+            Some(belonging) => self.follow(now, link, belonging),
+            None => match self.waiting.get_mut(cause) {
+                Some(links) if links.len() < WAITING => links.push(link),
+                Some(_) => self.delta.losses.links_dropped += 1,
+                None => self.waiting.insert(cause, SmallVec::from_slice(&[link])),
+            },
+        }
+    }
+
+    /// Follows the links that waited for a span.
+    pub(super) fn follow_waiting(&mut self, now: ArrivalTime, span: u64, belonging: Belonging) {
+        for link in self.waiting.remove(span).unwrap_or_default() {
+            self.follow(now, link, belonging);
+        }
+    }
+
+    /// Follows a link from the causing span to the invocation that it caused.
+    fn follow(&mut self, now: ArrivalTime, link: PendingLink, cause: Belonging) {
+        if link.child == cause.invocation {
+            return;
+        }
+        let offer = Offer::new(cause.invocation, cause.publishes, cause.end);
+        let seeker = Seeker {
+            child: link.child,
+            destination: link.delivered_by,
+            start: self.invocations.get(&link.child).map_or(cause.end, |child| child.start),
+            credit: link.credit,
+            link: 0,
+            is_matched: true,
+        };
+        self.count_message(&seeker, &offer, EdgeKind::Message, 1.0);
+        self.observe(&seeker, &offer);
+        self.cause(now, link.child, Cause { invocation: cause.invocation, confidence: 1.0, credit: link.credit });
+    }
+
+    /// An outbound span offers what it knows of what it caused.
+    pub(super) fn offer(&mut self, now: ArrivalTime, key: Key, offer: Offer, is_slow: bool) {
+        if is_slow {
+            self.hold(offer.cause);
+        }
+        let seekers = self.continuations.offer(now, key, offer.clone(), is_slow, &mut self.delta.losses);
+        for seeker in seekers {
+            self.join(now, key.class, &seeker, &offer);
+        }
+    }
+
+    /// An invocation seeks its cause by what it knows of it.
+    pub(super) fn seek(&mut self, now: ArrivalTime, key: Key, seeker: Seeker) {
+        let child = self.whole(seeker.child);
+        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        let (function, is_caused) = (invocation.function, invocation.parent != 0);
+        if !key.class.is_unique() {
+            if !is_caused {
+                self.continuations.defer(now, key, seeker, &mut self.delta.losses);
+            }
+            return;
+        }
+        let names_run = matches!(key.class, KeyClass::Request | KeyClass::Message) && seeker.credit >= 1.0;
+        if names_run && invocation.run == 0 {
+            invocation.run = key.hash;
+        }
+        let (found, before) = self.continuations.seek(key, seeker, &mut self.delta.losses);
+        if let Some(found) = found {
+            self.join(now, key.class, &seeker, &found.offer);
+        }
+        if names_run {
+            self.share_cause(now, child, function, &before);
+        }
+    }
+
+    /// Decides the searches whose time has come.
+    pub(super) fn decide(&mut self, now: ArrivalTime) {
+        while let Some(search) = self.continuations.next_due(now) {
+            let child = self.whole(search.seeker.child);
+            let Some(invocation) = self.invocations.get(&child) else { continue };
+            if invocation.parent != 0 {
+                continue;
+            }
+            let Some(Match { offer, confidence }) = self.continuations.decide(&search, invocation.function) else {
+                continue;
+            };
+            self.count_message(&search.seeker, &offer, EdgeKind::Message, confidence);
+            let credit = search.seeker.credit;
+            self.cause(now, child, Cause { invocation: offer.cause, confidence, credit });
+        }
+    }
+
+    /// The offer was what caused the seeker, unless the link between the two has said so already.
+    fn join(&mut self, now: ArrivalTime, class: KeyClass, seeker: &Seeker, offer: &Offer) {
+        if seeker.link != 0 {
+            let Some(links) = self.waiting.get_mut(seeker.link) else { return };
+            let before = links.len();
+            links.retain(|link| link.child != seeker.child);
+            if links.len() == before {
+                return;
+            }
+        }
+        let child = self.whole(seeker.child);
+        if self.invocations.get(&child).is_none_or(|child| child.parent == offer.cause) {
+            return;
+        }
+        let kind = if class == KeyClass::Request { EdgeKind::Call } else { EdgeKind::Message };
+        self.count_message(seeker, offer, kind, class.confidence());
+        self.observe(seeker, offer);
+        let cause = Cause { invocation: offer.cause, confidence: class.confidence(), credit: seeker.credit };
+        self.cause(now, child, cause);
+    }
+
+    /// Another attempt at what was tried before has the cause that the earlier one had, and none that is merely near.
+    fn share_cause(&mut self, now: ArrivalTime, child: u64, function: u32, before: &[Seeker]) {
+        let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
+        let cause = attempts.filter_map(|attempt| self.invocations.get(&attempt)).find_map(|attempt| {
+            (attempt.function == function && attempt.parent != 0).then_some(Cause {
+                invocation: attempt.parent,
+                confidence: attempt.confidence,
+                credit: attempt.credit,
+            })
+        });
+        let is_caused = self.invocations.get(&child).is_some_and(|child| child.parent != 0);
+        if let Some(cause) = cause
+            && !is_caused
+        {
+            self.cause(now, child, cause);
+        }
+    }
+
+    fn observe(&mut self, seeker: &Seeker, offer: &Offer) {
+        let child = self.whole(seeker.child);
+        if let Some(node) = offer.destination
+            && let Some(child) = self.invocations.get(&child)
+        {
+            self.continuations.observe(node, offer, child.function, seeker.start);
+        }
+    }
+
+    fn count_message(&mut self, seeker: &Seeker, offer: &Offer, kind: EdgeKind, confidence: f32) {
+        let (Some(sender), Some(receiver)) =
+            (self.invocations.get(&offer.cause), self.invocations.get(&self.whole(seeker.child)))
+        else {
+            return;
+        };
+        let nodes = self.functions.node(sender.function).zip(self.functions.node(receiver.function));
+        let Some((source, target)) = nodes else { return };
+        let Some(key) = message_edge(source, target, offer.destination, seeker.destination, kind) else { return };
+        let wait = millis(receiver.start.0.saturating_sub(offer.end.0));
+        self.delta.believe(key, wait, None, false, receiver.trace_id, confidence);
+    }
+}
+
+/// The edge that a message shows beside those that its two sides show by themselves.
+fn message_edge(
+    source: NodeId,
+    target: NodeId,
+    sent_to: Option<NodeId>,
+    delivered_by: Option<NodeId>,
+    kind: EdgeKind,
+) -> Option<EdgeKey> {
+    match (sent_to, delivered_by) {
+        (Some(_), Some(_)) => None,
+        (Some(node), None) => Some(EdgeKey { source: node, target, kind: EdgeKind::Deliver }),
+        (None, Some(node)) => Some(EdgeKey { source, target: node, kind: EdgeKind::Publish }),
+        (None, None) => Some(EdgeKey { source, target, kind }),
+    }
+}

@@ -1,0 +1,232 @@
+//! How probable it is that one of several sends caused a delivery, from the times alone.
+//!
+//! Delays between the end of a send and the start of what it causes are taken as lognormal, fitted for each resource on
+//! the pairs that are known by other means, from a prior of 200 ms. What nobody known has sent comes at a rate of its
+//! own. Pure arithmetic: who sends and who receives is `linker/continuation.rs`'s.
+
+use crate::span::EventTime;
+
+/// Median delay before anything was seen, seconds.
+const PRIOR_MEDIAN: f64 = 0.2;
+/// Standard deviation of the logarithm of the delay before anything was seen.
+const PRIOR_SIGMA: f64 = 1.0;
+/// Pairs that the prior weighs as much as.
+const PRIOR_PAIRS: f64 = 4.0;
+/// Pairs after which older ones weigh less, so that a delay may change.
+const MEMORY_PAIRS: f64 = 500.0;
+/// The narrowest that delays are believed to be.
+const LEAST_SIGMA: f64 = 0.05;
+/// Standard deviations within which a send is looked for.
+const REACH: f64 = 3.5;
+/// Time after which deliveries without a sender count for a third, seconds.
+const EXTERNAL_MEMORY: f64 = 3_600.0;
+/// Deliveries without a sender before anything was seen, and the seconds in which they came.
+const PRIOR_EXTERNAL: (f64, f64) = (0.5, 60.0);
+/// The shortest delay, seconds: clocks disagree, and an answer to the sender may come after the delivery.
+const LEAST_DELAY: f64 = 0.001;
+
+/// The delays over one resource, and how often something comes from elsewhere.
+#[derive(Clone, Debug)]
+pub(super) struct Delays {
+    pairs: f64,
+    /// Mean of the logarithm of the delay in seconds.
+    mean: f64,
+    /// Sum of the squared deviations from the mean.
+    deviation: f64,
+    external: f64,
+    exposure: f64,
+    last: EventTime,
+}
+
+/// Who caused a delivery.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdict {
+    /// Place of the most probable sender in the list.
+    pub(super) best: usize,
+    /// How probable that one is.
+    pub(super) probability: f64,
+    /// How probable it is that none of them was it.
+    pub(super) external: f64,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            pairs: PRIOR_PAIRS,
+            mean: PRIOR_MEDIAN.ln(),
+            deviation: PRIOR_PAIRS * PRIOR_SIGMA * PRIOR_SIGMA,
+            external: 0.0,
+            exposure: 0.0,
+            last: EventTime(0),
+        }
+    }
+}
+
+impl Delays {
+    /// A send and what it caused were so many seconds apart, with this weight.
+    pub(super) fn observe(&mut self, seconds: f64, weight: f64) {
+        let value = seconds.max(LEAST_DELAY).ln();
+        if self.pairs >= MEMORY_PAIRS {
+            let rest = (MEMORY_PAIRS - weight) / self.pairs;
+            self.pairs *= rest;
+            self.deviation *= rest;
+        }
+        self.pairs += weight;
+        let step = value - self.mean;
+        self.mean += step * weight / self.pairs;
+        self.deviation += weight * step * (value - self.mean);
+    }
+
+    /// How long before a delivery its send may lie, seconds.
+    pub(super) fn reach(&self) -> f64 {
+        (self.mean + REACH * self.sigma()).exp()
+    }
+
+    /// Judges a delivery whose possible senders ended so many seconds before it.
+    pub(super) fn judge(&self, at: EventTime, delays: &[f64]) -> Verdict {
+        let weights = delays.iter().map(|delay| self.density(*delay));
+        let (mut sum, mut best, mut highest) = (self.external_rate(at), 0, 0.0);
+        let external = sum;
+        for (place, weight) in weights.enumerate() {
+            sum += weight;
+            if weight > highest {
+                (best, highest) = (place, weight);
+            }
+        }
+        Verdict { best, probability: highest / sum, external: external / sum }
+    }
+
+    /// A delivery at `at` came from elsewhere with this probability.
+    pub(super) fn count_external(&mut self, at: EventTime, probability: f64) {
+        let fade = self.fade(at);
+        self.external = self.external * fade + probability;
+        self.exposure = self.exposure * fade + EXTERNAL_MEMORY * (1.0 - fade);
+        self.last = self.last.max(at);
+    }
+
+    fn sigma(&self) -> f64 {
+        (self.deviation / self.pairs).sqrt().max(LEAST_SIGMA)
+    }
+
+    fn density(&self, delay: f64) -> f64 {
+        let (delay, sigma) = (delay.max(LEAST_DELAY), self.sigma());
+        let z = (delay.ln() - self.mean) / sigma;
+        (-0.5 * z * z).exp() / (delay * sigma * (2.0 * std::f64::consts::PI).sqrt())
+    }
+
+    /// Deliveries from elsewhere, a second.
+    fn external_rate(&self, at: EventTime) -> f64 {
+        let fade = self.fade(at);
+        let exposure = self.exposure * fade + EXTERNAL_MEMORY * (1.0 - fade);
+        (PRIOR_EXTERNAL.0 + self.external * fade) / (PRIOR_EXTERNAL.1 + exposure)
+    }
+
+    /// What is left of what was counted before.
+    fn fade(&self, at: EventTime) -> f64 {
+        if self.last.0 == 0 {
+            return 1.0;
+        }
+        let seconds = at.0.saturating_sub(self.last.0) as f64 / 1e9;
+        (-seconds / EXTERNAL_MEMORY).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Even numbers over 0 and below 1, the same in each run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn even(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(1);
+            let hash = xxhash_rust::xxh3::xxh3_64(&self.0.to_le_bytes());
+            ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        }
+
+        fn wait(&mut self, rate: f64) -> f64 {
+            -self.even().ln() / rate
+        }
+
+        fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+            let normal = (-2.0 * self.even().ln()).sqrt() * (2.0 * std::f64::consts::PI * self.even()).cos();
+            median * (sigma * normal).exp()
+        }
+    }
+
+    /// For each verdict its probability, and whether it named the right sender.
+    fn simulate(rate: f64, external: f64, median: f64, sigma: f64) -> Vec<(f64, bool)> {
+        let mut dice = Dice(7);
+        let mut sends = Vec::new();
+        let mut deliveries: Vec<(f64, Option<usize>)> = Vec::new();
+        let mut time = 1_000.0;
+        while sends.len() < 4_000 {
+            time += dice.wait(rate);
+            deliveries.push((time + dice.lognormal(median, sigma), Some(sends.len())));
+            sends.push(time);
+        }
+        if external > 0.0 {
+            let (mut at, end) = (1_000.0, time);
+            while at < end {
+                at += dice.wait(external);
+                deliveries.push((at, None));
+            }
+        }
+        deliveries.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut delays = Delays::default();
+        (0..200).for_each(|_| delays.observe(dice.lognormal(median, sigma), 1.0));
+        let mut taken = vec![false; sends.len()];
+        let mut verdicts = Vec::new();
+        for (at, sender) in deliveries {
+            let time = EventTime((at * 1e9) as u64);
+            let near: Vec<usize> = (sends.partition_point(|send| *send < at - delays.reach())..sends.len())
+                .take_while(|place| sends[*place] < at)
+                .filter(|place| !taken[*place])
+                .collect();
+            let apart: Vec<f64> = near.iter().map(|place| at - sends[*place]).collect();
+            let verdict = delays.judge(time, &apart);
+            delays.count_external(time, verdict.external);
+            if let Some(best) = near.get(verdict.best) {
+                verdicts.push((verdict.probability, sender == Some(*best)));
+                taken[*best] |= verdict.probability >= 0.9;
+            }
+        }
+        verdicts
+    }
+
+    fn accuracy(verdicts: &[(f64, bool)], bin: std::ops::Range<f64>) -> (usize, f64) {
+        let inside: Vec<bool> = verdicts.iter().filter(|v| bin.contains(&v.0)).map(|v| v.1).collect();
+        (inside.len(), inside.iter().filter(|right| **right).count() as f64 / inside.len() as f64)
+    }
+
+    #[test]
+    fn the_fit_finds_median_and_spread() {
+        let mut dice = Dice(1);
+        let mut delays = Delays::default();
+        (0..2_000).for_each(|_| delays.observe(dice.lognormal(3.0, 0.4), 1.0));
+        assert!((delays.mean.exp() - 3.0).abs() < 0.2 && (delays.sigma() - 0.4).abs() < 0.08, "{delays:?}");
+        assert!((Delays::default().reach() - 0.2 * 3.5f64.exp()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_verdict_is_right_as_often_as_it_says() {
+        for (rate, external) in [(0.1, 0.0), (0.1, 0.1), (0.3, 0.05), (1.0, 0.0), (1.0, 1.0)] {
+            let verdicts = simulate(rate, external, 0.2, 0.6);
+            let (sure, right) = accuracy(&verdicts, 0.9..1.1);
+            assert!(sure < 30 || right > 0.95, "{rate} {external}: {sure} sure, {right} right");
+            let (unsure, right) = accuracy(&verdicts, 0.6..0.9);
+            assert!(unsure < 200 || (0.6..0.9).contains(&right), "{rate} {external}: {unsure} unsure, {right} right");
+        }
+    }
+
+    #[test]
+    fn a_lone_send_shortly_before_is_believed_and_one_long_before_is_not() {
+        let delays = Delays::default();
+        let at = EventTime(1_000_000_000_000);
+        assert!(delays.judge(at, &[0.1]).probability > 0.99);
+        assert!(delays.judge(at, &[6.0]).probability < 0.1);
+        assert!(delays.judge(at, &[0.2, 0.2]).probability < 0.51);
+        assert_eq!(delays.judge(at, &[]), Verdict { best: 0, probability: 0.0, external: 1.0 });
+    }
+}
