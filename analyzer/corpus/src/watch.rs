@@ -12,7 +12,7 @@ use loopscope_analyzer::{
     config::Config,
     engine::Engine,
     record::SpanKey,
-    snapshot::{Loop, LoopId, LoopState, Severity},
+    snapshot::{Assessment, Loop, LoopId, LoopState, Severity},
     span::{ArrivalTime, Span},
 };
 use rustc_hash::FxHashMap;
@@ -140,7 +140,9 @@ impl Rule {
         let is_open = found.state != LoopState::Closed;
         match self {
             Self::Alarm => found.severity >= Severity::Warning && is_open,
-            Self::Suspect => found.severity >= Severity::Warning && is_open,
+            Self::Suspect => {
+                (found.assessment >= Assessment::Suspect || found.severity >= Severity::Warning) && is_open
+            }
             Self::Fixed8 => found.max_depth >= 8 && is_open,
             Self::Fixed16 => found.max_depth >= 16 && is_open,
             Self::Fixed32 => found.max_depth >= 32 && is_open,
