@@ -165,7 +165,8 @@ fn look_alikes(score: &Score) -> Table {
         &["class", "kind", "scenarios", "incident", "suspicion", "fixed 8", "fixed 16", "cycle in the graph"],
     );
     for class in Class::ALL.into_iter().filter(|class| class.verdict() != Verdict::Runaway) {
-        let found: Vec<&LoopScore> = score.loops.iter().filter(|found| found.class == class).collect();
+        let found: Vec<&LoopScore> =
+            score.loops.iter().filter(|found| found.class == class && !found.has_runaway).collect();
         if found.is_empty() {
             continue;
         }

@@ -254,6 +254,16 @@ impl Law {
         Remaining { law: self, laps }
     }
 
+    /// True when each entry causes re-entries by the same chance, whatever came before.
+    pub fn is_memoryless(self) -> bool {
+        matches!(self, Self::Continue(_) | Self::Branching { .. })
+    }
+
+    /// True when few chains get much deeper than most: what a heavy tail does.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::LogNormal { .. } | Self::Pareto { .. }) || matches!(self, Self::Continue(q) if q >= 0.8)
+    }
+
     /// Mean number of re-entries that an entry causes; for laws with a memory, at the first lap.
     pub fn r(self) -> f64 {
         match self {

@@ -1,11 +1,14 @@
 //! Compares what was said with what is true: one [`LoopScore`] for each scenario of a world.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
+
+use loopscope_analyzer::snapshot::Reproduction;
 
 use crate::{
-    class::{Class, Verdict},
+    class::Class,
     knobs::Context,
-    truth::LoopTruth,
+    scenario::Law,
+    truth::{LoopTruth, nanos},
     watch::{Edges, Moment, Outcome, Rule, Sighting},
 };
 
@@ -33,8 +36,18 @@ pub struct LoopScore {
     pub ran_away: bool,
     /// By rule: the incident that was right.
     pub hits: [Option<Hit>; Rule::ALL.len()],
-    /// By rule: incidents that were wrong.
+    /// By rule: incidents that were wrong, after the time to learn.
     pub false_incidents: [u32; Rule::ALL.len()],
+    /// By rule: incidents that were wrong, in the time to learn.
+    pub early_incidents: [u32; Rule::ALL.len()],
+    /// How its harmless chains go on, when they go round.
+    pub benign: Option<Law>,
+    /// True when something ran away in it at all.
+    pub has_runaway: bool,
+    /// True R, when it is one number.
+    pub r: Option<f64>,
+    /// What R was taken for.
+    pub estimates: Vec<Reproduction>,
     /// Distinct ids under which it was reported rightly.
     pub ids: usize,
     /// Laps of its deepest chain, found and true.
@@ -50,8 +63,10 @@ pub struct Hit {
     pub laps: f64,
     /// Seconds since the first runaway chain began.
     pub seconds: f64,
-    /// Runaway invocations until then.
+    /// Runaway invocations that had begun.
     pub invocations: f64,
+    /// Runaway invocations that had arrived.
+    pub arrived: f64,
     /// What they cost, US dollars.
     pub dollars: f64,
 }
@@ -78,7 +93,7 @@ impl Score {
             let sightings: Vec<&Sighting> =
                 outcome.sightings.iter().filter(|sighting| sighting.scenario == Some(scenario)).collect();
             let context = context_of(truth, context);
-            self.loops.push(loop_score(suite, setting, context, truth, &sightings, outcome.seconds));
+            self.loops.push(loop_score(suite, setting, context, truth, &sightings, outcome));
         }
         self.background_incidents += outcome
             .sightings
@@ -105,20 +120,23 @@ fn loop_score(
     context: Context,
     truth: &LoopTruth,
     sightings: &[&Sighting],
-    seconds: f64,
+    outcome: &Outcome,
 ) -> LoopScore {
     let is_same = |sighting: &&&Sighting| similarity(truth, sighting) >= 0.5;
     let hits = Rule::ALL.map(|rule| {
         let moments = sightings.iter().filter(is_same).filter_map(|sighting| sighting.track(rule).after_onset);
         moments.min_by_key(|moment| moment.at).and_then(|moment| hit(truth, &moment))
     });
-    let false_incidents =
-        Rule::ALL.map(|rule| sightings.iter().map(|sighting| false_incidents(truth, sighting, rule)).sum());
+    let learned = crate::world::START + outcome.history;
+    let count = |from: u64, to: u64| {
+        Rule::ALL.map(|rule| sightings.iter().map(|sighting| false_incidents(truth, sighting, rule, from..to)).sum())
+    };
     let deepest = sightings.iter().filter(is_same).map(|sighting| sighting.max_depth).max().unwrap_or(0);
     let ids = sightings.iter().filter(|sighting| sighting.track(Rule::Alarm).after_onset.is_some()).count();
-    let start = crate::world::START;
-    let until_onset = truth.t0.map_or(seconds, |t0| t0.saturating_sub(start) as f64 / 1e9);
+    let end = crate::world::START + nanos(outcome.seconds);
+    let quiet = truth.t0.unwrap_or(end).saturating_sub(learned) as f64 / 1e9;
     let has_history = truth.all.invocations > truth.runaway.invocations;
+    let estimates = sightings.iter().filter(is_same).flat_map(|sighting| sighting.estimates.iter().copied()).collect();
     LoopScore {
         suite,
         setting,
@@ -126,15 +144,20 @@ fn loop_score(
         class: truth.class,
         ran_away: ran_away(truth),
         hits,
-        false_incidents,
+        false_incidents: count(learned, u64::MAX),
+        early_incidents: count(0, learned),
+        benign: truth.benign,
+        has_runaway: truth.t0.is_some(),
+        r: truth.is_uniform.then_some(truth.r),
+        estimates,
         ids,
         depth: (deepest, truth.all.depth),
-        quiet_days: if has_history { until_onset / 86_400.0 } else { 0.0 },
+        quiet_days: if has_history { quiet / 86_400.0 } else { 0.0 },
     }
 }
 
 fn ran_away(truth: &LoopTruth) -> bool {
-    if truth.class.verdict() != Verdict::Runaway || truth.t0.is_none() {
+    if truth.t0.is_none() {
         return false;
     }
     truth.class.is_without_chain()
@@ -148,16 +171,17 @@ fn hit(truth: &LoopTruth, moment: &Moment) -> Option<Hit> {
         laps: f64::from(moment.depth),
         seconds: moment.at.saturating_sub(t0) as f64 / 1e9,
         invocations: moment.invocations as f64,
+        arrived: moment.arrived as f64,
         dollars: moment.dollars,
     })
 }
 
 /// Incidents while nothing ran away, or of functions that are not those that do.
-fn false_incidents(truth: &LoopTruth, sighting: &Sighting, rule: Rule) -> u32 {
+fn false_incidents(truth: &LoopTruth, sighting: &Sighting, rule: Rule, when: Range<u64>) -> u32 {
     let is_other = similarity(truth, sighting) < 0.5;
     let mut last: Option<u64> = None;
     let mut count = 0;
-    for moment in &sighting.track(rule).risen {
+    for moment in sighting.track(rule).risen.iter().filter(|moment| when.contains(&moment.at)) {
         let is_wrong = is_other || !truth.is_runaway_at(moment.at);
         let is_again = last.is_some_and(|last| (moment.at - last) as f64 / 1e9 < ONE_INCIDENT);
         if is_wrong && !is_again {

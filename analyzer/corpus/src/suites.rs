@@ -119,6 +119,8 @@ fn worlds_of_classes(
             background_rate: dice.uniform(5.0, 20.0),
             seconds,
             keeps_entries: true,
+            history: 0.0,
+            tick: 1.0,
         };
         Job { suite, setting, plan }
     });
@@ -147,6 +149,8 @@ fn slow_jobs(seed: u64, rounds: u64, classes: &[Class]) -> Vec<Job> {
                     background_rate: 20.0 / lap,
                     seconds: times.to,
                     keeps_entries: false,
+                    history: 0.0,
+                    tick: 1.0,
                 };
                 jobs.push(Job { suite: SLOW, setting: "plain", plan });
             }

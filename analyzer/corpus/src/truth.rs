@@ -4,8 +4,8 @@ use loopscope_analyzer::span::{SpanId, TraceId};
 use smallvec::SmallVec;
 
 use crate::{
-    class::{Class, Verdict},
-    scenario::Scenario,
+    class::Class,
+    scenario::{Law, Scenario},
 };
 
 /// Price of one gigabyte-second on x86, US dollars.
@@ -42,6 +42,12 @@ pub struct LoopTruth {
     pub all: Tally,
     /// Invocations of its runaway chains.
     pub runaway: Tally,
+    /// Of these, those whose spans have arrived.
+    pub arrived: u64,
+    /// How its harmless chains go on, when they go round.
+    pub benign: Option<Law>,
+    /// True when all its chains follow one law without a memory, so that R is one number.
+    pub is_uniform: bool,
     /// When the deepest runaway chain became how deep: time in nanoseconds, laps.
     pub deepening: Vec<(u64, u32)>,
 }
@@ -92,22 +98,26 @@ impl LoopTruth {
             false => (0..scenario.flow.nodes.len()).map(|at| scenario.function(at)).collect(),
         };
         let law = scenario.runaway.or(scenario.benign).map(|stream| stream.law);
+        let is_uniform = scenario.runaway.is_none() || scenario.benign.is_none();
         Self {
             name: scenario.name.clone(),
             class: scenario.class,
             functions,
             is_cycle,
             t0: scenario.onset().map(|at| start + nanos(at)),
-            r: law.map_or(f64::NAN, crate::scenario::Law::r),
+            r: law.map_or(f64::NAN, Law::r),
             all: Tally::default(),
             runaway: Tally::default(),
+            arrived: 0,
+            benign: scenario.benign.map(|stream| stream.law).filter(|law| *law != Law::Continue(0.0)),
+            is_uniform: is_uniform && law.is_some_and(Law::is_memoryless),
             deepening: Vec::new(),
         }
     }
 
     /// True when an incident is right at this moment.
     pub fn is_runaway_at(&self, at: u64) -> bool {
-        self.class.verdict() == Verdict::Runaway && self.t0.is_some_and(|t0| t0 <= at)
+        self.t0.is_some_and(|t0| t0 <= at)
     }
 
     /// Laps of the deepest runaway chain at this moment.

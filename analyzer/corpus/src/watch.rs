@@ -12,18 +12,16 @@ use loopscope_analyzer::{
     config::Config,
     engine::Engine,
     record::SpanKey,
-    snapshot::{Assessment, Loop, LoopId, LoopState, Severity},
+    snapshot::{Assessment, Loop, LoopId, LoopState, Reproduction, Severity},
     span::{ArrivalTime, Span},
 };
 use rustc_hash::FxHashMap;
 
 use crate::{
-    truth::{Truth, nanos},
+    catalogue::MOST_INVOCATIONS,
+    truth::{LoopTruth, Truth, nanos},
     world::World,
 };
-
-/// Nanoseconds between two ticks while spans arrive.
-const TICK: u64 = 1_000_000_000;
 
 /// Nanoseconds between two ticks when nothing has arrived for [`QUIET`].
 const QUIET_TICK: u64 = 30_000_000_000;
@@ -33,6 +31,14 @@ const QUIET: u64 = 120_000_000_000;
 
 /// Exports that arrive within so many nanoseconds are ingested together, as a queue before the engine does.
 const GATHER: u64 = 10_000_000;
+
+const MINUTE: u64 = 60_000_000_000;
+
+/// Invocations of a scenario from which on its R is compared.
+const ESTIMATE_FROM: u64 = 100;
+
+/// Nanoseconds between two comparisons of R.
+const ESTIMATE_EACH: u64 = 60_000_000_000;
 
 /// Nanoseconds after which causes are compared: longer than spans are late, shorter than the engine keeps them.
 const COMPARE_AFTER: u64 = 480_000_000_000;
@@ -73,6 +79,8 @@ pub struct Moment {
     pub depth: u32,
     /// Runaway invocations that had begun.
     pub invocations: u64,
+    /// Runaway invocations whose spans had arrived.
+    pub arrived: u64,
     /// What they cost, US dollars.
     pub dollars: f64,
 }
@@ -90,6 +98,9 @@ pub struct Sighting {
     pub max_depth: u32,
     /// By rule, in the order of [`Rule::ALL`].
     pub tracks: [Track; Rule::ALL.len()],
+    /// What the engine took R for, now and then, while it was one number.
+    pub estimates: Vec<Reproduction>,
+    estimated_at: u64,
 }
 
 /// Causes that the engine found, compared with the true ones.
@@ -110,6 +121,8 @@ pub struct Outcome {
     pub truth: Truth,
     /// What the engine has shown, by id.
     pub sightings: Vec<Sighting>,
+    /// Nanoseconds in which the engine was left to learn.
+    pub history: u64,
     /// Causes.
     pub edges: Edges,
     /// Seconds of virtual time.
@@ -157,6 +170,7 @@ struct Watch {
     sightings: FxHashMap<LoopId, Sighting>,
     edges: Edges,
     compared: usize,
+    compared_at: u64,
 }
 
 /// Runs an engine on a world to its end.
@@ -172,9 +186,11 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
         sightings: FxHashMap::default(),
         edges: Edges::default(),
         compared: 0,
+        compared_at: began,
     };
     let (mut spans, mut engine_time, mut last) = (0_u64, Duration::ZERO, began);
-    let mut tick = began + TICK;
+    let step = nanos(world.plan().tick);
+    let mut tick = began + step;
     let mut gathered: Vec<Span> = Vec::new();
     let mut gathering = began;
     while let Some(export) = world.next() {
@@ -186,7 +202,7 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
         }
         while tick <= at {
             watch.tick(tick, world.truth());
-            tick += if tick > last + QUIET { QUIET_TICK.min(at.saturating_sub(tick).max(TICK)) } else { TICK };
+            tick += if tick > last + QUIET { QUIET_TICK.min(at.saturating_sub(tick).max(step)) } else { step };
         }
         last = at;
         spans += export.spans.len() as u64;
@@ -197,13 +213,14 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
     let end = last + nanos(60.0);
     while tick <= end {
         watch.tick(tick, world.truth());
-        tick += TICK;
+        tick += step;
     }
     watch.compare(u64::MAX, world.truth());
     let mut sightings: Vec<Sighting> = watch.sightings.into_values().collect();
     sightings.sort_by_key(|sighting| sighting.id);
     let seconds = (end - began) as f64 / 1e9;
-    Outcome { truth: world.truth().clone(), sightings, edges: watch.edges, seconds, spans, engine_time }
+    let history = nanos(world.plan().history);
+    Outcome { truth: world.truth().clone(), sightings, history, edges: watch.edges, seconds, spans, engine_time }
 }
 
 impl Watch {
@@ -212,7 +229,8 @@ impl Watch {
         for found in self.engine.loops() {
             self.see(at, found, truth);
         }
-        if at / TICK % 60 == 0 {
+        if at >= self.compared_at + MINUTE {
+            self.compared_at = at;
             self.compare(at.saturating_sub(COMPARE_AFTER), truth);
         }
     }
@@ -225,15 +243,26 @@ impl Watch {
             names: found.names.clone(),
             max_depth: 0,
             tracks: Default::default(),
+            estimates: Vec::new(),
+            estimated_at: 0,
         });
         sighting.max_depth = sighting.max_depth.max(found.max_depth);
         let true_loop = sighting.scenario.map(|scenario| &truth.loops[scenario]);
         let runaway = true_loop.map(|true_loop| true_loop.runaway).unwrap_or_default();
+        let arrived = true_loop.map_or(0, |true_loop| true_loop.arrived);
+        if let (Some(true_loop), Some(found)) = (true_loop, found.reproduction) {
+            sighting.estimate(at, true_loop, found);
+        }
         let is_runaway = true_loop.is_some_and(|true_loop| true_loop.is_runaway_at(at));
         for (rule, track) in Rule::ALL.into_iter().zip(&mut sighting.tracks) {
             let is_on = rule.holds(&found);
-            let moment =
-                Moment { at, depth: found.max_depth, invocations: runaway.invocations, dollars: runaway.dollars };
+            let moment = Moment {
+                at,
+                depth: found.max_depth,
+                invocations: runaway.invocations,
+                arrived,
+                dollars: runaway.dollars,
+            };
             if is_on && !track.is_on {
                 track.risen.push(moment);
             }
@@ -265,6 +294,17 @@ impl Watch {
                 }
                 None => self.edges.missed += u64::from(has_parent),
             }
+        }
+    }
+}
+
+impl Sighting {
+    /// Writes down what R is taken for: each minute, from the time on when there is something to go by.
+    fn estimate(&mut self, at: u64, truth: &LoopTruth, found: Reproduction) {
+        let is_running = truth.all.invocations >= ESTIMATE_FROM && truth.all.invocations < MOST_INVOCATIONS;
+        if truth.is_uniform && is_running && at >= self.estimated_at + ESTIMATE_EACH {
+            self.estimated_at = at;
+            self.estimates.push(found);
         }
     }
 }

@@ -48,6 +48,10 @@ pub struct Plan {
     pub seconds: f64,
     /// Each invocation of a scenario is written down.
     pub keeps_entries: bool,
+    /// Seconds in which the engine may learn; incidents until then are counted apart.
+    pub history: f64,
+    /// Seconds between two looks at the engine.
+    pub tick: f64,
 }
 
 /// Spans of one request of an exporter.
@@ -66,7 +70,7 @@ pub struct World {
     functions: Vec<Vec<Function>>,
     background: Option<Background>,
     events: BinaryHeap<Timed<Event>>,
-    exports: BinaryHeap<Timed<Vec<Span>>>,
+    exports: BinaryHeap<Timed<Outgoing>>,
     queues: FxHashMap<(usize, usize), Vec<Message>>,
     next: u64,
     truth: Truth,
@@ -105,6 +109,12 @@ struct Message {
     laps: u32,
     remaining: Remaining,
     is_runaway: bool,
+}
+
+struct Outgoing {
+    spans: Vec<Span>,
+    /// The scenario, when this is the first export of a runaway invocation of one.
+    counts_for: Option<usize>,
 }
 
 struct Timed<T> {
@@ -290,7 +300,8 @@ impl World {
         render::entry(&draft, &entry, &mut run.spans);
         let (trace_id, span_id, laps) = (run.trace_id, run.span_id, run.laps);
         let spans = run.spans;
-        let is_seen = self.export(end, spans);
+        let is_runaway = task.messages.iter().any(|message| message.is_runaway);
+        let is_seen = self.export(end, spans, is_runaway.then_some(task.scenario));
         let entry = EntryTruth {
             scenario: task.scenario,
             node: task.node,
@@ -299,7 +310,7 @@ impl World {
             start: at,
             parents: task.messages.iter().filter_map(|message| message.parent).collect(),
             depth: laps,
-            is_runaway: task.messages.iter().any(|message| message.is_runaway),
+            is_runaway,
             is_seen,
         };
         self.truth.loops[task.scenario].count(&entry, dollars(node.memory_mb, end - at));
@@ -475,7 +486,7 @@ impl World {
     fn run_background(&mut self, at: u64) {
         let Some(mut background) = self.background.take() else { return };
         for (end, spans) in background.trace(at) {
-            self.export(end, spans);
+            self.export(end, spans, None);
         }
         let next = at + background.wait();
         self.background = Some(background);
@@ -485,7 +496,7 @@ impl World {
     }
 
     /// Sends the spans of an invocation to the collector; false when they never arrive.
-    fn export(&mut self, end: u64, spans: Vec<Span>) -> bool {
+    fn export(&mut self, end: u64, spans: Vec<Span>, counts_for: Option<usize>) -> bool {
         let knobs = &self.plan.knobs;
         let is_kept = spans.first().is_some_and(|span| is_sampled(span.trace_id, knobs.sampling));
         if !is_kept || self.dice.chance(knobs.loss) {
@@ -495,10 +506,14 @@ impl World {
         if self.dice.chance(knobs.duplicates) {
             let again = at + nanos(self.dice.uniform(0.1, 5.0));
             self.next += 1;
-            self.exports.push(Timed { at: again, order: self.next, what: spans.clone() });
+            self.exports.push(Timed {
+                at: again,
+                order: self.next,
+                what: Outgoing { spans: spans.clone(), counts_for: None },
+            });
         }
         self.next += 1;
-        self.exports.push(Timed { at, order: self.next, what: spans });
+        self.exports.push(Timed { at, order: self.next, what: Outgoing { spans, counts_for } });
         true
     }
 }
@@ -517,7 +532,11 @@ impl Iterator for World {
             let event = self.events.pop()?;
             self.happen(event.at, event.what);
         }
-        self.exports.pop().map(|export| Export { at: ArrivalTime(export.at), spans: export.what })
+        let Timed { at, what: Outgoing { spans, counts_for }, .. } = self.exports.pop()?;
+        if let Some(scenario) = counts_for {
+            self.truth.loops[scenario].arrived += 1;
+        }
+        Some(Export { at: ArrivalTime(at), spans })
     }
 }
 
