@@ -110,17 +110,22 @@ impl Aggregate {
             .filter(|(key, _)| known(key.source) && known(key.target))
             .map(|(key, series)| series.edge(*key, now))
             .collect();
-        let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
-        loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
-        loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         Snapshot {
             functions,
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
-            loops,
+            loops: self.loops(),
             hotspots: self.hotspots(now),
             losses: self.losses,
         }
+    }
+
+    /// The loops of the snapshot.
+    pub fn loops(&self) -> Vec<Loop> {
+        let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
+        loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
+        loops
     }
 
     fn merge_resource(&mut self, now: ArrivalTime, id: NodeId, resource: ResourceNode) {

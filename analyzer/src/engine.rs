@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     linker::Linker,
     shard::Shard,
-    snapshot::Snapshot,
+    snapshot::{Loop, Snapshot},
     span::{ArrivalTime, Span, TraceId},
 };
 
@@ -60,6 +60,16 @@ impl Engine {
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
         self.aggregate.snapshot(now)
+    }
+
+    /// The loops of the snapshot alone: what is needed to watch them closely.
+    pub fn loops(&self) -> Vec<Loop> {
+        self.aggregate.loops()
+    }
+
+    /// The linker, for tools that compare chains with what they know to be true.
+    pub fn linker(&self) -> &Linker {
+        &self.linker
     }
 
     fn collect(&mut self, now: ArrivalTime) {

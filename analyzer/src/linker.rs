@@ -207,6 +207,13 @@ impl Linker {
         LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now), removed }
     }
 
+    /// The invocation that caused the one with this entry span, while both are kept; for tools that compare chains
+    /// with what they know to be true.
+    pub fn cause_of(&self, entry: SpanKey) -> Option<SpanKey> {
+        let cause = self.invocations.get(&self.whole(entry.0))?.parent;
+        (cause != 0).then(|| SpanKey(self.whole(cause)))
+    }
+
     fn rotate(&mut self, now: ArrivalTime) {
         if let Some(dropped) = self.spans.rotate(now) {
             self.delta.losses.count_dropped(&dropped);

@@ -1,0 +1,80 @@
+//! Runs the corpus and prints the scoreboard.
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::{Parser, ValueEnum};
+use loopscope_analyzer::config::Config;
+use loopscope_corpus::{
+    class::Class,
+    report,
+    score::Score,
+    suites::{self, Size},
+    watch,
+    world::World,
+};
+
+/// Runs the labelled corpus through the engine and prints what it found, what it missed and what it made up.
+#[derive(Parser)]
+struct Options {
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only what fits into two minutes.
+    #[arg(long)]
+    smoke: bool,
+    /// Only these classes, separated by commas.
+    #[arg(long, value_delimiter = ',', value_parser = class)]
+    classes: Vec<Class>,
+    /// Only these suites, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    suites: Vec<String>,
+    /// How the tables are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let size = if options.smoke { Size::Smoke } else { Size::Full };
+    let classes = if options.classes.is_empty() { Class::ALL.to_vec() } else { options.classes.clone() };
+    let start = Instant::now();
+    let mut score = Score::default();
+    let mut worlds = 0;
+    for job in suites::jobs(options.seed, size, &classes) {
+        if !options.suites.is_empty() && !options.suites.iter().any(|suite| suite == job.suite) {
+            continue;
+        }
+        let context = job.plan.knobs.context;
+        let outcome = watch::run(World::new(job.plan), &Config::recommended());
+        score.add(job.suite, job.setting, context, &outcome);
+        worlds += 1;
+    }
+    for table in report::tables(&score) {
+        match options.format {
+            Format::Text => println!("{}", table.text()),
+            Format::Markdown => println!("{}", table.markdown()),
+            Format::Json => {}
+        }
+    }
+    eprintln!(
+        "{worlds} worlds, {} spans, {:.1} s, of which {:.1} s in the engine",
+        score.spans,
+        start.elapsed().as_secs_f64(),
+        score.engine_seconds
+    );
+    ExitCode::SUCCESS
+}
+
+fn class(word: &str) -> Result<Class, String> {
+    Class::named(word).ok_or_else(|| {
+        let known: Vec<&str> = Class::ALL.iter().map(|class| class.word()).collect();
+        format!("no such class; there are {}", known.join(", "))
+    })
+}

@@ -1,0 +1,275 @@
+//! The scoreboard as tables.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    class::{Class, Verdict},
+    knobs::Context,
+    score::{Hit, LoopScore, Score, quantile, share},
+    suites,
+    watch::Rule,
+};
+
+/// A table with a title; the first row of cells is its head.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// How to read it.
+    pub note: String,
+    /// Its cells, row by row.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// All tables of a score.
+pub fn tables(score: &Score) -> Vec<Table> {
+    vec![recall_by_context(score), time_to_alert(score), rules(score), look_alikes(score), edges(score), knobs(score)]
+}
+
+fn is_plain(found: &&LoopScore) -> bool {
+    found.suite == suites::CLASSES || found.suite == suites::SLOW
+}
+
+/// Contexts in which causes are told exactly.
+pub fn is_exact(context: Context) -> bool {
+    matches!(context, Context::Parent | Context::Link | Context::MessageId)
+}
+
+fn recall_by_context(score: &Score) -> Table {
+    let mut cells: BTreeMap<(Class, Context), (u64, u64)> = BTreeMap::new();
+    for found in score.loops.iter().filter(is_plain).filter(|found| found.ran_away) {
+        let cell = cells.entry((found.class, found.context)).or_default();
+        cell.0 += u64::from(found.hit(Rule::Alarm).is_some());
+        cell.1 += 1;
+    }
+    let mut table = Table::new(
+        "Recall by class and context",
+        "Runaway loops that became an incident, of those that went round 20 times or made 512 invocations.",
+        &["class", "parent", "link", "message id", "key only", "none"],
+    );
+    for class in Class::ALL.into_iter().filter(|class| cells.keys().any(|(known, _)| known == class)) {
+        let row = Context::ALL.map(|context| match cells.get(&(class, context)) {
+            Some((hits, all)) => format!("{hits}/{all}"),
+            None => "-".to_owned(),
+        });
+        table.row(class.word(), &row);
+    }
+    table
+}
+
+fn time_to_alert(score: &Score) -> Table {
+    let mut table = Table::new(
+        "To the alert",
+        "Median and 90th percentile over the contexts parent, link and message id, plain exporters. Laps are those that \
+         had arrived, the rest is counted from the first runaway invocation on.",
+        &["class", "laps", "seconds", "invocations", "US dollars"],
+    );
+    for class in Class::ALL {
+        let hits: Vec<Hit> = score
+            .loops
+            .iter()
+            .filter(is_plain)
+            .filter(|found| found.class == class && (is_exact(found.context) || class.is_without_chain()))
+            .filter_map(|found| found.hit(Rule::Alarm))
+            .collect();
+        if !hits.is_empty() {
+            let cell = |value: fn(&Hit) -> f64, digits| both(hits.iter().map(value).collect(), digits);
+            let cells = [
+                cell(|hit| hit.laps, 0),
+                cell(|hit| hit.seconds, 0),
+                cell(|hit| hit.invocations, 0),
+                cell(|hit| hit.dollars, 6),
+            ];
+            table.row(class.word(), &cells);
+        }
+    }
+    table
+}
+
+fn rules(score: &Score) -> Table {
+    let mut table = Table::new(
+        "Rules compared",
+        "The simple rules judge by the depths that the same engine has counted. Incidents of one loop within a day are \
+         one.",
+        &["suite", "rule", "recall", "precision", "wrong incidents per 1,000 loops and day", "laps"],
+    );
+    let mut suites: Vec<&str> = score.loops.iter().map(|found| found.suite).collect();
+    suites.dedup();
+    suites.sort_unstable();
+    suites.dedup();
+    for suite in suites {
+        let found: Vec<&LoopScore> =
+            score.loops.iter().filter(|found| found.suite == suite && found.context != Context::None).collect();
+        for rule in Rule::ALL {
+            let cells = Summary::of(&found, rule).cells();
+            table.rows.push([vec![suite.to_owned(), rule.words().to_owned()], cells].concat());
+        }
+    }
+    table
+}
+
+/// What a rule was worth on some loops.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Runaway loops.
+    pub runaways: u64,
+    /// Of these, reported.
+    pub hits: u64,
+    /// Wrong incidents.
+    pub wrong: u64,
+    /// Days of harmless loops.
+    pub quiet_days: f64,
+    /// Laps to the alert.
+    pub laps: Vec<f64>,
+}
+
+impl Summary {
+    /// Adds up what a rule was worth on these loops.
+    pub fn of(found: &[&LoopScore], rule: Rule) -> Self {
+        let ran_away = || found.iter().filter(|found| found.ran_away);
+        let hits: Vec<Hit> = ran_away().filter_map(|found| found.hit(rule)).collect();
+        Self {
+            runaways: ran_away().count() as u64,
+            hits: hits.len() as u64,
+            wrong: found.iter().map(|found| u64::from(found.wrong(rule))).sum(),
+            quiet_days: found.iter().map(|found| found.quiet_days).sum(),
+            laps: hits.iter().map(|hit| hit.laps).collect(),
+        }
+    }
+
+    /// Part of the runaway loops that was reported.
+    pub fn recall(&self) -> f64 {
+        share(self.hits, self.runaways)
+    }
+
+    /// Part of the incidents that was right.
+    pub fn precision(&self) -> f64 {
+        share(self.hits, self.hits + self.wrong)
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let rate = if self.quiet_days > 0.0 {
+            format!("{:.1}", self.wrong as f64 * 1_000.0 / self.quiet_days)
+        } else {
+            "-".to_owned()
+        };
+        vec![format!("{:.3}", self.recall()), format!("{:.3}", self.precision()), rate, both(self.laps.clone(), 0)]
+    }
+}
+
+fn look_alikes(score: &Score) -> Table {
+    let mut table = Table::new(
+        "What only looks like it",
+        "Scenarios, over all contexts and knobs, with an incident and with a suspicion; without a history of their own. \
+         A control never goes round.",
+        &["class", "kind", "scenarios", "incident", "suspicion", "fixed 8", "fixed 16", "cycle in the graph"],
+    );
+    for class in Class::ALL.into_iter().filter(|class| class.verdict() != Verdict::Runaway) {
+        let found: Vec<&LoopScore> =
+            score.loops.iter().filter(|found| found.class == class && !found.has_runaway).collect();
+        if found.is_empty() {
+            continue;
+        }
+        let count = |rule| found.iter().filter(|found| found.wrong(rule) > 0).count().to_string();
+        let kind = if class.verdict() == Verdict::Control { "control" } else { "bounded" };
+        let counts = [Rule::Alarm, Rule::Suspect, Rule::Fixed8, Rule::Fixed16, Rule::Cycle].map(count);
+        table.row(class.word(), &[vec![kind.to_owned(), found.len().to_string()], counts.to_vec()].concat());
+    }
+    table
+}
+
+fn edges(score: &Score) -> Table {
+    let mut table = Table::new(
+        "Causes",
+        "Invocation by invocation: precision is the share of found causes that are true, recall the share of true causes \
+         that were found, where both sides were exported.",
+        &["setting", "context", "found", "precision", "recall"],
+    );
+    for ((setting, context), edges) in &score.edges {
+        let found = (edges.right + edges.wrong).to_string();
+        let cells =
+            [context.word().to_owned(), found, format!("{:.4}", edges.precision()), format!("{:.4}", edges.recall())];
+        table.row(setting, &cells);
+    }
+    table
+}
+
+fn knobs(score: &Score) -> Table {
+    let mut table = Table::new(
+        "Under other knobs",
+        "Recall of runaway loops, laps and seconds to the alert, and the share of loops under one id.",
+        &["setting", "context", "runaways", "recall", "laps", "seconds", "one id"],
+    );
+    let mut groups: BTreeMap<(&str, Context), Vec<&LoopScore>> = BTreeMap::new();
+    for found in score.loops.iter().filter(|found| found.ran_away && found.suite != suites::SLOW) {
+        if found.context != Context::None {
+            groups.entry((found.setting, found.context)).or_default().push(found);
+        }
+    }
+    for ((setting, context), found) in groups {
+        let hits: Vec<Hit> = found.iter().filter_map(|found| found.hit(Rule::Alarm)).collect();
+        let cells = [
+            context.word().to_owned(),
+            found.len().to_string(),
+            format!("{:.3}", share(hits.len() as u64, found.len() as u64)),
+            both(hits.iter().map(|hit| hit.laps).collect(), 0),
+            both(hits.iter().map(|hit| hit.seconds).collect(), 0),
+            format!("{:.3}", one_id(&found)),
+        ];
+        table.row(setting, &cells);
+    }
+    table
+}
+
+/// Share of the reported loops that were reported under one id.
+pub fn one_id(found: &[&LoopScore]) -> f64 {
+    let reported = || found.iter().filter(|found| found.ids > 0);
+    share(reported().filter(|found| found.ids == 1).count() as u64, reported().count() as u64)
+}
+
+/// Median and 90th percentile.
+fn both(values: Vec<f64>, digits: usize) -> String {
+    match (quantile(values.clone(), 0.5), quantile(values, 0.9)) {
+        (Some(median), Some(p90)) => format!("{median:.digits$}, {p90:.digits$}"),
+        _ => "-".to_owned(),
+    }
+}
+
+impl Table {
+    /// A table with a head and no rows yet.
+    pub fn new(title: &str, note: &str, head: &[&str]) -> Self {
+        let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+        Self { title: title.to_owned(), note: note.to_owned(), rows: vec![head] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, first: &str, cells: &[String]) {
+        self.rows.push(std::iter::once(first.to_owned()).chain(cells.iter().cloned()).collect());
+    }
+
+    /// The table for a terminal.
+    pub fn text(&self) -> String {
+        let widths = self.widths();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let lines: Vec<String> = self.rows.iter().map(line).collect();
+        format!("{}\n{}\n", self.title, lines.join("\n"))
+    }
+
+    /// The table for a document.
+    pub fn markdown(&self) -> String {
+        let line = |row: &Vec<String>| format!("| {} |", row.join(" | "));
+        let mut lines: Vec<String> = self.rows.iter().map(line).collect();
+        let columns = self.rows.first().map_or(0, Vec::len);
+        lines.insert(1, format!("|{}", "---|".repeat(columns)));
+        format!("## {}\n\n{}\n\n{}\n", self.title, self.note, lines.join("\n"))
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width = |column| self.rows.iter().filter_map(|row: &Vec<String>| row.get(column)).map(String::len).max();
+        (0..columns).map(|column| width(column).unwrap_or(0)).collect()
+    }
+}

@@ -1,0 +1,160 @@
+//! Which worlds are run: all classes in all contexts, under all knobs, and what needs a world of its own.
+
+use crate::{
+    catalogue::{self, Times},
+    class::{Class, Verdict},
+    dice::Dice,
+    knobs::{Context, ExportDelay, Knobs},
+    scenario::Scenario,
+    world::Plan,
+};
+
+/// A world to run, with the names under which it is scored.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which run of worlds it belongs to.
+    pub suite: &'static str,
+    /// Which settings of the knobs.
+    pub setting: &'static str,
+    /// The world.
+    pub plan: Plan,
+}
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Within two minutes.
+    Smoke,
+    /// Within an hour.
+    Full,
+}
+
+/// The names of the suites.
+pub const CLASSES: &str = "classes";
+/// Knobs other than the plain ones.
+pub const KNOBS: &str = "knobs";
+/// Laps of ten minutes to a day.
+pub const SLOW: &str = "slow";
+
+/// Runaway classes that share a world; few at a time, because a system in which everything runs away is not one.
+const AT_A_TIME: usize = 5;
+
+/// Seconds of a world of classes.
+const SECONDS: f64 = 900.0;
+
+/// All worlds, one after the other, restricted to some classes.
+pub fn jobs(seed: u64, size: Size, classes: &[Class]) -> impl Iterator<Item = Job> {
+    let classes = classes.to_vec();
+    let rounds = match size {
+        Size::Smoke => 2,
+        Size::Full => 30,
+    };
+    let plain = Context::ALL
+        .into_iter()
+        .flat_map(move |context| (0..rounds).map(move |round| (CLASSES, "plain", Knobs::plain(context), round)));
+    let turned = settings().into_iter().flat_map(move |(setting, knobs)| {
+        (0..(rounds / 4).max(1)).map(move |round| (KNOBS, setting, knobs.clone(), round))
+    });
+    let slow_classes = classes.clone();
+    let fast = plain.chain(turned).flat_map(move |(suite, setting, knobs, round)| {
+        worlds_of_classes(seed, round, suite, setting, &knobs, &classes)
+    });
+    fast.chain(slow_jobs(seed, (rounds / 2).max(1), &slow_classes))
+}
+
+/// The settings of the knobs that are tried besides the plain ones.
+fn settings() -> Vec<(&'static str, Knobs)> {
+    let mut settings = Vec::new();
+    for context in [Context::Parent, Context::Link, Context::MessageId] {
+        let plain = Knobs::plain(context);
+        let delay = |delay| Knobs { export_delay: delay, ..plain.clone() };
+        settings.extend([
+            ("delay 10 s", delay(ExportDelay::Around(10.0))),
+            ("delay up to 5 min", delay(ExportDelay::UpTo(300.0))),
+            ("loss 1 %", Knobs { loss: 0.01, ..plain.clone() }),
+            ("loss 10 %", Knobs { loss: 0.1, ..plain.clone() }),
+            ("batch 10", Knobs { batch: 10, ..plain.clone() }),
+            ("sampling 0.5", Knobs { sampling: 0.5, ..plain.clone() }),
+            ("sampling 0.1", Knobs { sampling: 0.1, ..plain.clone() }),
+        ]);
+    }
+    settings
+}
+
+fn is_slow(class: Class) -> bool {
+    matches!(class, Class::TenMinutes | Class::Hour | Class::Day)
+}
+
+/// Worlds in which each class runs away once, among all look-alikes.
+fn worlds_of_classes(
+    seed: u64,
+    round: u64,
+    suite: &'static str,
+    setting: &'static str,
+    knobs: &Knobs,
+    classes: &[Class],
+) -> Vec<Job> {
+    let runaway: Vec<Class> =
+        classes.iter().copied().filter(|class| class.verdict() == Verdict::Runaway && !is_slow(*class)).collect();
+    let alike: Vec<Class> = classes.iter().copied().filter(|class| class.verdict() != Verdict::Runaway).collect();
+    let mut groups: Vec<&[Class]> = runaway.chunks(AT_A_TIME).collect();
+    if groups.is_empty() {
+        groups.push(&[]);
+    }
+    let jobs = groups.into_iter().enumerate().map(|(group, runaway)| {
+        let name = format!("{setting}/{}/{round}/{group}", knobs.context.word());
+        let mut dice = Dice::new(seed, &name);
+        let patience = knobs.export_delay.longest().max(60.0);
+        let seconds = SECONDS + 2.0 * patience;
+        let mut scenarios = Vec::new();
+        for class in runaway.iter().chain(&alike) {
+            let times = Times { from: 0.0, onset: dice.uniform(120.0, 400.0), to: seconds };
+            scenarios.push(catalogue::scenario(*class, class.word(), knobs.context, times, &mut dice));
+        }
+        let plan = Plan {
+            seed: seed ^ Dice::new(seed, &name).between(0, u32::MAX) as u64,
+            knobs: knobs.clone(),
+            scenarios,
+            background_functions: 20 + dice.below(180),
+            background_rate: dice.uniform(5.0, 20.0),
+            seconds,
+            keeps_entries: true,
+            history: 0.0,
+            tick: 1.0,
+        };
+        Job { suite, setting, plan }
+    });
+    jobs.collect()
+}
+
+/// Worlds with little in them that go on for days.
+fn slow_jobs(seed: u64, rounds: u64, classes: &[Class]) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for class in classes.iter().copied().filter(|class| is_slow(*class)) {
+        let lap = match class {
+            Class::TenMinutes => 600.0,
+            Class::Hour => 3_600.0,
+            _ => 86_400.0,
+        };
+        for context in [Context::Parent, Context::Link, Context::MessageId] {
+            for round in 0..rounds {
+                let mut dice = Dice::new(seed, &format!("slow/{class:?}/{context:?}/{round}"));
+                let times = Times { from: 0.0, onset: dice.uniform(0.0, 3_600.0), to: 3_600.0 + 24.0 * lap };
+                let scenario: Scenario = catalogue::scenario(class, class.word(), context, times, &mut dice);
+                let plan = Plan {
+                    seed: seed ^ u64::from(dice.between(0, u32::MAX)),
+                    knobs: Knobs::plain(context),
+                    scenarios: vec![scenario],
+                    background_functions: 20,
+                    background_rate: 20.0 / lap,
+                    seconds: times.to,
+                    keeps_entries: false,
+                    history: 0.0,
+                    tick: 1.0,
+                };
+                jobs.push(Job { suite: SLOW, setting: "plain", plan });
+            }
+        }
+    }
+    jobs
+}
