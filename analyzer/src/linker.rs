@@ -28,7 +28,7 @@ use smallvec::SmallVec;
 use crate::{
     config::Config,
     generations::Generations,
-    record::{Delta, Record},
+    record::{Delta, Record, SpanKey},
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
 };

@@ -58,6 +58,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
         p95_ms: finite(edge.p95_ms),
         gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
         rate_per_second: finite(edge.rate_per_second),
+        confidence: finite(edge.confidence),
     }
 }
 
@@ -254,6 +255,7 @@ mod tests {
             p95_ms: 2.0,
             gap_p95_ms: None,
             rate_per_second: 3.0,
+            confidence: 0.9,
             exemplars: Vec::new(),
         };
         let message = edge(&write);

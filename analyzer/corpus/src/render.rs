@@ -312,11 +312,12 @@ fn span(draft: &Draft<'_>, name: String, attributes: Attributes, links: Vec<Span
         resource: Arc::clone(&draft.by.resource),
         attributes,
         links,
+        sampling: None,
     }
 }
 
 fn link(sent: &Sent) -> SpanLink {
-    SpanLink { trace_id: sent.trace_id, span_id: sent.span_id }
+    SpanLink { trace_id: sent.trace_id, span_id: sent.span_id, message_id: None }
 }
 
 fn trigger_word(start: Start) -> &'static str {

@@ -380,6 +380,9 @@ pub struct Edge {
     /// Calls a second over the current window.
     #[prost(double, tag = "9")]
     pub rate_per_second: f64,
+    /// How sure it is that the calls went this way, 0 to 1: below 1 where parents and links are missing.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
 }
 /// Names one edge or all edges between two nodes.
 #[derive(serde::Serialize, serde::Deserialize)]

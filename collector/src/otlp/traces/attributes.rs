@@ -60,7 +60,7 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-impl Attribute<'_> {
+impl<'a> Attribute<'a> {
     /// Adds the attribute if the analyzer knows its key and can hold its value.
     pub(in crate::otlp) fn keep(&self, attributes: &mut Attributes) {
         if let Ok(key) = str::from_utf8(self.key)
@@ -72,7 +72,7 @@ impl Attribute<'_> {
     }
 
     /// The id of a message, if that is what the attribute says.
-    pub(super) fn message_id(&self) -> Option<&str> {
+    pub(super) fn message_id(&self) -> Option<&'a str> {
         let key = str::from_utf8(self.key).ok()?;
         match (attribute::Attribute::of(key)?, self.value) {
             ((attribute::Attribute::MessageId, _), AnyValue::Text(bytes)) => text(bytes).filter(|id| !id.is_empty()),
