@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{SECOND, START, Story, analyse, describe, resource},
-        snapshot::{Assessment, Severity},
+        snapshot::{Assessment, Reason, Severity},
         span::{EventTime, SpanKind, SpanLink},
     };
 
@@ -315,6 +315,32 @@ mod tests {
             let snapshot = engine.snapshot(now);
             let found: Vec<_> = snapshot.loops.iter().map(|found| (found.names.len(), found.max_depth)).collect();
             assert_eq!(found, [(if story.contains('b') { 3 } else { 1 }, 3)], "{}", describe(&snapshot));
+        }
+    }
+
+    #[test]
+    fn laps_that_double_are_an_alarm_before_300_invocations() {
+        for is_message in [true, false] {
+            let mut story = Story::default();
+            let mut leaves = vec![story.root("a")];
+            for _ in 0..7 {
+                let next = leaves.iter().flat_map(|run| [run; 2]);
+                leaves = next
+                    .map(|run| if is_message { story.message(run, "a", None) } else { story.call(run, "a") })
+                    .collect();
+            }
+            let snapshot = analyse(story.spans.clone(), 1, 5);
+            assert_eq!(snapshot.loops[0].assessment, Assessment::Unremarkable);
+            for run in leaves.iter().take(24).flat_map(|run| [run; 2]) {
+                if is_message {
+                    story.message(run, "a", None)
+                } else {
+                    story.call(run, "a")
+                };
+            }
+            let found = &analyse(story.spans, 1, 5).loops[0];
+            assert_eq!(found.assessment, Assessment::Alarm, "{found:?}");
+            assert_eq!((found.reasons.as_slice(), found.severity), (&[Reason::FanOut][..], Severity::Critical));
         }
     }
 

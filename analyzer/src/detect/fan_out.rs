@@ -12,8 +12,8 @@ pub(crate) const DEPTHS: usize = 32;
 pub(crate) type Widths = [u32; DEPTHS];
 
 /// Laps that a tree must have before it is an alarm in a loop without history.
-const LEAST_TREE: u64 = 256;
-/// Lower end of R over the last two depths above which such a tree multiplies.
+const LEAST_TREE: u64 = 128;
+/// Lower end of R over the two depths before the widest above which such a tree multiplies.
 const MULTIPLIES: f64 = 1.2;
 
 /// How many times more than ever seen at a depth is taken as the old ways of a loop.
@@ -60,9 +60,12 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
             (sum + next * (bad / before).ln() - (bad - before) * laps).max(0.0)
         }) > rate::ALARM;
     }
+    // The deepest laps have not all come yet, so the growth up to the widest depth is what counts.
+    let widest = (0..=deepest.min(DEPTHS - 2)).max_by_key(|depth| widths[*depth]).unwrap_or(0);
     let tree: u64 = widths.iter().map(|laps| u64::from(*laps)).sum();
-    let last = pairs.rev().take(2);
-    let (laps, next) = last
+    let (laps, next) = (0..widest)
+        .rev()
+        .take(2)
         .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
     tree >= LEAST_TREE && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
 }
@@ -80,8 +83,8 @@ mod tests {
     #[test]
     fn without_history_a_tree_needs_some_size() {
         let fresh = Branching::default();
-        assert!(!multiplies(&tree(2, 6), &fresh));
-        assert!(multiplies(&tree(2, 8), &fresh));
+        assert!(!multiplies(&tree(2, 5), &fresh));
+        assert!(multiplies(&tree(2, 7), &fresh));
         assert!(!multiplies(&tree(1, 31), &fresh));
         assert!(multiplies(&tree(10, 3), &fresh));
     }
