@@ -114,6 +114,25 @@ pub struct FunctionRule {
     pub apps: Option<Vec<Arc<str>>>,
 }
 
+/// What a loop costs. Amounts are of the price table's currency.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopCost {
+    /// All its laps so far.
+    pub so_far: f64,
+    /// An hour at the pace of now.
+    pub per_hour: f64,
+    /// The next 24 hours, if it goes on as it does.
+    pub next_24h: f64,
+    /// Part of the instances that may run which it takes now, 0 to 1.
+    pub concurrency_share: f64,
+    /// Seconds until it takes all of them; `None` when it never does.
+    pub seconds_to_saturation: Option<f64>,
+    /// The currency, such as `USD`.
+    pub currency: Arc<str>,
+    /// True when the memory of a function or the prices of its platform are assumed.
+    pub is_assumed: bool,
+}
+
 /// How often an invocation uses resources of one system in one way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallRate<'a> {

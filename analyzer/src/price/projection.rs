@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn growth_follows_r_and_the_variation_of_laps() {
-        for (r, cv, expected) in [(2.0, 0.0, 0.6931), (2.0, 1.0, 1.0), (1.0, 0.5, 0.0)] {
+        for (r, cv, expected) in [(2.0, 0.0, std::f64::consts::LN_2), (2.0, 1.0, 1.0), (1.0, 0.5, 0.0)] {
             let rate = Load { r, lap_cv: cv, ..load(128, 1.0) }.growth_per_second();
             assert!((rate - expected).abs() < 1e-3, "{rate}");
         }
