@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    snapshot::{LoopId, Severity},
+    snapshot::{Loop, LoopId, Severity},
     span::ArrivalTime,
 };
 
@@ -17,6 +17,8 @@ pub struct Intended {
     pub id: Arc<str>,
     /// Which loop is meant.
     pub target: Target,
+    /// The environment in which it is meant; `None` for all.
+    pub environment: Option<Arc<str>>,
     /// Laps of one chain that are intended; `None` when any number is.
     pub max_depth: Option<u32>,
     /// Laps a minute of all chains together that are intended; `None` when any number is.
@@ -36,15 +38,6 @@ pub enum Target {
     Loop(LoopId),
     /// Every one that goes through these functions in this order, from whichever it is read.
     Functions(Vec<Arc<str>>),
-}
-
-/// What a declaration is held against.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Conduct {
-    /// Laps of the deepest chain.
-    pub max_depth: u32,
-    /// Laps a minute over the current window.
-    pub laps_per_minute: f64,
 }
 
 /// What a declaration says of a loop.
@@ -111,30 +104,24 @@ pub enum Verdict {
 }
 
 /// Holds a loop against a declaration. A bound holds as long as it is not exceeded.
-pub fn judge(intended: &Intended, conduct: &Conduct, now: ArrivalTime) -> Judgement {
+pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
     if intended.expires.is_some_and(|expires| expires <= now) {
         return Judgement::Expired;
     }
-    if let Some(bound) = intended.max_depth.filter(|bound| conduct.max_depth > *bound) {
-        return Judgement::Broken(Breach::Depth { found: conduct.max_depth, bound });
+    if let Some(bound) = intended.max_depth.filter(|bound| found.max_depth > *bound) {
+        return Judgement::Broken(Breach::Depth { found: found.max_depth, bound });
     }
-    if let Some(bound) = intended.max_rate_per_minute.filter(|bound| conduct.laps_per_minute > *bound) {
-        return Judgement::Broken(Breach::Rate { found: conduct.laps_per_minute, bound });
+    if let Some(bound) = intended.max_rate_per_minute.filter(|bound| found.laps_per_minute > *bound) {
+        return Judgement::Broken(Breach::Rate { found: found.laps_per_minute, bound });
     }
     Judgement::Within
 }
 
 /// The declaration that holds for a loop, with what it says. Of several that fit, one that was not expired counts
 /// first, then one by id, then the one that says the worst.
-pub fn find(
-    declared: &[Intended],
-    id: LoopId,
-    names: &[Arc<str>],
-    conduct: &Conduct,
-    now: ArrivalTime,
-) -> Option<IntendedState> {
-    let fitting = declared.iter().filter(|intended| intended.target.fits(id, names));
-    let judged = fitting.map(|intended| (intended, judge(intended, conduct, now)));
+pub fn find(declared: &[Intended], found: &Loop, now: ArrivalTime) -> Option<IntendedState> {
+    let fitting = declared.iter().filter(|intended| intended.is_about(found));
+    let judged = fitting.map(|intended| (intended, judge(intended, found, now)));
     let rank = |(intended, judgement): &(&Intended, Judgement)| {
         let by_id = matches!(intended.target, Target::Loop(_));
         (*judgement != Judgement::Expired, by_id, matches!(judgement, Judgement::Broken(_)))
@@ -150,17 +137,21 @@ pub fn find(
     })
 }
 
-impl Target {
-    /// True when the loop with this id and these names is meant.
-    pub fn fits(&self, id: LoopId, names: &[Arc<str>]) -> bool {
-        match self {
-            Self::Loop(meant) => *meant == id,
-            Self::Functions(meant) => {
-                let len = meant.len();
-                len == names.len() && (0..len).any(|turn| (0..len).all(|at| meant[(at + turn) % len] == names[at]))
+impl Intended {
+    /// True when the loop is meant, whatever it does.
+    pub fn is_about(&self, found: &Loop) -> bool {
+        let is_there = self.environment.as_ref().is_none_or(|meant| *meant == found.environment);
+        is_there
+            && match &self.target {
+                Target::Loop(meant) => *meant == found.id,
+                Target::Functions(meant) => is_rotation(meant, &found.names),
             }
-        }
     }
+}
+
+fn is_rotation(of: &[Arc<str>], names: &[Arc<str>]) -> bool {
+    let len = of.len();
+    len == names.len() && (0..len).any(|turn| (0..len).all(|at| of[(at + turn) % len] == names[at]))
 }
 
 impl IntendedState {
@@ -187,6 +178,7 @@ mod tests {
         Intended {
             id: id.into(),
             target,
+            environment: None,
             max_depth: Some(20),
             max_rate_per_minute: Some(60.0),
             owner: "media".into(),
@@ -195,11 +187,15 @@ mod tests {
         }
     }
 
+    fn found(way: &str, max_depth: u32, laps_per_minute: f64) -> Loop {
+        let environment = "prod".into();
+        Loop { id: LoopId(7), names: names(way), max_depth, laps_per_minute, environment, ..Loop::default() }
+    }
+
     #[track_caller]
     fn check(depth: u32, rate: f64, now: u64, judgement: Judgement, severity: Severity) {
         let declared = [intended("i", Target::Functions(names("a b")))];
-        let conduct = Conduct { max_depth: depth, laps_per_minute: rate };
-        let state = find(&declared, LoopId(1), &names("b a"), &conduct, ArrivalTime(now)).unwrap();
+        let state = find(&declared, &found("b a", depth, rate), ArrivalTime(now)).unwrap();
         assert_eq!(state.judgement, judgement);
         assert_eq!(state.severity(Severity::Info), severity);
     }
@@ -215,9 +211,8 @@ mod tests {
     #[test]
     fn silence_is_only_for_what_does_as_it_should() {
         let state = |depth, now| {
-            let conduct = Conduct { max_depth: depth, laps_per_minute: 0.0 };
             let declared = [intended("i", Target::Loop(LoopId(7)))];
-            find(&declared, LoopId(7), &[], &conduct, ArrivalTime(now)).unwrap()
+            find(&declared, &found("a", depth, 0.0), ArrivalTime(now)).unwrap()
         };
         assert_eq!(state(16, 0).severity(Severity::Critical), Severity::Info);
         assert_eq!(state(21, 0).severity(Severity::Critical), Severity::Critical);
@@ -225,27 +220,29 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_meant_from_whichever_function_it_is_read() {
-        let target = Target::Functions(names("a b c"));
-        for (way, fits) in [("a b c", true), ("b c a", true), ("c a b", true), ("c b a", false), ("a b", false)] {
-            assert_eq!(target.fits(LoopId(1), &names(way)), fits, "{way}");
+    fn a_loop_is_meant_from_whichever_function_it_is_read_and_in_its_environment() {
+        let declared = intended("i", Target::Functions(names("a b c")));
+        for (way, is_meant) in [("a b c", true), ("b c a", true), ("c a b", true), ("c b a", false), ("a b", false)] {
+            assert_eq!(declared.is_about(&found(way, 1, 0.0)), is_meant, "{way}");
         }
-        assert!(!Target::Functions(Vec::new()).fits(LoopId(1), &names("a")));
+        let elsewhere = Intended { environment: Some("dev".into()), ..declared.clone() };
+        assert!(!elsewhere.is_about(&found("a b c", 1, 0.0)));
+        assert!(Intended { environment: Some("prod".into()), ..declared }.is_about(&found("a b c", 1, 0.0)));
+        assert!(!intended("i", Target::Functions(Vec::new())).is_about(&found("a", 1, 0.0)));
     }
 
     #[test]
     fn what_holds_counts_before_what_has_expired_and_an_id_before_names() {
         let by_names = intended("names", Target::Functions(names("a")));
         let by_id = Intended { max_depth: Some(99), ..intended("id", Target::Loop(LoopId(7))) };
-        let conduct = Conduct { max_depth: 30, laps_per_minute: 0.0 };
-        let found = |declared: &[Intended]| {
-            let state = find(declared, LoopId(7), &names("a"), &conduct, ArrivalTime(10)).unwrap();
+        let judged = |declared: &[Intended]| {
+            let state = find(declared, &found("a", 30, 0.0), ArrivalTime(10)).unwrap();
             (state.id, state.judgement)
         };
-        assert_eq!(found(&[by_names.clone(), by_id.clone()]), ("id".into(), Judgement::Within));
+        assert_eq!(judged(&[by_names.clone(), by_id.clone()]), ("id".into(), Judgement::Within));
         let expired = Intended { expires: Some(ArrivalTime(5)), ..by_id };
-        assert_eq!(found(&[by_names, expired.clone()]).0, "names".into());
-        assert_eq!(found(&[expired]), ("id".into(), Judgement::Expired));
-        assert!(find(&[], LoopId(7), &names("a"), &conduct, ArrivalTime(10)).is_none());
+        assert_eq!(judged(&[by_names, expired.clone()]).0, "names".into());
+        assert_eq!(judged(&[expired]), ("id".into(), Judgement::Expired));
+        assert!(find(&[], &found("a", 30, 0.0), ArrivalTime(10)).is_none());
     }
 }

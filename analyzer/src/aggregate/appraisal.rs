@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     aggregate::Aggregate,
     detect::guard::{self, Stop},
-    intended::{self, Conduct, Intended, Judgement},
+    intended::{self, Intended, Judgement},
     price::{FunctionRule, PriceTable},
     snapshot::{Assessment, EdgeKind, Loop, LoopState, NodeId, Reason, VersionChange},
     span::ArrivalTime,
@@ -38,8 +38,7 @@ impl Aggregate {
             found.changes = self.changes(found);
         }
         found.platform_guard = guard::guard(&self.stops(&found.path));
-        let conduct = Conduct { max_depth: found.max_depth, laps_per_minute: found.laps_per_minute };
-        let Some(state) = intended::find(&self.declared, found.id, &found.names, &conduct, now) else { return };
+        let Some(state) = intended::find(&self.declared, found, now) else { return };
         found.severity = state.severity(found.severity);
         if matches!(state.judgement, Judgement::Broken(_)) {
             found.assessment = Assessment::Alarm;
@@ -111,6 +110,7 @@ mod tests {
         Intended {
             id: "one".into(),
             target: Target::Functions(vec!["b".into(), "a".into()]),
+            environment: None,
             max_depth: Some(max_depth),
             max_rate_per_minute: None,
             owner: "media".into(),
