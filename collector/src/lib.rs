@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - [`config`]: what people may set; [`price`]: what things cost; [`intended`]: loops that somebody wants.
-//! [`server`] starts everything; [`counters`] count.
+//! - [`server`] starts everything; [`counters`] count.
 //! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
 //! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
 //! - [`alert`] tells people, [`store`] remembers what must outlive the process.
