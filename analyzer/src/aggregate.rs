@@ -271,6 +271,8 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            // What people need to judge it is added to all loops alike.
+            ..Loop::default()
         }
     }
 

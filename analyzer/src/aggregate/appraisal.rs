@@ -7,13 +7,19 @@ use crate::{
     aggregate::Aggregate,
     detect::guard::{self, Stop},
     intended::{self, Intended, Judgement},
-    price::{FunctionRule, PriceTable},
-    snapshot::{Assessment, EdgeKind, Loop, LoopState, NodeId, Reason, VersionChange},
+    price::{FunctionRule, LoopCost, PriceTable},
+    snapshot::{Assessment, EdgeKind, Loop, LoopState, NodeId, Reason, Severity, VersionChange},
     span::ArrivalTime,
 };
 
 /// A version that was first seen this long before the first lap may be what let the loop loose.
 const JUST_BEFORE: Duration = Duration::from_secs(3_600);
+
+/// An alarm that costs this much in the next 24 hours is worth waking somebody, in the currency of the prices.
+const PAGE_COST: f64 = 10.0;
+
+/// So is one that takes this part of the instances that may run.
+const PAGE_SHARE: f64 = 0.2;
 
 impl Aggregate {
     /// Takes in prices and what is known of functions beyond their spans; replaces what was known.
@@ -34,7 +40,11 @@ impl Aggregate {
     /// on the severity.
     pub(super) fn appraise(&self, found: &mut Loop, now: ArrivalTime) {
         if found.state != LoopState::Latent {
-            found.cost = Some(self.loop_cost(found));
+            let cost = self.loop_cost(found);
+            if found.assessment == Assessment::Alarm && is_dear(&cost) {
+                found.severity = Severity::Critical;
+            }
+            found.cost = Some(cost);
             found.changes = self.changes(found);
         }
         found.platform_guard = guard::guard(&self.stops(&found.path));
@@ -93,6 +103,11 @@ impl Aggregate {
     }
 }
 
+/// True when an alarm is worth waking somebody for what it costs or takes.
+fn is_dear(cost: &LoopCost) -> bool {
+    cost.next_24h >= PAGE_COST || cost.concurrency_share >= PAGE_SHARE
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{
@@ -138,6 +153,23 @@ mod tests {
         assert!(broken.severity >= Severity::Warning && broken.reasons.contains(&Reason::BrokenBound));
         let small = found(3, vec![declared(2, u64::MAX)]);
         assert_eq!((small.severity, small.reasons), (Severity::Warning, vec![Reason::BrokenBound]));
+    }
+
+    #[test]
+    fn an_alarm_that_costs_much_is_critical_and_what_is_no_alarm_is_not() {
+        let found = |laps: usize, per_request: f64| {
+            let mut engine = Engine::new(&Config::recommended(), 1);
+            let mut prices = crate::price::tests::table();
+            prices.platforms.iter_mut().for_each(|price| price.per_request = per_request);
+            engine.aggregate_mut().set_facts(prices, Vec::new());
+            engine.ingest(START, Story::parse(&format!("a{}", " ~> a".repeat(laps))).spans);
+            engine.tick(START);
+            engine.snapshot(START).loops.remove(0).severity
+        };
+        assert_eq!(
+            [found(3, 1.0), found(70, 0.0), found(70, 1.0)],
+            [Severity::Info, Severity::Warning, Severity::Critical]
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Aggregate {
         let load = load(found, &lap);
         let projection = project(&load);
         LoopCost {
-            so_far: rounds(found) * lap.cost,
+            so_far: found.laps as f64 * lap.cost,
             per_hour: projection.per_hour,
             next_24h: projection.next_24h,
             concurrency_share: projection.concurrency_share,
@@ -77,11 +77,6 @@ impl Aggregate {
     }
 }
 
-/// Times that the whole loop was gone round. A lap is counted at each of its functions.
-fn rounds(found: &Loop) -> f64 {
-    found.laps as f64 / found.functions.len().max(1) as f64
-}
-
 fn load(found: &Loop, lap: &Lap) -> Load {
     // Lap times are taken to be log-normal, which two quantiles fix.
     let median = found.lap_p50_ms.unwrap_or_default() / 1_000.0;
@@ -90,7 +85,7 @@ fn load(found: &Loop, lap: &Lap) -> Load {
     let mean = median * (spread * spread / 2.0).exp();
     let functions = found.functions.len().max(1) as f64;
     let is_over = matches!(found.state, LoopState::Closed | LoopState::Latent);
-    let laps_per_second = found.laps_per_minute / 60.0 / functions;
+    let laps_per_second = found.laps_per_minute / 60.0;
     let active = match () {
         () if is_over => 0.0,
         () if mean > SLOW_LAP => found.open_chains as f64,
