@@ -122,6 +122,9 @@ pub struct Edge {
     /// Calls a second over the current window.
     #[prost(double, tag = "9")]
     pub rate_per_second: f64,
+    /// How sure it is that the calls went this way, 0 to 1: below 1 where parents and links are missing.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
 }
 /// Names one edge or all edges between two nodes.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -547,154 +550,6 @@ pub struct AlertList {
     /// The alerts, the newest first.
     #[prost(message, repeated, tag = "1")]
     pub alerts: ::prost::alloc::vec::Vec<AlertRecord>,
-}
-/// The live call graph: functions, the resources between them, and the edges that were seen.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Graph {
-    /// The functions, ordered by id.
-    #[prost(message, repeated, tag = "1")]
-    pub functions: ::prost::alloc::vec::Vec<Function>,
-    /// The queues, topics, buckets, tables and schedules, ordered by id.
-    #[prost(message, repeated, tag = "2")]
-    pub resources: ::prost::alloc::vec::Vec<Resource>,
-    /// The edges, ordered by source, target and kind.
-    #[prost(message, repeated, tag = "3")]
-    pub edges: ::prost::alloc::vec::Vec<Edge>,
-}
-/// A node people deploy, in one environment.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Function {
-    /// Persistent identity: 16 hexadecimal digits, the same after a restart.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// The name people know it by.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// The value of deployment.environment.name, or an empty string.
-    #[prost(string, tag = "3")]
-    pub environment: ::prost::alloc::string::String,
-    /// What runs it: "aws_lambda", "azure_functions", "gcp_cloud_run", "service" and so on.
-    #[prost(string, tag = "4")]
-    pub kind: ::prost::alloc::string::String,
-    /// Runs of the function since the journal begins.
-    #[prost(uint64, tag = "5")]
-    pub invocations: u64,
-    /// Runs that ended with an error.
-    #[prost(uint64, tag = "6")]
-    pub errors: u64,
-    /// Runs that started a new instance.
-    #[prost(uint64, tag = "7")]
-    pub cold_starts: u64,
-    /// Median duration of a run, in milliseconds.
-    #[prost(double, tag = "8")]
-    pub p50_ms: f64,
-    /// 95th percentile of the duration of a run, in milliseconds.
-    #[prost(double, tag = "9")]
-    pub p95_ms: f64,
-    /// 95th percentile over the baseline window, in milliseconds; absent while learning.
-    #[prost(double, optional, tag = "10")]
-    pub baseline_p95_ms: ::core::option::Option<f64>,
-    /// 95th percentile over the current window, in milliseconds; absent when nothing ran in it.
-    #[prost(double, optional, tag = "11")]
-    pub current_p95_ms: ::core::option::Option<f64>,
-    /// Runs a second over the current window.
-    #[prost(double, tag = "12")]
-    pub rate_per_second: f64,
-    /// Place of the centre on the map, in map units to the right.
-    #[prost(double, tag = "13")]
-    pub x: f64,
-    /// Place of the centre on the map, in map units downwards.
-    #[prost(double, tag = "14")]
-    pub y: f64,
-    /// When it last ran.
-    #[prost(message, optional, tag = "15")]
-    #[serde(with = "crate::json::timestamp")]
-    pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
-}
-/// Something between functions that is not a function.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Resource {
-    /// Persistent identity: 16 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// The name people know it by.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// "queue", "topic", "bucket", "table", "database" or "schedule".
-    #[prost(string, tag = "3")]
-    pub kind: ::prost::alloc::string::String,
-    /// The system that provides it, such as "aws_sqs"; empty when unknown.
-    #[prost(string, tag = "4")]
-    pub system: ::prost::alloc::string::String,
-    /// Place of the centre on the map, in map units to the right.
-    #[prost(double, tag = "5")]
-    pub x: f64,
-    /// Place of the centre on the map, in map units downwards.
-    #[prost(double, tag = "6")]
-    pub y: f64,
-}
-/// Calls from one node to another, of one kind.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Edge {
-    /// Id of the calling function or of the delivering resource.
-    #[prost(string, tag = "1")]
-    pub source: ::prost::alloc::string::String,
-    /// Id of the called function or of the resource that is used.
-    #[prost(string, tag = "2")]
-    pub target: ::prost::alloc::string::String,
-    /// "call", "message", "publish", "deliver", "write" or "read".
-    #[prost(string, tag = "3")]
-    pub kind: ::prost::alloc::string::String,
-    /// Calls since the journal begins.
-    #[prost(uint64, tag = "4")]
-    pub calls: u64,
-    /// Calls that ended with an error on either side.
-    #[prost(uint64, tag = "5")]
-    pub errors: u64,
-    /// Median duration as the caller saw it, in milliseconds.
-    #[prost(double, tag = "6")]
-    pub p50_ms: f64,
-    /// 95th percentile of that duration, in milliseconds.
-    #[prost(double, tag = "7")]
-    pub p95_ms: f64,
-    /// 95th percentile of the caller's time minus the callee's time, in milliseconds; absent when only one side was seen.
-    #[prost(double, optional, tag = "8")]
-    pub gap_p95_ms: ::core::option::Option<f64>,
-    /// Calls a second over the current window.
-    #[prost(double, tag = "9")]
-    pub rate_per_second: f64,
-    /// How sure it is that the calls went this way, 0 to 1: below 1 where parents and links are missing.
-    #[prost(double, tag = "10")]
-    pub confidence: f64,
-}
-/// Names one edge or all edges between two nodes.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EdgeRef {
-    /// Id of the source node.
-    #[prost(string, tag = "1")]
-    pub source: ::prost::alloc::string::String,
-    /// Id of the target node.
-    #[prost(string, tag = "2")]
-    pub target: ::prost::alloc::string::String,
-}
-/// Traces that show a function or an edge at work.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Exemplars {
-    /// Trace ids, the newest first.
-    #[prost(string, repeated, tag = "1")]
-    pub trace_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
