@@ -1,6 +1,6 @@
 //! The machine, step by step and with any sequence of steps.
 
-use loopscope_analyzer::{snapshot::NodeId, span::EventTime};
+use loopscope_analyzer::{intended::Judgement, snapshot::NodeId, span::EventTime};
 use proptest::prelude::*;
 
 use super::*;
