@@ -3,6 +3,8 @@
 //! Deltas add up, so neither their order nor the number of shards shows in the result. Detectors that need the whole
 //! graph run here.
 
+mod appraisal;
+mod money;
 mod series;
 
 use std::{
@@ -18,7 +20,9 @@ use crate::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
     },
+    intended::Intended,
     linker::{LinkerOutput, LoopReport},
+    price::{FunctionRule, PriceTable},
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopState, Losses, NodeId,
@@ -42,6 +46,10 @@ pub struct Aggregate {
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     root_ms: Sums,
     losses: Losses,
+    prices: PriceTable,
+    rules: Vec<FunctionRule>,
+    declared: Vec<Intended>,
+    now: ArrivalTime,
     topology_changed: bool,
     cycles_at: ArrivalTime,
 }
@@ -58,6 +66,10 @@ impl Aggregate {
             latent: BTreeMap::new(),
             root_ms: Sums::default(),
             losses: Losses::default(),
+            prices: PriceTable::default(),
+            rules: Vec::new(),
+            declared: Vec::new(),
+            now: ArrivalTime(0),
             topology_changed: false,
             cycles_at: ArrivalTime(0),
         }
@@ -66,6 +78,7 @@ impl Aggregate {
     /// Adds what a shard has counted.
     pub fn merge(&mut self, now: ArrivalTime, delta: Delta) {
         let slot = slot_of(now);
+        self.now = self.now.max(now);
         self.losses.merge(&delta.losses);
         self.root_ms.add(slot, delta.root_ms);
         for (id, resource) in delta.resources {
@@ -102,6 +115,7 @@ impl Aggregate {
 
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
+        self.now = self.now.max(now);
         let functions = self.functions.values_mut().map(|series| series.node(now)).collect();
         let known = |node: NodeId| self.functions.contains_key(&node) || self.resources.contains_key(&node);
         let edges = self
@@ -124,6 +138,7 @@ impl Aggregate {
     pub fn loops(&self) -> Vec<Loop> {
         let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
         loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         loops
     }
@@ -150,7 +165,11 @@ impl Aggregate {
             self.make_room_for_nodes();
             self.topology_changed = true;
         }
-        let series = || FunctionSeries::new(FunctionNode::named(&delta.function));
+        let series = || {
+            let mut series = FunctionSeries::new(FunctionNode::named(&delta.function));
+            series.learn_facts(&self.rules);
+            series
+        };
         self.functions.entry(id).or_insert_with(series).merge(now, delta);
     }
 
@@ -252,6 +271,8 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            // What people need to judge it is added to all loops alike.
+            ..Loop::default()
         }
     }
 

@@ -55,7 +55,7 @@ attributes! {
     /// Name of the function.
     FaasName = ["faas.name"];
     /// Version of the function.
-    FaasVersion = ["faas.version"];
+    FaasVersion = ["faas.version", "service.version"];
     /// Instance of the function: a log stream on AWS.
     FaasInstance = ["faas.instance"];
     /// Id of the run; on a client span the id of the run that it caused.

@@ -7,6 +7,8 @@
 pub(crate) mod cycle;
 /// Chains that branch.
 pub(crate) mod fan_out;
+/// Whether a platform would stop a loop by itself.
+pub(crate) mod guard;
 /// Functions and edges on which time is spent.
 pub(crate) mod hotspot;
 /// How deep benign chains go.

@@ -72,6 +72,11 @@ impl Engine {
         &self.linker
     }
 
+    /// The aggregate, to tell it what spans do not say.
+    pub fn aggregate_mut(&mut self) -> &mut Aggregate {
+        &mut self.aggregate
+    }
+
     fn collect(&mut self, now: ArrivalTime) {
         for shard in &mut self.shards {
             let output = shard.drain();

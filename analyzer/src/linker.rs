@@ -28,6 +28,7 @@ use smallvec::SmallVec;
 use crate::{
     config::Config,
     generations::Generations,
+    intended::Verdict,
     record::{Delta, Record, SpanKey},
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
@@ -198,6 +199,11 @@ impl Linker {
         self.rotate(now);
         self.decide(now);
         self.loops.tick(now);
+    }
+
+    /// Takes in what somebody says of a loop, in place of what was said of it before.
+    pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
+        self.loops.teach(loop_id, verdict);
     }
 
     /// Hands over what has changed since the last call.

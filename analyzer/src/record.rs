@@ -195,6 +195,7 @@ pub(crate) struct FunctionDelta {
     pub(crate) duration: DDSketch,
     pub(crate) self_time: DDSketch,
     pub(crate) exemplars: Exemplars,
+    pub(crate) versions: Versions,
 }
 
 /// Changes to one edge.
@@ -275,6 +276,38 @@ impl Exemplars {
     }
 }
 
+/// Versions of a function that are kept.
+const VERSIONS: usize = 4;
+
+/// The versions of a function that came last, each with the time it was first seen, the newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Versions(SmallVec<[(Arc<str>, EventTime); 1]>);
+
+impl Versions {
+    /// Takes note of a version that ran at `at`.
+    pub(crate) fn see(&mut self, version: &str, at: EventTime) {
+        match self.0.iter_mut().find(|(known, _)| &**known == version) {
+            Some((_, first)) if *first <= at => return,
+            Some((_, first)) => *first = at,
+            None => self.0.push((version.into(), at)),
+        }
+        self.0.sort_by_key(|(_, first)| *first);
+        if self.0.len() > VERSIONS {
+            self.0.remove(0);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (version, at) in &other.0 {
+            self.see(version, *at);
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[(Arc<str>, EventTime)] {
+        &self.0
+    }
+}
+
 impl Delta {
     /// True when nothing changed.
     pub fn is_empty(&self) -> bool {
@@ -300,6 +333,7 @@ impl Delta {
             duration: sketch(),
             self_time: sketch(),
             exemplars: Exemplars::default(),
+            versions: Versions::default(),
         })
     }
 

@@ -185,6 +185,10 @@ impl Shard {
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
         let seen = self.delta.function(&function);
         seen.last_seen = seen.last_seen.max(start);
+        let version = span.resource.attributes.text(Attribute::FaasVersion);
+        if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
+            seen.versions.see(version, start);
+        }
         self.spans.insert(
             key,
             SpanRecord {

@@ -5,7 +5,11 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::span::{EventTime, TraceId};
+use crate::{
+    intended::IntendedState,
+    price::LoopCost,
+    span::{EventTime, TraceId},
+};
 
 /// Persistent identity of a function or a resource: a hash of what it is, the same in every run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,6 +198,41 @@ pub struct Loop {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
+    /// What it costs; `None` for a latent loop.
+    pub cost: Option<LoopCost>,
+    /// The declaration that somebody intends it; `None` when nobody does.
+    pub intended: Option<IntendedState>,
+    /// Versions of its functions that replaced others in the hour before its first lap, the latest first.
+    pub changes: Vec<VersionChange>,
+    /// Whether its platform would stop it; `None` where the platform has no guard.
+    pub platform_guard: Option<PlatformGuard>,
+}
+
+/// A version of a function that replaced another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionChange {
+    /// The function.
+    pub function: NodeId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The version before.
+    pub from: Arc<str>,
+    /// The new version.
+    pub to: Arc<str>,
+    /// When the new one was first seen.
+    pub at: EventTime,
+}
+
+/// What a platform's own guard against recursion makes of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlatformGuard {
+    /// The guard: `aws_lambda` or `cloudflare_workers`.
+    pub name: &'static str,
+    /// Invocations of one function on one chain after which the platform drops the next; `None` when it does not see
+    /// the whole lap.
+    pub stops_at: Option<u32>,
+    /// The first hop that it does not follow.
+    pub uncovered: Option<(NodeId, NodeId)>,
 }
 
 /// How a loop behaves.

@@ -1,12 +1,17 @@
 //! The API and the page on one port: what is known, as JSON over HTTP, and the live stream.
 //!
-//! Handlers only read: the published [`View`], counters, and through closures the journal and the alerts. Nothing here
-//! knows how those are kept. One file serves one resource; `api/guard.rs` decides who may ask, `api/error.rs` how it
+//! Handlers read the published [`View`], counters, and through closures the journal and the alerts; nothing here knows
+//! how those are kept. All that they change is the registry of declarations and verdicts. One file serves one resource; `api/guard.rs` decides who may ask, `api/error.rs` how it
 //! says no, and `convert.rs` turns the engine's values into messages.
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{delete, get, post},
+};
 use loopscope_ui_bundle::Asset;
 use tokio::sync::{Semaphore, watch};
 use tower_http::{
@@ -26,7 +31,7 @@ pub use self::{
     status::StatusSource,
     traces::{Identify, Identity, TraceSource, TraceSpans},
 };
-use crate::view::View;
+use crate::{intended::registry::Registry, view::View};
 
 mod alerts;
 mod answer;
@@ -36,11 +41,13 @@ mod graph;
 mod guard;
 mod health;
 mod hotspots;
+mod intended;
 mod live;
 mod loops;
 mod page;
 mod status;
 mod traces;
+mod verdicts;
 
 /// Error that a closure of [`ApiState`] may return; it is logged, and the reader learns only that it happened.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,6 +55,9 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 /// Bound on answers that read from disk at the same time; more of them wait, and give up after
 /// [`error::BUSY_AFTER`].
 const DISK_READERS: usize = 4;
+
+/// Bound on what a changing request may send, bytes.
+const REQUEST_BYTES: usize = 64 << 10;
 
 /// Answers smaller than this are not compressed, in bytes.
 const WORTH_COMPRESSING: u64 = 1_024;
@@ -67,6 +77,8 @@ pub struct ApiState {
     pub identify: Identify,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
+    /// What people declare and say of loops.
+    pub registry: Arc<Registry>,
     /// True once the engine has caught up with the journal.
     pub ready: Ready,
     /// The names by which this server may be asked.
@@ -95,12 +107,17 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/graph", get(graph::get))
         .route("/api/v1/loops", get(loops::list))
         .route("/api/v1/loops/{id}", get(loops::get))
+        .route("/api/v1/loops/{id}/verdict", post(verdicts::post))
+        .route("/api/v1/verdicts", get(verdicts::list))
+        .route("/api/v1/intended", get(intended::list).post(intended::post))
+        .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))
         .route("/api/v1/alerts", get(alerts::get))
         .route("/api/v1/status", get(status::get))
-        .layer(compression);
+        .layer(compression)
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES));
     // The stream stays outside of the compression, which would hold messages back.
     let guarded = answers
         .route("/api/v1/live", get(live::get))

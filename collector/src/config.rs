@@ -2,8 +2,8 @@
 //!
 //! Two steps: `config/typed.rs` collects what was typed (defaults, then a TOML file, then `LOOPSCOPE_*` variables,
 //! then flags), `config/meant.rs` turns it into a [`Config`] that the rest of the collector can trust. Nothing here
-//! opens a file but the configuration file itself, and nothing here opens a port: a bad configuration ends the
-//! program before that. The environment comes in as a map, so that tests can make one up.
+//! opens a file but the configuration file and those that it names to be read, and nothing here opens a port: a bad
+//! configuration ends the program before that. The environment comes in as a map, so that tests can make one up.
 
 mod meant;
 mod secret;
@@ -11,6 +11,7 @@ mod typed;
 
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use loopscope_analyzer::price::{FunctionRule, PriceTable};
 use reqwest::Url;
 
 pub use crate::config::{
@@ -43,6 +44,10 @@ pub struct Config {
     pub max_disk_bytes: u64,
     /// Threads that take spans apart.
     pub shards: NonZeroUsize,
+    /// What running and using resources costs.
+    pub prices: PriceTable,
+    /// What is known of functions beyond their spans.
+    pub functions: Vec<FunctionRule>,
     /// True when addresses that other machines can reach are wanted.
     pub insecure: bool,
     /// True when batches are acknowledged before they are durable, and gone when the program ends.

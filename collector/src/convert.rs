@@ -3,6 +3,8 @@
 //! Every function is pure. Ids become hexadecimal text, times become timestamps, and numbers that are not finite
 //! become zero or absent, because JSON has no word for them.
 
+mod appraisal;
+
 use loopscope_analyzer::{
     snapshot::{Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
@@ -96,6 +98,12 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         }),
         doubling_seconds: found.doubling_seconds.filter(|seconds| seconds.is_finite()),
         lap_p99_ms: found.lap_p99_ms.filter(|ms| ms.is_finite()),
+        cost: found.cost.as_ref().map(appraisal::cost),
+        intended: found.intended.as_ref().map(appraisal::intended),
+        // Where to cut it needs the graph, which the view has.
+        cut: None,
+        changes: found.changes.iter().map(appraisal::change).collect(),
+        platform_guard: found.platform_guard.as_ref().map(appraisal::platform_guard),
     }
 }
 
@@ -166,7 +174,11 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use loopscope_analyzer::{
-        snapshot::{Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, NodeId, Reason, Reproduction, ResourceKind},
+        price::LoopCost,
+        snapshot::{
+            Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, NodeId, Reason, Reproduction, ResourceKind,
+            VersionChange,
+        },
         span::TraceId,
     };
 
@@ -201,6 +213,24 @@ mod tests {
             reproduction: Some(Reproduction { mean: 2.0, low: 1.8, high: 2.2 }),
             doubling_seconds: Some(f64::INFINITY),
             lap_p99_ms: Some(300.0),
+            cost: Some(LoopCost {
+                so_far: 0.5,
+                per_hour: f64::NAN,
+                next_24h: 12.0,
+                concurrency_share: 0.25,
+                seconds_to_saturation: Some(f64::INFINITY),
+                currency: "USD".into(),
+                is_assumed: true,
+            }),
+            intended: None,
+            changes: vec![VersionChange {
+                function: NodeId(1),
+                name: "a".into(),
+                from: "7".into(),
+                to: "8".into(),
+                at: EventTime(1_000_000_000),
+            }],
+            platform_guard: None,
         };
         let json = serde_json::to_value(loop_(&found)).unwrap();
         assert_eq!(
@@ -215,7 +245,16 @@ mod tests {
                 "classes": ["cross_trace", "fan_out"], "assessment": "alarm", "reasons": ["depth", "fan_out"],
                 "confidence": 0.98, "depth_probability": 1e-5, "alarm_depth": 14, "open_chains": 1,
                 "learned_chains": 3000, "reproduction": {"mean": 2.0, "low": 1.8, "high": 2.2},
-                "doubling_seconds": null, "lap_p99_ms": 300.0
+                "doubling_seconds": null, "lap_p99_ms": 300.0,
+                "cost": {
+                    "so_far": 0.5, "per_hour": 0.0, "next_24h": 12.0, "concurrency_share": 0.25,
+                    "seconds_to_saturation": null, "currency": "USD", "is_assumed": true
+                },
+                "intended": null, "cut": null, "platform_guard": null,
+                "changes": [{
+                    "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
+                    "at": "1970-01-01T00:00:01Z"
+                }]
             })
         );
     }

@@ -6,7 +6,8 @@
 //!   doors -> journal -> pipeline (otlp, analyzer) -> view, layout, alert -> api, webhook
 //! ```
 //!
-//! - [`config`]: what people may set. [`server`] starts everything; [`counters`] count.
+//! - [`config`]: what people may set; [`price`]: what things cost; [`intended`]: loops that somebody wants.
+//! - [`server`] starts everything; [`counters`] count.
 //! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
 //! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
 //! - [`alert`] tells people, [`store`] remembers what must outlive the process.
@@ -22,10 +23,12 @@ pub mod convert;
 pub mod counters;
 pub mod demo;
 pub mod doors;
+pub mod intended;
 pub mod journal;
 pub mod layout;
 pub mod otlp;
 pub mod pipeline;
+pub mod price;
 pub mod server;
 pub mod store;
 pub mod tls;

@@ -28,6 +28,7 @@ use loopscope_analyzer::{
     aggregate::Aggregate,
     config::Config,
     linker::{Linker, LinkerOutput},
+    price::{FunctionRule, PriceTable},
     record::{Delta, Record},
     shard::Shard,
     snapshot::Losses,
@@ -37,9 +38,12 @@ use loopscope_analyzer::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::aggregator::Outlets;
-use crate::journal::{
-    Position,
-    tail::{Tail, TailStop},
+use crate::{
+    intended::registry::Lessons,
+    journal::{
+        Position,
+        tail::{Tail, TailStop},
+    },
 };
 
 /// Messages that wait at each thread; a sender waits when there are as many.
@@ -60,6 +64,16 @@ pub struct Pipeline {
     stop: TailStop,
     threads: Vec<JoinHandle<()>>,
     died: CancellationToken,
+}
+
+/// What the engine has to know beyond spans.
+pub struct Knowledge {
+    /// What running and using resources costs.
+    pub prices: PriceTable,
+    /// What is known of functions.
+    pub functions: Vec<FunctionRule>,
+    /// What people declare and say while it runs.
+    pub lessons: Lessons,
 }
 
 /// To a shard: spans that are its own, or none when only time has passed.
@@ -90,7 +104,13 @@ enum ToAggregator {
 ///
 /// # Errors
 /// When the system gives no more threads.
-pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io::Result<Pipeline> {
+pub fn start(
+    config: &Config,
+    shards: usize,
+    tail: Tail,
+    knowledge: Knowledge,
+    outlets: Outlets,
+) -> io::Result<Pipeline> {
     let shards = shards.max(1);
     let stop = tail.stop_handle();
     // What came before the start has been told before. Waiting for a pause instead would wait for ever under load.
@@ -107,10 +127,13 @@ pub fn start(config: &Config, shards: usize, tail: Tail, outlets: Outlets) -> io
         threads.push(spawn(format!("shard-{number}"), &died, move || run(stage, &at_shard))?);
     }
     drop(to_linker);
-    let stage = linker::Stage::new(Linker::new(config), shards, to_aggregator);
+    let Knowledge { prices, functions, lessons } = knowledge;
+    let stage = linker::Stage::new(Linker::new(config), shards, lessons.verdicts, to_aggregator);
     threads.push(spawn("linker".into(), &died, move || run(stage, &at_linker))?);
     let counters = Arc::clone(&outlets.counters);
-    let stage = aggregator::Stage::new(Aggregate::new(config), outlets, replay_end);
+    let mut aggregate = Aggregate::new(config);
+    aggregate.set_facts(prices, functions);
+    let stage = aggregator::Stage::new(aggregate, lessons.declared, outlets, replay_end);
     threads.push(spawn("aggregator".into(), &died, move || run(stage, &at_aggregator))?);
     threads.push(spawn("feeder".into(), &died, move || feeder::run(tail, &to_shards, &counters))?);
     Ok(Pipeline { stop, threads, died })

@@ -34,10 +34,11 @@ use crate::{
         self, Admission, Limits, PAGE_CONNECTIONS, budget,
         serve::{Protocols, serve},
     },
+    intended::registry::Registry,
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
-    pipeline::{self, Outlets, Pipeline},
+    pipeline::{self, Knowledge, Outlets, Pipeline},
     store::{Store, StoreError},
     view::View,
 };
@@ -131,7 +132,8 @@ pub async fn run(
     // The journal first: its lock keeps a second process away from the rest of the folder.
     let journal = Journal::open(&data.path().join("journal"), journal_config(&config), Arc::clone(&counters))?;
     let store = Arc::new(Store::open(data.path())?);
-    let core = Core { config, addresses, counters, store, journal };
+    let registry = Arc::new(Registry::open(Arc::clone(&store), Vec::new())?);
+    let core = Core { config, addresses, counters, store, registry, journal };
     let (delivery, wake) = core.delivery()?;
     let engine = core.start_engine(wake)?;
     let live = Live::new(engine.views.clone(), core.status());
@@ -174,6 +176,7 @@ struct Core {
     addresses: Addresses,
     counters: Arc<Counters>,
     store: Arc<Store>,
+    registry: Arc<Registry>,
     journal: Journal,
 }
 
@@ -213,8 +216,14 @@ impl Core {
             is_ready: Arc::clone(&is_ready),
         };
         let tail = self.journal.tail_from(1);
-        let pipeline = pipeline::start(&EngineConfig::recommended(), self.config.shards.get(), tail, outlets)
-            .map_err(ServerError::Engine)?;
+        let knowledge = Knowledge {
+            prices: self.config.prices.clone(),
+            functions: self.config.functions.clone(),
+            lessons: self.registry.lessons(),
+        };
+        let pipeline =
+            pipeline::start(&EngineConfig::recommended(), self.config.shards.get(), tail, knowledge, outlets)
+                .map_err(ServerError::Engine)?;
         Ok(Engine { pipeline, views, is_ready })
     }
 
@@ -247,6 +256,7 @@ impl Core {
                 Identity { id: function.id, name: Arc::clone(&function.name) }
             }),
             alerts: Arc::new(move || Ok(v1::AlertList { alerts: store.alert_history(ALERTS_LISTED)? })),
+            registry: Arc::clone(&self.registry),
             ready: Arc::new(move || is_ready.load(Relaxed)),
             hosts: Arc::new(Hosts::new(self.addresses.ui, public_host)),
             assets: loopscope_ui_bundle::ASSETS,

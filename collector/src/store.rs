@@ -1,4 +1,5 @@
-//! The state that outlives the process and is not the journal: incidents, alerts, the outbox, places on the map.
+//! The state that outlives the process and is not the journal: incidents, alerts, the outbox, places on the map, and
+//! what people declared and said.
 //!
 //! One SQLite file, `state.sqlite`, opened once. What a table holds and how it is bounded stands in the file of that
 //! table under `store/`; this file opens, migrates and hands out transactions. It knows nothing of what the rows are
@@ -6,8 +7,10 @@
 
 pub mod alerts;
 pub mod incidents;
+pub mod intended;
 pub mod outbox;
 pub mod places;
+pub mod verdicts;
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +31,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from an empty file to today's tables; the version of a file is the number of steps it has seen. A step
 /// that was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("store/migrations/0001_first_tables.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("store/migrations/0001_first_tables.sql"), include_str!("store/migrations/0002_intended.sql")];
 
 /// The open state file. All calls block; an async task goes through `spawn_blocking`.
 #[derive(Debug)]

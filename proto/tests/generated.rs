@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-const FILES: [&str; 7] = ["alert", "graph", "hotspot", "live", "loop", "status", "trace"];
+const FILES: [&str; 9] = ["alert", "graph", "hotspot", "intended", "laps", "live", "loop", "status", "trace"];
 
 #[test]
 fn committed_types_match_the_schema() {
@@ -17,7 +17,7 @@ fn committed_types_match_the_schema() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut config = prost_build::Config::new();
     config.out_dir(out).message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]");
-    for field in ["started_at", "first_seen", "last_seen", "start", "timestamp"] {
+    for field in ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at"] {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");
     }
     config

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     identity::Function,
-    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta},
+    price::{FunctionFacts, FunctionRule},
+    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     snapshot::{Edge, FunctionNode},
     span::{ArrivalTime, EventTime},
     window::{Rate, Series, quantile, slot_of},
@@ -20,6 +21,8 @@ pub(super) struct FunctionSeries {
     self_time: Series,
     rate: Rate,
     exemplars: Exemplars,
+    versions: Versions,
+    facts: FunctionFacts,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
     last_merge: ArrivalTime,
@@ -52,6 +55,8 @@ impl FunctionSeries {
             self_time: Series::new(),
             rate: Rate::default(),
             exemplars: Exemplars::default(),
+            versions: Versions::default(),
+            facts: FunctionFacts::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
         }
@@ -67,6 +72,7 @@ impl FunctionSeries {
         self.self_time.merge(slot, &delta.self_time);
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
+        self.versions.merge(&delta.versions);
         self.quantiles_of = None;
         self.last_merge = now;
     }
@@ -95,6 +101,33 @@ impl FunctionSeries {
 
     pub(super) fn environment(&self) -> Arc<str> {
         Arc::clone(&self.node.environment)
+    }
+
+    pub(super) fn platform(&self) -> &str {
+        &self.node.platform
+    }
+
+    pub(super) fn invocations(&self) -> u64 {
+        count(self.invocations)
+    }
+
+    /// Mean duration of a run over all time, milliseconds; 0 while none has ended.
+    pub(super) fn mean_ms(&self) -> f64 {
+        let total = &self.duration.total;
+        total.sum().unwrap_or_default() / total.count().max(1) as f64
+    }
+
+    /// Versions that came last, with the time each was first seen, the newest last.
+    pub(super) fn versions(&self) -> &[(Arc<str>, EventTime)] {
+        self.versions.as_slice()
+    }
+
+    pub(super) fn facts(&self) -> &FunctionFacts {
+        &self.facts
+    }
+
+    pub(super) fn learn_facts(&mut self, rules: &[FunctionRule]) {
+        self.facts = FunctionFacts::of(&self.node.name, rules);
     }
 
     pub(super) fn last_seen(&self) -> EventTime {

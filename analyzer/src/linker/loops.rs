@@ -15,6 +15,7 @@ use crate::{
     canonical::canonical,
     config::Config,
     detect::life_table,
+    intended::Verdict,
     snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction, Severity},
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -125,6 +126,8 @@ pub(super) struct Loops {
     /// The chance to go on of loops without history.
     prior: f64,
     prior_at: ArrivalTime,
+    /// What people said of loops; they are people, so there are few.
+    verdicts: FxHashMap<LoopId, Verdict>,
 }
 
 impl Loops {
@@ -141,7 +144,17 @@ impl Loops {
             cursor: 0,
             prior: life_table::UNKNOWN_CONTINUATION,
             prior_at: ArrivalTime(0),
+            verdicts: FxHashMap::default(),
         }
+    }
+
+    /// Takes in what somebody says of a loop.
+    pub(super) fn teach(&mut self, id: LoopId, verdict: Verdict) {
+        match verdict {
+            Verdict::Withdrawn => drop(self.verdicts.remove(&id)),
+            _ => drop(self.verdicts.insert(id, verdict)),
+        }
+        self.changed.extend(self.by_id.get(&id));
     }
 
     /// Counts a lap of the loop through these functions; its place in the list.
@@ -245,7 +258,17 @@ impl Loops {
     /// Reports the loops that changed since the last call.
     pub(super) fn drain(&mut self, now: ArrivalTime) -> Vec<LoopReport> {
         let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().filter_map(|index| Some(self.records.get_mut(&index)?.report(now, self.prior))).collect()
+        let report = |index| {
+            let mut report = self.records.get_mut(&index)?.report(now, self.prior);
+            if let Some(Verdict::Expected { max_depth }) = self.verdicts.get(&report.id)
+                && report.max_depth <= *max_depth
+            {
+                report.assessment = Assessment::Unremarkable;
+                report.reasons.clear();
+            }
+            Some(report)
+        };
+        changed.into_iter().filter_map(report).collect()
     }
 
     /// Loops let go since the last call because there were too many.

@@ -11,6 +11,9 @@ use crate::{
 /// Most function names in a summary; the rest is counted.
 const NAMES_IN_SUMMARY: usize = 6;
 
+/// Costs of a day below this are not told, in the currency of the prices.
+const LEAST_COST: f64 = 0.01;
+
 /// The message about a change.
 ///
 /// `page` is where people reach the page, without a slash at the end; `evidence` is the loop as it is now, or as it
@@ -48,6 +51,9 @@ fn summary(kind: AlertKind, evidence: &v1::Loop) -> String {
         environment => format!(" in {environment}"),
     };
     let depth = laps(evidence.max_depth.into());
+    if kind == AlertKind::Resolved && is_intended(evidence) {
+        return format!("Intended: {way} goes round and round{place}, up to {depth} deep, as declared.");
+    }
     if kind == AlertKind::Resolved {
         return format!("Over: {way} went round and round{place}, up to {depth} deep.");
     }
@@ -62,7 +68,29 @@ fn summary(kind: AlertKind, evidence: &v1::Loop) -> String {
         _ => "",
     };
     let rate = laps(evidence.laps_per_minute.round().max(0.0) as u64);
-    format!("{severity}: {way} goes round and round{place}: {depth} deep{behaviour}, {rate} a minute.")
+    let (cost, breach) = (cost(evidence), breach(evidence));
+    format!("{severity}: {way} goes round and round{place}: {depth} deep{behaviour}, {rate} a minute.{cost}{breach}")
+}
+
+fn is_intended(evidence: &v1::Loop) -> bool {
+    evidence.intended.as_ref().is_some_and(|state| !state.is_broken && !state.is_expired)
+}
+
+/// What it will cost, where that is worth a word.
+fn cost(evidence: &v1::Loop) -> String {
+    let Some(cost) = evidence.cost.as_ref().filter(|cost| cost.next_24h >= LEAST_COST) else { return String::new() };
+    let about = if cost.is_assumed { "some " } else { "" };
+    format!(" If it goes on, the next 24 hours cost {about}{:.2} {}.", cost.next_24h, cost.currency)
+}
+
+/// Which declared bound broke, and who is asked.
+fn breach(evidence: &v1::Loop) -> String {
+    let Some(state) = evidence.intended.as_ref().filter(|state| state.is_broken) else { return String::new() };
+    let owner = match state.owner.as_str() {
+        "" => String::new(),
+        owner => format!(" by {owner}"),
+    };
+    format!(" It is declared as intended{owner} and broke its bound: {}.", state.breach)
 }
 
 fn laps(count: u64) -> String {
@@ -120,6 +148,23 @@ mod tests {
             AlertKind::Resolved,
             &expect!["Over: thumbnail → thumbnail went round and round in prod, up to 17 laps deep."],
         );
+    }
+
+    #[test]
+    fn a_summary_tells_the_cost_and_which_declared_bound_broke() {
+        let mut evidence = convert::loop_(&found(1, LoopState::Growing, Severity::Warning, 21));
+        let cost = v1::LoopCost { next_24h: 12.345, currency: "USD".into(), is_assumed: true, ..Default::default() };
+        evidence.cost = Some(cost);
+        evidence.intended = Some(v1::IntendedState {
+            owner: "media".into(),
+            is_broken: true,
+            breach: "21 laps deep, declared are 20".into(),
+            ..Default::default()
+        });
+        expect!["Warning: thumbnail → thumbnail goes round and round in prod: 21 laps deep and getting deeper, 200 laps a minute. If it goes on, the next 24 hours cost some 12.35 USD. It is declared as intended by media and broke its bound: 21 laps deep, declared are 20."].assert_eq(&summary(AlertKind::Opened, &evidence));
+        evidence.intended = Some(v1::IntendedState::default());
+        expect!["Intended: thumbnail → thumbnail goes round and round in prod, up to 21 laps deep, as declared."]
+            .assert_eq(&summary(AlertKind::Resolved, &evidence));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     Json,
-    extract::rejection::{PathRejection, QueryRejection},
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
 use super::{Shared, SourceError};
+use crate::intended::registry::RegistryError;
 
 /// How long an answer waits for its turn to read from disk.
 pub(super) const BUSY_AFTER: Duration = Duration::from_secs(5);
@@ -63,6 +64,35 @@ impl From<PathRejection> for ApiError {
     }
 }
 
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "bad_request", rejection.body_text())
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        let message = error.to_string();
+        match error {
+            RegistryError::Wrong(_) => Self::bad_request(message),
+            RegistryError::Unknown(_) => Self::not_found(message),
+            RegistryError::InFile(_) | RegistryError::Full(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            RegistryError::Store(error) => {
+                tracing::error!(%error, "a change cannot be stored");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Runs a change that is written to disk on a thread for it, a bounded number at a time.
+pub(super) async fn on_disk<T: Send + 'static>(
+    shared: &Shared,
+    change: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    read_from_disk(shared, move || Ok(change())).await
+}
+
 /// Runs work that reads from disk on a thread for it, a bounded number at a time.
 pub(super) async fn read_from_disk<T: Send + 'static>(
     shared: &Shared,
@@ -95,7 +125,8 @@ pub(super) async fn read_from_disk<T: Send + 'static>(
 
 /// Answers a method that a path does not have.
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} does not take {method}; use GET", uri.path());
+    let message =
+        format!("{} does not take {method}; the header `allow` of this answer says what it takes", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 

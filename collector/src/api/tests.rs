@@ -90,6 +90,7 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
         alerts: Arc::new(|| {
             Ok(v1::AlertList { alerts: vec![v1::AlertRecord { id: "m1".to_owned(), ..Default::default() }] })
         }),
+        registry: Arc::new(Registry::open(Arc::new(crate::store::Store::in_memory().unwrap()), Vec::new()).unwrap()),
         ready: Arc::new(|| false),
         hosts: Arc::new(Hosts::new(SocketAddr::from(([127, 0, 0, 1], 4319)), [])),
         assets,
@@ -435,4 +436,76 @@ async fn the_stream_goes_over_a_socket_and_ends_with_the_publisher() {
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(10), server).await.unwrap().unwrap().unwrap();
     assert_eq!(counters.live_readers.get(), 0);
+}
+
+/// A body sent as JSON to a service that keeps what it is told.
+async fn change(service: &Router, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let request = request.header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
+    let answer = service.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn loops_are_declared_listed_and_withdrawn() {
+    let (state, _views) = stage(ASSETS);
+    let lessons = state.registry.lessons();
+    let service = router(state);
+    let path = "/api/v1/intended";
+    let wanted = r#"{"functions": ["crawl"], "max_depth": 20, "owner": "media", "expires": "2100-01-01T00:00:00Z"}"#;
+    let (status, answer) = change(&service, Method::POST, path, wanted).await;
+    assert_eq!((status, &answer["source"], &answer["is_expired"]), (StatusCode::OK, &"api".into(), &false.into()));
+    assert_eq!(lessons.declared.borrow().len(), 1);
+    let id = answer["id"].as_str().unwrap();
+    let (_, listed) = change(&service, Method::GET, path, "").await;
+    assert_eq!(listed["intended"][0], answer);
+    for (body, status, words) in [
+        (r#"{"functions": ["crawl"]}"#, StatusCode::BAD_REQUEST, "max_depth"),
+        ("{", StatusCode::BAD_REQUEST, "JSON"),
+        (r#"{"functions": "crawl"}"#, StatusCode::UNPROCESSABLE_ENTITY, "functions"),
+        (&format!("[{}]", " ".repeat(70_000)), StatusCode::PAYLOAD_TOO_LARGE, "length"),
+    ] {
+        let (found, answer) = change(&service, Method::POST, path, body).await;
+        assert_eq!(found, status, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(words), "{answer}");
+    }
+    let gone = format!("{path}/{id}");
+    let (status, left) = change(&service, Method::DELETE, &gone, "").await;
+    assert_eq!((status, left["intended"].as_array().unwrap().len()), (StatusCode::OK, 0));
+    assert_eq!(change(&service, Method::DELETE, &gone, "").await.0, StatusCode::NOT_FOUND);
+    assert!(lessons.declared.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn changes_need_json_and_a_name_of_this_server() {
+    let forms = [("content-type", "text/plain")];
+    let (status, ..) = send(request(Method::POST, "/api/v1/intended", &forms)).await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let foreign = Request::builder().method(Method::DELETE).uri("/api/v1/intended/x").header("host", "evil.example");
+    let foreign = foreign.header("content-type", "application/json").body(Body::empty()).unwrap();
+    assert_eq!(send(foreign).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_verdict_is_said_of_a_known_loop_and_taken_back() {
+    let (state, _views) = stage(ASSETS);
+    let lessons = state.registry.lessons();
+    let service = router(state);
+    let known = format!("/api/v1/loops/{}/verdict", "ab".repeat(16));
+    let (status, answer) = change(&service, Method::POST, &known, r#"{"verdict": "expected", "max_depth": 9}"#).await;
+    assert_eq!((status, &answer["verdict"], &answer["max_depth"]), (StatusCode::OK, &"expected".into(), &9.into()));
+    let (_, listed) = change(&service, Method::GET, "/api/v1/verdicts", "").await;
+    assert_eq!(listed["verdicts"][0], answer);
+    assert_eq!(lessons.verdicts.borrow().len(), 1);
+    for (path, body, status) in [
+        (known.clone(), r#"{"verdict": "fine"}"#, StatusCode::BAD_REQUEST),
+        (format!("/api/v1/loops/{}/verdict", "cd".repeat(16)), r#"{"verdict": "runaway"}"#, StatusCode::NOT_FOUND),
+        ("/api/v1/loops/7/verdict".to_owned(), r#"{"verdict": "runaway"}"#, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(change(&service, Method::POST, &path, body).await.0, status, "{path} {body}");
+    }
+    assert_eq!(change(&service, Method::POST, &known, r#"{"verdict": "clear"}"#).await.0, StatusCode::OK);
+    assert!(lessons.verdicts.borrow().is_empty());
 }

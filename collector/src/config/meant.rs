@@ -13,6 +13,7 @@ use super::{
     Config, ConfigError, DataDir, Demo, Mode, Secret, WebhookTarget,
     typed::{Command, Settings},
 };
+use crate::price;
 
 /// Most shards that may be asked for.
 const MAX_SHARDS: usize = 64;
@@ -52,6 +53,12 @@ pub(super) fn check(
         retention: retention(settings.retention)?,
         max_disk_bytes: max_disk(settings.max_disk)?,
         shards: shards(settings.shards)?,
+        prices: match settings.prices {
+            Some(path) => price::load(&path),
+            None => price::built_in(),
+        }
+        .map_err(|reason| wrong("prices", reason))?,
+        functions: price::rules(&settings.functions).map_err(|reason| wrong("functions", reason))?,
         insecure,
         ephemeral: settings.ephemeral.unwrap_or_default(),
     })

@@ -15,6 +15,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use crate::price::FunctionSetting;
 
 /// Variables that set something begin with this.
 const PREFIX: &str = "LOOPSCOPE_";
@@ -126,6 +127,14 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shards: Option<usize>,
+    /// A TOML file with prices in place of those that are built in.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prices: Option<PathBuf>,
+    /// What is known of functions beyond their spans, by patterns on their names; only in the file.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) functions: BTreeMap<String, FunctionSetting>,
     /// Allow addresses that other machines can reach, although nobody is asked for a password.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +165,7 @@ impl Settings {
 fn default_in_words(key: &str) -> Option<&'static str> {
     Some(match key {
         "data_dir" => "$XDG_DATA_HOME/loopscope, or ~/.local/share/loopscope",
+        "prices" => "those that are built in",
         "public_url" => "the address of the page",
         "webhook" => "nobody",
         "webhook_secret" => "none: alerts are not signed",

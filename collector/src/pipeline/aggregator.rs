@@ -11,8 +11,9 @@ use std::{
 
 use loopscope_analyzer::{
     aggregate::Aggregate,
+    intended::{Intended, Judgement},
     linker::LoopReport,
-    snapshot::{LoopId, NodeId, Severity, Snapshot},
+    snapshot::{Loop, LoopId, NodeId, Severity, Snapshot},
     span::ArrivalTime,
 };
 use tokio::sync::watch;
@@ -46,6 +47,7 @@ pub struct Outlets {
 /// The aggregate with its outlets.
 pub(super) struct Stage {
     aggregate: Aggregate,
+    declared: watch::Receiver<Arc<Vec<Intended>>>,
     outlets: Outlets,
     /// The last position that the journal held at the start; up to here all is replay.
     replay_end: Position,
@@ -62,10 +64,17 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(aggregate: Aggregate, outlets: Outlets, replay_end: Position) -> Self {
+    pub(super) fn new(
+        aggregate: Aggregate,
+        mut declared: watch::Receiver<Arc<Vec<Intended>>>,
+        outlets: Outlets,
+        replay_end: Position,
+    ) -> Self {
         let started = Instant::now();
+        declared.mark_changed();
         Self {
             aggregate,
+            declared,
             outlets,
             replay_end,
             started,
@@ -79,9 +88,15 @@ impl Stage {
     }
 
     fn publish(&mut self) {
+        if self.declared.has_changed().unwrap_or(false) {
+            let declared = self.declared.borrow_and_update().to_vec();
+            self.aggregate.declare(declared);
+        }
         let snapshot = self.aggregate.snapshot(self.now);
-        let told = snapshot.loops.iter().filter(|found| found.severity >= Severity::Warning);
-        self.published = told.map(|found| (found.id, found.severity)).collect();
+        let told = snapshot.loops.iter().filter(|found| found.severity >= Severity::Warning || is_silenced(found));
+        // A loop that somebody intends is no news however bad the linker finds it.
+        let severity = |found: &Loop| if is_silenced(found) { Severity::Critical } else { found.severity };
+        self.published = told.map(|found| (found.id, severity(found))).collect();
         self.is_urgent = false;
         self.place(&snapshot);
         let view = View::build(&snapshot, self.outlets.layout.places());
@@ -157,6 +172,10 @@ impl super::Stage for Stage {
     }
 }
 
+fn is_silenced(found: &Loop) -> bool {
+    found.intended.as_ref().is_some_and(|state| state.judgement == Judgement::Within)
+}
+
 #[cfg(test)]
 mod tests {
     use loopscope_analyzer::{
@@ -182,7 +201,8 @@ mod tests {
             counters: Arc::default(),
             is_ready: Arc::default(),
         };
-        Stage::new(Aggregate::new(&Config::recommended()), outlets, 0)
+        let declared = crate::intended::registry::Lessons::none().declared;
+        Stage::new(Aggregate::new(&Config::recommended()), declared, outlets, 0)
     }
 
     /// Hands a report on while the next view is not due, and says whether there was one all the same.

@@ -14,6 +14,7 @@ mod captures;
 mod demo;
 mod durability;
 mod graph;
+mod intended;
 mod loops;
 mod page;
 mod settings;

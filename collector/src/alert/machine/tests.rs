@@ -1,6 +1,6 @@
 //! The machine, step by step and with any sequence of steps.
 
-use loopscope_analyzer::{snapshot::NodeId, span::EventTime};
+use loopscope_analyzer::{intended::Judgement, snapshot::NodeId, span::EventTime};
 use proptest::prelude::*;
 
 use super::*;
@@ -207,4 +207,34 @@ proptest! {
             prop_assert_eq!(restored.step(second(1_000), std::slice::from_ref(found)), []);
         }
     }
+}
+
+#[test]
+fn a_declaration_ends_an_incident_and_its_breach_opens_another() {
+    let intended = |judgement| {
+        Some(loopscope_analyzer::intended::IntendedState {
+            id: "one".into(),
+            owner: "media".into(),
+            reason: "".into(),
+            max_depth: Some(20),
+            max_rate_per_minute: None,
+            expires: None,
+            judgement,
+        })
+    };
+    let breach = loopscope_analyzer::intended::Breach::Depth { found: 21, bound: 20 };
+    let mut machine = AlertMachine::default();
+    let mut kinds = Vec::new();
+    for (at, severity, laps, judgement) in [
+        (1, Critical, 16, None),
+        (2, Info, 17, Some(Judgement::Within)),
+        (3, Info, 18, Some(Judgement::Within)),
+        (4, Critical, 21, Some(Judgement::Broken(breach))),
+        (5, Critical, 22, Some(Judgement::Expired)),
+    ] {
+        let mut found = found(1, Growing, severity, laps);
+        found.intended = judgement.and_then(intended);
+        kinds.extend(machine.step(second(at), &[found]).iter().map(|change| (at, change.kind)));
+    }
+    assert_eq!(kinds, [(1, AlertKind::Opened), (2, AlertKind::Resolved), (4, AlertKind::Opened)]);
 }

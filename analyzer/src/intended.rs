@@ -1,0 +1,248 @@
+//! Loops that somebody declared as intended, and what people say of a loop: pure values and one judgement.
+//!
+//! A declared loop stays silent inside its bound and is loud when the bound breaks. Who keeps declarations, and how
+//! they are typed, is not known here.
+
+use std::sync::Arc;
+
+use crate::{
+    snapshot::{Loop, LoopId, Severity},
+    span::ArrivalTime,
+};
+
+/// A loop that somebody declared as intended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intended {
+    /// Names the declaration.
+    pub id: Arc<str>,
+    /// Which loop is meant.
+    pub target: Target,
+    /// The environment in which it is meant; `None` for all.
+    pub environment: Option<Arc<str>>,
+    /// Laps of one chain that are intended; `None` when any number is.
+    pub max_depth: Option<u32>,
+    /// Laps a minute of all chains together that are intended; `None` when any number is.
+    pub max_rate_per_minute: Option<f64>,
+    /// Who is asked about it, or an empty text.
+    pub owner: Arc<str>,
+    /// Why it is intended, or an empty text.
+    pub reason: Arc<str>,
+    /// From when on it holds no more; `None` when it always does.
+    pub expires: Option<ArrivalTime>,
+}
+
+/// Which loop a declaration is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The one with this id.
+    Loop(LoopId),
+    /// Every one that goes through these functions in this order, from whichever it is read.
+    Functions(Vec<Arc<str>>),
+}
+
+/// What a declaration says of a loop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judgement {
+    /// It does what is intended.
+    Within,
+    /// It does more than is intended.
+    Broken(Breach),
+    /// The declaration holds no more.
+    Expired,
+}
+
+/// Which bound a loop broke.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Breach {
+    /// A chain went round more often.
+    Depth {
+        /// Laps of the deepest chain.
+        found: u32,
+        /// Laps that are intended.
+        bound: u32,
+    },
+    /// All chains together went round more often.
+    Rate {
+        /// Laps a minute.
+        found: f64,
+        /// Laps a minute that are intended.
+        bound: f64,
+    },
+}
+
+/// A loop's declaration as it stands now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntendedState {
+    /// Names the declaration.
+    pub id: Arc<str>,
+    /// Who is asked about it, or an empty text.
+    pub owner: Arc<str>,
+    /// Why it is intended, or an empty text.
+    pub reason: Arc<str>,
+    /// Laps of one chain that are intended.
+    pub max_depth: Option<u32>,
+    /// Laps a minute that are intended.
+    pub max_rate_per_minute: Option<f64>,
+    /// From when on it holds no more.
+    pub expires: Option<ArrivalTime>,
+    /// What it says of the loop.
+    pub judgement: Judgement,
+}
+
+/// What somebody said of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as it should be, up to this many laps of one chain.
+    Expected {
+        /// Laps of one chain.
+        max_depth: u32,
+    },
+    /// It should not be, and nothing may be learned from it.
+    Runaway,
+    /// What was said before holds no more.
+    Withdrawn,
+}
+
+/// Holds a loop against a declaration. A bound holds as long as it is not exceeded.
+pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
+    if intended.expires.is_some_and(|expires| expires <= now) {
+        return Judgement::Expired;
+    }
+    if let Some(bound) = intended.max_depth.filter(|bound| found.max_depth > *bound) {
+        return Judgement::Broken(Breach::Depth { found: found.max_depth, bound });
+    }
+    if let Some(bound) = intended.max_rate_per_minute.filter(|bound| found.laps_per_minute > *bound) {
+        return Judgement::Broken(Breach::Rate { found: found.laps_per_minute, bound });
+    }
+    Judgement::Within
+}
+
+/// The declaration that holds for a loop, with what it says. Of several that fit, one that was not expired counts
+/// first, then one by id, then the one that says the worst.
+pub fn find(declared: &[Intended], found: &Loop, now: ArrivalTime) -> Option<IntendedState> {
+    let fitting = declared.iter().filter(|intended| intended.is_about(found));
+    let judged = fitting.map(|intended| (intended, judge(intended, found, now)));
+    let rank = |(intended, judgement): &(&Intended, Judgement)| {
+        let by_id = matches!(intended.target, Target::Loop(_));
+        (*judgement != Judgement::Expired, by_id, matches!(judgement, Judgement::Broken(_)))
+    };
+    judged.max_by_key(rank).map(|(intended, judgement)| IntendedState {
+        id: Arc::clone(&intended.id),
+        owner: Arc::clone(&intended.owner),
+        reason: Arc::clone(&intended.reason),
+        max_depth: intended.max_depth,
+        max_rate_per_minute: intended.max_rate_per_minute,
+        expires: intended.expires,
+        judgement,
+    })
+}
+
+impl Intended {
+    /// True when the loop is meant, whatever it does.
+    pub fn is_about(&self, found: &Loop) -> bool {
+        let is_there = self.environment.as_ref().is_none_or(|meant| *meant == found.environment);
+        is_there
+            && match &self.target {
+                Target::Loop(meant) => *meant == found.id,
+                Target::Functions(meant) => is_rotation(meant, &found.names),
+            }
+    }
+}
+
+fn is_rotation(of: &[Arc<str>], names: &[Arc<str>]) -> bool {
+    let len = of.len();
+    len == names.len() && (0..len).any(|turn| (0..len).all(|at| of[(at + turn) % len] == names[at]))
+}
+
+impl IntendedState {
+    /// The severity of a loop that the engine finds as severe as `found`: silent inside the bound, and at least a
+    /// warning outside of it.
+    pub fn severity(&self, found: Severity) -> Severity {
+        match self.judgement {
+            Judgement::Within => Severity::Info,
+            Judgement::Broken(_) => found.max(Severity::Warning),
+            Judgement::Expired => found,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<Arc<str>> {
+        text.split_whitespace().map(Arc::from).collect()
+    }
+
+    fn intended(id: &str, target: Target) -> Intended {
+        Intended {
+            id: id.into(),
+            target,
+            environment: None,
+            max_depth: Some(20),
+            max_rate_per_minute: Some(60.0),
+            owner: "media".into(),
+            reason: "pages".into(),
+            expires: Some(ArrivalTime(1_000)),
+        }
+    }
+
+    fn found(way: &str, max_depth: u32, laps_per_minute: f64) -> Loop {
+        let environment = "prod".into();
+        Loop { id: LoopId(7), names: names(way), max_depth, laps_per_minute, environment, ..Loop::default() }
+    }
+
+    #[track_caller]
+    fn check(depth: u32, rate: f64, now: u64, judgement: Judgement, severity: Severity) {
+        let declared = [intended("i", Target::Functions(names("a b")))];
+        let state = find(&declared, &found("b a", depth, rate), ArrivalTime(now)).unwrap();
+        assert_eq!(state.judgement, judgement);
+        assert_eq!(state.severity(Severity::Info), severity);
+    }
+
+    #[test]
+    fn a_declared_loop_is_silent_inside_its_bound_and_loud_outside() {
+        check(20, 60.0, 0, Judgement::Within, Severity::Info);
+        check(21, 61.0, 0, Judgement::Broken(Breach::Depth { found: 21, bound: 20 }), Severity::Warning);
+        check(20, 60.5, 999, Judgement::Broken(Breach::Rate { found: 60.5, bound: 60.0 }), Severity::Warning);
+        check(99, 99.0, 1_000, Judgement::Expired, Severity::Info);
+    }
+
+    #[test]
+    fn silence_is_only_for_what_does_as_it_should() {
+        let state = |depth, now| {
+            let declared = [intended("i", Target::Loop(LoopId(7)))];
+            find(&declared, &found("a", depth, 0.0), ArrivalTime(now)).unwrap()
+        };
+        assert_eq!(state(16, 0).severity(Severity::Critical), Severity::Info);
+        assert_eq!(state(21, 0).severity(Severity::Critical), Severity::Critical);
+        assert_eq!(state(16, 2_000).severity(Severity::Critical), Severity::Critical);
+    }
+
+    #[test]
+    fn a_loop_is_meant_from_whichever_function_it_is_read_and_in_its_environment() {
+        let declared = intended("i", Target::Functions(names("a b c")));
+        for (way, is_meant) in [("a b c", true), ("b c a", true), ("c a b", true), ("c b a", false), ("a b", false)] {
+            assert_eq!(declared.is_about(&found(way, 1, 0.0)), is_meant, "{way}");
+        }
+        let elsewhere = Intended { environment: Some("dev".into()), ..declared.clone() };
+        assert!(!elsewhere.is_about(&found("a b c", 1, 0.0)));
+        assert!(Intended { environment: Some("prod".into()), ..declared }.is_about(&found("a b c", 1, 0.0)));
+        assert!(!intended("i", Target::Functions(Vec::new())).is_about(&found("a", 1, 0.0)));
+    }
+
+    #[test]
+    fn what_holds_counts_before_what_has_expired_and_an_id_before_names() {
+        let by_names = intended("names", Target::Functions(names("a")));
+        let by_id = Intended { max_depth: Some(99), ..intended("id", Target::Loop(LoopId(7))) };
+        let judged = |declared: &[Intended]| {
+            let state = find(declared, &found("a", 30, 0.0), ArrivalTime(10)).unwrap();
+            (state.id, state.judgement)
+        };
+        assert_eq!(judged(&[by_names.clone(), by_id.clone()]), ("id".into(), Judgement::Within));
+        let expired = Intended { expires: Some(ArrivalTime(5)), ..by_id };
+        assert_eq!(judged(&[by_names, expired.clone()]).0, "names".into());
+        assert_eq!(judged(&[expired]), ("id".into(), Judgement::Expired));
+        assert!(find(&[], &found("a", 30, 0.0), ArrivalTime(10)).is_none());
+    }
+}

@@ -1,0 +1,373 @@
+//! What runs cost: prices and facts as plain data, and the cost of one invocation.
+//!
+//! Prices are list prices, each with the day on which it was true; whoever runs the engine hands them in. Discounts,
+//! free tiers and traffic are not known here. Where nothing is known of a function, documented defaults stand in and
+//! the result says so. What a loop will cost if it goes on is `price/projection.rs`.
+
+mod projection;
+
+use std::sync::Arc;
+
+pub use projection::{Load, Projection, project};
+
+use crate::snapshot::EdgeKind;
+
+/// Memory of a function of which nothing is known, in MiB.
+pub const ASSUMED_MEMORY_MB: u32 = 512;
+
+/// Instances of a function that may run at the same time when nothing is known: the default limit of an AWS account.
+pub const ASSUMED_CONCURRENCY: u32 = 1_000;
+
+/// The platform whose prices stand in for those of a platform that the table does not list.
+pub const ASSUMED_PLATFORM: &str = "aws_lambda";
+
+/// Processor of a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[default]
+    X86,
+    /// 64-bit ARM.
+    Arm,
+}
+
+/// List prices, in one currency.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PriceTable {
+    /// The currency of all amounts, such as `USD`.
+    pub currency: Arc<str>,
+    /// What running costs. The first entry that fits counts.
+    pub platforms: Vec<PlatformPrice>,
+    /// What using resources costs. The first entry that fits counts.
+    pub calls: Vec<CallPrice>,
+}
+
+/// What running on one platform costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlatformPrice {
+    /// The platforms it is the price of, as [`crate::snapshot::FunctionNode::platform`] spells them.
+    pub platforms: Vec<Arc<str>>,
+    /// The processor it is the price of; `None` for any.
+    pub architecture: Option<Architecture>,
+    /// A second of one GiB of memory.
+    pub per_gb_second: f64,
+    /// A second of running, whatever the memory.
+    pub per_second: f64,
+    /// An invocation, whatever it does.
+    pub per_request: f64,
+    /// Shorter runs are charged as if they took this long, milliseconds.
+    pub minimum_ms: f64,
+    /// Runs are charged in steps of this, milliseconds.
+    pub rounding_ms: f64,
+    /// The day on which it was true, such as `2025-06-01`.
+    pub as_of: Arc<str>,
+}
+
+/// What one use of a resource costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallPrice {
+    /// Words, one of which occurs in the name of the system; case and punctuation do not count.
+    pub systems: Vec<Arc<str>>,
+    /// How the resource is used.
+    pub kind: EdgeKind,
+    /// One use.
+    pub per_call: f64,
+    /// The day on which it was true.
+    pub as_of: Arc<str>,
+}
+
+/// What is known of a function beyond its spans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionFacts {
+    /// Configured memory, MiB.
+    pub memory_mb: u32,
+    /// Its processor.
+    pub architecture: Architecture,
+    /// Longest time a run may take, milliseconds; `None` when it is not known.
+    pub time_out_ms: Option<u64>,
+    /// Instances that may run at the same time.
+    pub concurrency: u32,
+    /// Who is asked about it, or an empty text.
+    pub owner: Arc<str>,
+    /// The applications it belongs to.
+    pub apps: Vec<Arc<str>>,
+    /// True when its memory is [`ASSUMED_MEMORY_MB`] because nobody said.
+    pub is_assumed: bool,
+}
+
+/// What somebody said of all functions whose names have a pattern.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FunctionRule {
+    /// A name; each `*` stands for any text.
+    pub pattern: Arc<str>,
+    /// Configured memory, MiB.
+    pub memory_mb: Option<u32>,
+    /// The processor.
+    pub architecture: Option<Architecture>,
+    /// Longest time a run may take, milliseconds.
+    pub time_out_ms: Option<u64>,
+    /// Instances that may run at the same time.
+    pub concurrency: Option<u32>,
+    /// Who is asked about them.
+    pub owner: Option<Arc<str>>,
+    /// The applications they belong to.
+    pub apps: Option<Vec<Arc<str>>>,
+}
+
+/// What a loop costs. Amounts are of the price table's currency.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopCost {
+    /// All its laps so far.
+    pub so_far: f64,
+    /// An hour at the pace of now.
+    pub per_hour: f64,
+    /// The next 24 hours, if it goes on as it does.
+    pub next_24h: f64,
+    /// Part of the instances that may run which it takes now, 0 to 1.
+    pub concurrency_share: f64,
+    /// Seconds until it takes all of them; `None` when it never does.
+    pub seconds_to_saturation: Option<f64>,
+    /// The currency, such as `USD`.
+    pub currency: Arc<str>,
+    /// True when the memory of a function or the prices of its platform are assumed.
+    pub is_assumed: bool,
+}
+
+/// How often an invocation uses resources of one system in one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRate<'a> {
+    /// The system that provides the resource.
+    pub system: &'a str,
+    /// How it is used.
+    pub kind: EdgeKind,
+    /// Uses for each invocation.
+    pub per_invocation: f64,
+}
+
+impl Default for FunctionFacts {
+    fn default() -> Self {
+        Self {
+            memory_mb: ASSUMED_MEMORY_MB,
+            architecture: Architecture::X86,
+            time_out_ms: None,
+            concurrency: ASSUMED_CONCURRENCY,
+            owner: "".into(),
+            apps: Vec::new(),
+            is_assumed: true,
+        }
+    }
+}
+
+impl FunctionFacts {
+    /// What the rules say of a function. Of several rules that fit, the one with the longest pattern says each fact
+    /// that it holds, and the others the rest.
+    pub fn of(name: &str, rules: &[FunctionRule]) -> Self {
+        let mut fitting: Vec<&FunctionRule> = rules.iter().filter(|rule| fits(&rule.pattern, name)).collect();
+        fitting.sort_by_key(|rule| (std::cmp::Reverse(rule.pattern.len()), Arc::clone(&rule.pattern)));
+        let assumed = Self::default();
+        let memory_mb = fitting.iter().find_map(|rule| rule.memory_mb);
+        Self {
+            memory_mb: memory_mb.unwrap_or(assumed.memory_mb),
+            architecture: fitting.iter().find_map(|rule| rule.architecture).unwrap_or_default(),
+            time_out_ms: fitting.iter().find_map(|rule| rule.time_out_ms),
+            concurrency: fitting.iter().find_map(|rule| rule.concurrency).unwrap_or(assumed.concurrency),
+            owner: fitting.iter().find_map(|rule| rule.owner.clone()).unwrap_or(assumed.owner),
+            apps: fitting.iter().find_map(|rule| rule.apps.clone()).unwrap_or_default(),
+            is_assumed: memory_mb.is_none(),
+        }
+    }
+}
+
+impl PriceTable {
+    /// What one invocation costs, with the resources it uses.
+    ///
+    /// A run of `mean_ms` is charged as `memory · max(minimum, ⌈mean⌉) · price + request`; uses of a system that the
+    /// table does not list cost nothing.
+    pub fn cost_per_invocation(
+        &self,
+        platform: &str,
+        facts: &FunctionFacts,
+        mean_ms: f64,
+        calls: &[CallRate<'_>],
+    ) -> f64 {
+        let used: f64 = calls.iter().map(|call| call.per_invocation * self.per_call(call.system, call.kind)).sum();
+        let run = self.platform(platform, facts.architecture).map_or(0.0, |price| price.run(facts.memory_mb, mean_ms));
+        run + used
+    }
+
+    /// True when the table has prices of its own for the platform.
+    pub fn knows(&self, platform: &str) -> bool {
+        self.platforms.iter().any(|price| price.is_for(platform))
+    }
+
+    /// What one use of a resource costs; zero when the table does not say.
+    pub fn per_call(&self, system: &str, kind: EdgeKind) -> f64 {
+        if system.is_empty() {
+            return 0.0;
+        }
+        let system = letters(system);
+        let fits = |price: &&CallPrice| {
+            price.kind == kind && price.systems.iter().any(|word| system.contains(letters(word).as_str()))
+        };
+        self.calls.iter().find(fits).map_or(0.0, |price| price.per_call)
+    }
+
+    fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
+        let find = |platform: &str| {
+            let mut own = self.platforms.iter().filter(|price| price.is_for(platform));
+            let first = own.clone().next();
+            own.find(|price| price.architecture.is_none_or(|priced| priced == architecture)).or(first)
+        };
+        find(platform).or_else(|| find(ASSUMED_PLATFORM))
+    }
+}
+
+impl PlatformPrice {
+    /// What a run costs without the resources it uses.
+    fn run(&self, memory_mb: u32, mean_ms: f64) -> f64 {
+        let steps = if self.rounding_ms > 0.0 { (mean_ms / self.rounding_ms).ceil() } else { 0.0 };
+        let charged_ms = if self.rounding_ms > 0.0 { steps * self.rounding_ms } else { mean_ms };
+        let seconds = charged_ms.max(self.minimum_ms) / 1_000.0;
+        let gib = f64::from(memory_mb) / 1_024.0;
+        gib * seconds * self.per_gb_second + seconds * self.per_second + self.per_request
+    }
+
+    fn is_for(&self, platform: &str) -> bool {
+        self.platforms.iter().any(|known| known.eq_ignore_ascii_case(platform))
+    }
+}
+
+/// The lower-case letters and digits of a name.
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// True when the whole name has the pattern, in which each `*` stands for any text. O(length of both) for patterns
+/// without `*` in the middle, and never more than one search for each part.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The prices of the examples: AWS Lambda and what its functions use most.
+    pub(crate) fn table() -> PriceTable {
+        let lambda = |architecture, per_gb_second| PlatformPrice {
+            platforms: vec!["aws_lambda".into()],
+            architecture: Some(architecture),
+            per_gb_second,
+            per_second: 0.0,
+            per_request: 2e-7,
+            minimum_ms: 1.0,
+            rounding_ms: 1.0,
+            as_of: "2025-06-01".into(),
+        };
+        let call = |system: &str, kind, per_call| CallPrice {
+            systems: vec![system.into()],
+            kind,
+            per_call,
+            as_of: "2025-06-01".into(),
+        };
+        PriceTable {
+            currency: "USD".into(),
+            platforms: vec![lambda(Architecture::X86, 1.66667e-5), lambda(Architecture::Arm, 1.33334e-5)],
+            calls: vec![call("s3", EdgeKind::Write, 5e-6), call("sqs", EdgeKind::Publish, 1.2e-6)],
+        }
+    }
+
+    pub(crate) fn facts(memory_mb: u32) -> FunctionFacts {
+        FunctionFacts { memory_mb, is_assumed: false, ..FunctionFacts::default() }
+    }
+
+    #[track_caller]
+    fn check(memory_mb: u32, ms: f64, expected: f64) {
+        let cost = table().cost_per_invocation("aws_lambda", &facts(memory_mb), ms, &[]);
+        assert!((cost / expected - 1.0).abs() < 1e-3, "{cost}");
+    }
+
+    #[test]
+    fn a_run_costs_memory_times_time_and_the_request() {
+        check(1_024, 300.0, 5.2e-6);
+        check(1_024, 299.2, 5.2e-6);
+        check(128, 100.0, 4.083e-7);
+        check(3_008, 1_000.0, 4.916e-5);
+        let arm = FunctionFacts { architecture: Architecture::Arm, ..facts(1_024) };
+        let cost = table().cost_per_invocation("aws_lambda", &arm, 300.0, &[]);
+        assert!((cost - 4.2e-6).abs() < 1e-9, "{cost}");
+    }
+
+    #[test]
+    fn what_a_run_uses_can_cost_more_than_the_run() {
+        let calls = [
+            CallRate { system: "aws.s3", kind: EdgeKind::Write, per_invocation: 2.0 },
+            CallRate { system: "AmazonSQS", kind: EdgeKind::Publish, per_invocation: 1.0 },
+            CallRate { system: "aws.s3", kind: EdgeKind::Read, per_invocation: 9.0 },
+            CallRate { system: "", kind: EdgeKind::Write, per_invocation: 9.0 },
+        ];
+        let table = table();
+        let with = table.cost_per_invocation("aws_lambda", &facts(128), 100.0, &calls);
+        let without = table.cost_per_invocation("aws_lambda", &facts(128), 100.0, &[]);
+        assert!((with - without - 11.2e-6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_unknown_platform_is_charged_as_the_assumed_one() {
+        let table = table();
+        assert!(!table.knows("service"));
+        assert_eq!(
+            table.cost_per_invocation("service", &facts(128), 100.0, &[]),
+            table.cost_per_invocation(ASSUMED_PLATFORM, &facts(128), 100.0, &[])
+        );
+        assert_eq!(PriceTable::default().cost_per_invocation("aws_lambda", &facts(128), 100.0, &[]), 0.0);
+    }
+
+    #[test]
+    fn a_minimum_and_steps_are_charged() {
+        let price = PlatformPrice { minimum_ms: 100.0, rounding_ms: 100.0, ..table().platforms.remove(0) };
+        let rest = price.per_request;
+        assert!((price.run(1_024, 1.0) - rest - 1.66667e-6).abs() < 1e-12);
+        assert!((price.run(1_024, 101.0) - rest - 3.33334e-6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_longest_pattern_says_most() {
+        let rules = [
+            FunctionRule { pattern: "*".into(), memory_mb: Some(256), owner: Some("all".into()), ..Default::default() },
+            FunctionRule { pattern: "img-*-v*".into(), memory_mb: Some(2_048), ..Default::default() },
+        ];
+        let facts = FunctionFacts::of("img-resize-v2", &rules);
+        assert_eq!((facts.memory_mb, &*facts.owner, facts.is_assumed), (2_048, "all", false));
+        assert_eq!(FunctionFacts::of("mail", &rules).memory_mb, 256);
+        assert_eq!(FunctionFacts::of("mail", &rules[1..]), FunctionFacts::default());
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, fit) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b", "ab", true),
+            ("a*a", "a", false),
+            ("a*b*c", "axbxc", true),
+            ("a*b*c", "axcxb", false),
+            ("", "", true),
+            ("*", "", true),
+            ("**", "x", true),
+        ] {
+            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+        }
+    }
+}
