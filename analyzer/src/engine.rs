@@ -328,7 +328,7 @@ mod tests {
         for is_message in [true, false] {
             let mut story = Story::default();
             let mut leaves = vec![story.root("a")];
-            for _ in 0..7 {
+            for _ in 0..6 {
                 let next = leaves.iter().flat_map(|run| [run; 2]);
                 leaves = next
                     .map(|run| if is_message { story.message(run, "a", None) } else { story.call(run, "a") })
