@@ -130,6 +130,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            anomalies: Vec::new(),
             losses: self.losses,
         }
     }
@@ -246,6 +247,9 @@ impl Aggregate {
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,
+            level: report.level,
+            operations: report.operations.clone(),
+            is_covered: report.is_covered,
             path: self.path(&functions),
             functions,
             names,

@@ -44,4 +44,22 @@ impl Config {
             chain_capacity: 200_000,
         }
     }
+    /// For a program that has all its `spans` spans at hand and gives them in the order of their causes: nothing comes
+    /// late and nothing is let go, so memory grows with the input, by about 500 bytes a span. Such a program says when
+    /// it is at the end; see [`crate::engine::Engine::finish`].
+    pub fn for_capture(spans: usize) -> Self {
+        // An index turns over when half of it is full.
+        let all = spans.saturating_add(1).saturating_mul(2);
+        Self {
+            lateness: Duration::MAX,
+            park: Duration::ZERO,
+            settle: Duration::MAX,
+            span_capacity: all,
+            invocation_capacity: all,
+            function_capacity: all,
+            edge_capacity: all,
+            loop_capacity: all,
+            ..Self::recommended()
+        }
+    }
 }

@@ -147,6 +147,14 @@ impl Shard {
         self.invocations.settle(now, &mut self.delta);
     }
 
+    /// Does what is due when no span comes any more: all that waits is promoted, all that is open is settled.
+    pub fn finish(&mut self, now: ArrivalTime) {
+        while let Some((_, key)) = self.parked.pop_front() {
+            self.promote(now, key);
+        }
+        self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
+    }
+
     /// Hands over what has gathered since the last call.
     pub fn drain(&mut self) -> ShardOutput {
         ShardOutput { delta: self.delta.take(), records: mem::take(&mut self.records) }

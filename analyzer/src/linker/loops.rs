@@ -2,7 +2,7 @@
 
 mod record;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     detect::life_table,
     intended::Verdict,
-    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction, Severity},
+    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity},
     span::{ArrivalTime, EventTime, TraceId},
 };
 use record::LoopRecord;
@@ -33,6 +33,12 @@ const PRIOR: Duration = Duration::from_secs(60);
 pub struct LoopReport {
     /// Persistent identity.
     pub id: LoopId,
+    /// What the cycle is made of.
+    pub level: LoopLevel,
+    /// The operations that its laps went through; bounded.
+    pub operations: Vec<Arc<str>>,
+    /// True for a loop of level operation whose laps are laps of a loop of level function as well.
+    pub is_covered: bool,
     /// The functions in the canonical rotation of their ids.
     pub functions: Vec<NodeId>,
     /// What kinds of loop it is.

@@ -13,7 +13,7 @@ use crate::{
         reproduction::{self, doubling_seconds},
     },
     linker::{chains::Chain, renewal::Renewal},
-    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction},
+    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
     window::Rate,
 };
@@ -364,6 +364,9 @@ impl LoopRecord {
         let grows = self.reproduction.filter(|r| r.low > 1.0);
         LoopReport {
             id: self.id,
+            level: LoopLevel::Function,
+            operations: Vec::new(),
+            is_covered: false,
             functions: self.functions.clone(),
             classes: self.classes(now),
             state: reentry::state(now, self.last_lap, lap_times.p99_ms, self.reproduction),
