@@ -25,8 +25,8 @@ use crate::{
     price::{FunctionRule, PriceTable},
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
-        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopState, Losses, NodeId,
-        ResourceNode, Snapshot,
+        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
+        NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     window::{Sums, slot_of},
@@ -241,9 +241,11 @@ impl Aggregate {
         let mut functions = report.functions.clone();
         let mut names: Vec<Arc<str>> = functions.iter().map(|id| self.name(*id)).collect();
         // Identity rotates by id; people read a cycle from its first name on.
-        let first = least_rotation(&names);
-        functions.rotate_left(first);
-        names.rotate_left(first);
+        if report.level == LoopLevel::Function {
+            let first = least_rotation(&names);
+            functions.rotate_left(first);
+            names.rotate_left(first);
+        }
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,

@@ -3,6 +3,8 @@
 //! Both are values without references, so that they can cross a thread or a machine. Deltas are merged by addition:
 //! their order does not matter.
 
+mod operation;
+
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
@@ -16,6 +18,7 @@ use crate::{
     span::{EventTime, SpanId, TraceId},
     window::sketch,
 };
+pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +166,8 @@ pub enum Record {
         /// Key of the span that a link to the same cause names, 0 without one: one of the two is enough.
         link: u64,
     },
+    /// An operation began again below itself.
+    Operation(OperationLap),
 }
 
 /// Names an edge.

@@ -16,6 +16,7 @@
 
 mod clue;
 mod invocation;
+mod operation;
 mod touch;
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
@@ -35,6 +36,7 @@ use crate::{
 };
 use clue::{Clues, run_of};
 use invocation::Invocations;
+use operation::{Occurrence, Operations};
 
 /// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
 const FUTURE: Duration = Duration::from_secs(600);
@@ -60,6 +62,7 @@ pub struct Shard {
     placed: Vec<u64>,
     capacity: usize,
     invocations: Invocations,
+    operations: Operations,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -85,6 +88,7 @@ struct SpanRecord {
     touch: Option<(NodeId, EdgeKind)>,
     /// Hash of the id of the run; 0 without one.
     run: u64,
+    occurrence: Occurrence,
     kind: SpanKind,
     error: bool,
     cold_start: bool,
@@ -104,6 +108,7 @@ impl Shard {
             placed: Vec::new(),
             capacity,
             invocations: Invocations::new(config.settle, capacity),
+            operations: Operations::new(),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -173,6 +178,7 @@ impl Shard {
             self.delta.losses.links_dropped += links as u64;
         }
         self.stand_ins.rotate(now);
+        self.operations.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -197,10 +203,12 @@ impl Shard {
         if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
             seen.versions.see(version, start);
         }
+        let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
             key,
             SpanRecord {
                 function,
+                occurrence,
                 trace_id: span.trace_id,
                 parent: if parent == key { 0 } else { parent },
                 invocation: 0,
@@ -328,6 +336,7 @@ impl Shard {
                 }
             }
         }
+        self.follow_operation(key, span, parent);
     }
 
     /// Counts how long an invocation took, once.

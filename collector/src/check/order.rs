@@ -76,6 +76,7 @@ mod tests {
             start: EventTime(start),
             end: EventTime(start),
             error: false,
+            sampling: None,
             resource: Resource::new(Attributes::default()),
             attributes: Attributes::default(),
             links: Vec::new(),

@@ -38,6 +38,8 @@ pub(super) struct Size {
 pub(super) enum Judgement<'a> {
     /// No chain went round it.
     Latent,
+    /// Operations that begin again together with a function, whose own loop is judged.
+    Covered,
     /// Something that is no loop and is worth knowing, such as a retry storm.
     Finding,
     /// No deeper than is tolerated of any.
@@ -101,6 +103,9 @@ fn judge<'a>(found: &Loop, max_depth: u32, intended: &'a [Intended], now: i64) -
     if found.state == LoopState::Latent {
         return Judgement::Latent;
     }
+    if found.is_covered {
+        return Judgement::Covered;
+    }
     if found.max_depth == 0 {
         return Judgement::Finding;
     }
@@ -142,6 +147,8 @@ mod tests {
         assert_eq!(judge(&depth(2, 6), 6, &[2]), (false, "Tolerated".to_owned()));
         assert_eq!(judge(&depth(1, 6), 5, &[]), (true, "Failing".to_owned()));
         assert_eq!(judge(&depth(1, 0), 0, &[]), (false, "Finding".to_owned()));
+        let covered = Loop { is_covered: true, ..depth(1, 6) };
+        assert_eq!(judge(&covered, 0, &[]), (false, "Covered".to_owned()));
         let latent = found(1, LoopState::Latent, Severity::Info, 0);
         assert_eq!(judge(&latent, 0, &[]), (false, "Latent".to_owned()));
     }

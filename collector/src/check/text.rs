@@ -19,6 +19,9 @@ const TRACES: usize = 3;
 /// Latent loops that are listed; further ones are only counted.
 const LATENT: usize = 10;
 
+/// Cycles of operations within loops of functions that are listed; further ones are only counted.
+const COVERED: usize = 10;
+
 /// Hotspots that are listed.
 const HOTSPOTS: usize = 5;
 
@@ -56,23 +59,36 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let judged = || report.snapshot.loops.iter().zip(&report.judgements);
-    let is_latent = |judgement: &Judgement<'_>| *judgement == Judgement::Latent;
-    let with_laps = judged().filter(|(_, judgement)| !is_latent(judgement));
-    for (place, (found, judgement)) in with_laps.enumerate() {
+    let list = |wanted: Judgement<'_>| -> Vec<&Loop> {
+        judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
+    };
+    let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
+    let others = judged().filter(|(_, judgement)| !matches!(judgement, Judgement::Latent | Judgement::Covered));
+    for (place, (found, judgement)) in others.enumerate() {
         if place == 0 {
             writeln!(out, "\nLoops")?;
         }
         write_loop(found, *judgement, report.max_depth, out)?;
     }
-    let latent: Vec<&Loop> = judged().filter(|(_, judgement)| is_latent(judgement)).map(|(found, _)| found).collect();
+    if !covered.is_empty() {
+        writeln!(out, "\nOperations that begin again within these loops")?;
+    }
+    for found in covered.iter().take(COVERED) {
+        writeln!(out, "  depth {:>3}  {}", found.max_depth, cycle(&found.operations))?;
+    }
+    write_more(covered.len(), COVERED, out)?;
     if !latent.is_empty() {
         writeln!(out, "\nLatent loops: cycles in the graph that nothing went round")?;
     }
     for found in latent.iter().take(LATENT) {
         writeln!(out, "  {}", cycle(&found.names))?;
     }
-    if latent.len() > LATENT {
-        writeln!(out, "  and {} more (--format json lists all)", latent.len() - LATENT)?;
+    write_more(latent.len(), LATENT, out)
+}
+
+fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> {
+    if all > listed {
+        writeln!(out, "  and {} more (--format json lists all)", all - listed)?;
     }
     Ok(())
 }
@@ -101,7 +117,8 @@ fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut 
     match found.level {
         LoopLevel::Operation => writeln!(out, "        in {}", found.names.join(", "))?,
         LoopLevel::Function if !found.operations.is_empty() => {
-            writeln!(out, "        through {}", found.operations.join(", "))?;
+            let operations: Vec<&str> = found.operations.iter().map(named).collect();
+            writeln!(out, "        through {}", operations.join(", "))?;
         }
         LoopLevel::Function => {}
     }
@@ -130,7 +147,7 @@ fn why(judgement: Judgement<'_>, max_depth: u32) -> Option<String> {
             Some(format!("was intended, but that has expired (line {}){}", entry.line, owner(&entry.owner)))
         }
         Judgement::Tolerated => Some(format!("tolerated by --max-depth {max_depth}")),
-        Judgement::Latent | Judgement::Finding | Judgement::Failing => None,
+        Judgement::Latent | Judgement::Covered | Judgement::Finding | Judgement::Failing => None,
     }
 }
 
@@ -186,8 +203,13 @@ fn write_verdict(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 /// A cycle as people read it: back to where it began.
 fn cycle<T: AsRef<str>>(names: &[T]) -> String {
-    let names: Vec<&str> = names.iter().chain(names.first()).map(AsRef::as_ref).collect();
+    let names: Vec<&str> = names.iter().chain(names.first()).map(named).collect();
     names.join(" -> ")
+}
+
+/// A name; some spans have none.
+fn named<T: AsRef<str>>(name: &T) -> &str {
+    if name.as_ref().is_empty() { "(no name)" } else { name.as_ref() }
 }
 
 fn count<T: Copy + std::fmt::Display + PartialEq + From<u8>>(number: T, word: &str) -> String {
