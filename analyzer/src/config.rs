@@ -66,7 +66,6 @@ impl Config {
             loop_capacity: all,
             chain_capacity: all,
             covered_operations: true,
-            ..Self::recommended()
         }
     }
 }
