@@ -23,7 +23,7 @@ use crate::{
     intended::Intended,
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
-    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Anomalies, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -45,6 +45,7 @@ pub struct Aggregate {
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     root_ms: Sums,
+    anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
     rules: Vec<FunctionRule>,
@@ -65,6 +66,7 @@ impl Aggregate {
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
             root_ms: Sums::default(),
+            anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
             rules: Vec::new(),
@@ -80,6 +82,7 @@ impl Aggregate {
         let slot = slot_of(now);
         self.now = self.now.max(now);
         self.losses.merge(&delta.losses);
+        self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
@@ -130,7 +133,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
-            anomalies: Vec::new(),
+            anomalies: self.anomalies.list(),
             losses: self.losses,
         }
     }

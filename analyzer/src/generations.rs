@@ -92,6 +92,11 @@ impl<V> Generations<V> {
         Some(Dropped { records, youngest_age: is_early.then_some(youngest_age) })
     }
 
+    /// Takes all records out.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (u64, V)> + use<V> {
+        mem::take(&mut self.old).into_iter().chain(mem::take(&mut self.young))
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()

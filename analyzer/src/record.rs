@@ -3,6 +3,7 @@
 //! Both are values without references, so that they can cross a thread or a machine. Deltas are merged by addition:
 //! their order does not matter.
 
+mod anomaly;
 mod operation;
 
 use std::{mem, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use crate::{
     span::{EventTime, SpanId, TraceId},
     window::sketch,
 };
+pub(crate) use anomaly::{Anomalies, SPANS};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -186,6 +188,7 @@ pub struct Delta {
     pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
+    pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
 
@@ -320,6 +323,7 @@ impl Delta {
             && self.edges.is_empty()
             && self.resources.is_empty()
             && self.losses == Losses::default()
+            && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }
 
