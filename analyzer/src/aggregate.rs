@@ -23,10 +23,10 @@ use crate::{
     intended::Intended,
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
-    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Anomalies, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
-        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopState, Losses, NodeId,
-        ResourceNode, Snapshot,
+        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
+        NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     window::{Sums, slot_of},
@@ -45,6 +45,7 @@ pub struct Aggregate {
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     root_ms: Sums,
+    anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
     rules: Vec<FunctionRule>,
@@ -65,6 +66,7 @@ impl Aggregate {
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
             root_ms: Sums::default(),
+            anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
             rules: Vec::new(),
@@ -80,6 +82,7 @@ impl Aggregate {
         let slot = slot_of(now);
         self.now = self.now.max(now);
         self.losses.merge(&delta.losses);
+        self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
@@ -130,6 +133,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            anomalies: self.anomalies.list(),
             losses: self.losses,
         }
     }
@@ -240,12 +244,17 @@ impl Aggregate {
         let mut functions = report.functions.clone();
         let mut names: Vec<Arc<str>> = functions.iter().map(|id| self.name(*id)).collect();
         // Identity rotates by id; people read a cycle from its first name on.
-        let first = least_rotation(&names);
-        functions.rotate_left(first);
-        names.rotate_left(first);
+        if report.level == LoopLevel::Function {
+            let first = least_rotation(&names);
+            functions.rotate_left(first);
+            names.rotate_left(first);
+        }
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,
+            level: report.level,
+            operations: report.operations.clone(),
+            is_covered: report.is_covered,
             path: self.path(&functions),
             functions,
             names,

@@ -1,6 +1,6 @@
 //! The identity of a cycle, wherever one starts to read it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -13,6 +13,18 @@ pub(crate) fn canonical(cycle: &[NodeId]) -> (LoopId, Vec<NodeId>) {
     let mut text = String::from("v1|function|");
     for function in &rotated {
         let _ = write!(text, "{function},");
+    }
+    (LoopId(xxh3_128(text.as_bytes())), rotated)
+}
+
+/// The same for a cycle of operations, each with its function.
+pub(crate) fn canonical_operations(cycle: &[(NodeId, Arc<str>)]) -> (LoopId, Vec<(NodeId, Arc<str>)>) {
+    let mut rotated = cycle.to_vec();
+    rotated.rotate_left(least_rotation(cycle));
+    let mut text = String::from("v1|operation|");
+    for (function, operation) in &rotated {
+        // The length keeps names apart that hold what stands between names.
+        let _ = write!(text, "{function}:{}:{operation},", operation.len());
     }
     (LoopId(xxh3_128(text.as_bytes())), rotated)
 }

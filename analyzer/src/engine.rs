@@ -2,12 +2,14 @@
 //!
 //! The collector runs the same parts on several threads; this is the whole engine for tests, tools and small programs.
 
+use std::collections::BTreeMap;
+
 use crate::{
     aggregate::Aggregate,
     config::Config,
     linker::Linker,
     shard::Shard,
-    snapshot::{Loop, Snapshot},
+    snapshot::{Loop, LoopId, Losses, Snapshot},
     span::{ArrivalTime, Span, TraceId},
 };
 
@@ -16,6 +18,8 @@ pub struct Engine {
     shards: Vec<Shard>,
     linker: Linker,
     aggregate: Aggregate,
+    /// Laps of the deepest chain of each loop, over all its lives.
+    deepest: BTreeMap<LoopId, u32>,
 }
 
 /// Which of `shards` shards holds a trace.
@@ -32,6 +36,7 @@ impl Engine {
             shards: (0..shards).map(|_| Shard::new(config, shards)).collect(),
             linker: Linker::new(config),
             aggregate: Aggregate::new(config),
+            deepest: BTreeMap::new(),
         }
     }
 
@@ -47,6 +52,13 @@ impl Engine {
         self.collect(now);
     }
 
+    /// Counts what was mended or let go before the spans came here.
+    pub fn count(&mut self, losses: &Losses) {
+        if let Some(shard) = self.shards.first_mut() {
+            shard.count(losses);
+        }
+    }
+
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: ArrivalTime) {
         for shard in &mut self.shards {
@@ -55,6 +67,19 @@ impl Engine {
         self.linker.tick(now);
         self.collect(now);
         self.aggregate.tick(now);
+    }
+
+    /// Ends the input: whoever waits for a span waits no longer, and all that is open is measured.
+    pub fn finish(&mut self, now: ArrivalTime) {
+        for shard in &mut self.shards {
+            shard.finish(now);
+        }
+        self.tick(now);
+    }
+
+    /// Laps of the deepest chain that a loop ever had, also before it was closed and went on; 0 for one without laps.
+    pub fn deepest(&self, id: LoopId) -> u32 {
+        self.deepest.get(&id).copied().unwrap_or_default()
     }
 
     /// Everything known at `now`.
@@ -83,7 +108,15 @@ impl Engine {
             self.aggregate.merge(now, output.delta);
             self.linker.ingest(now, output.records);
         }
-        self.aggregate.link(now, self.linker.drain(now));
+        let linked = self.linker.drain(now);
+        for id in &linked.removed {
+            self.deepest.remove(id);
+        }
+        for report in &linked.loops {
+            let deepest = self.deepest.entry(report.id).or_default();
+            *deepest = report.max_depth.max(*deepest);
+        }
+        self.aggregate.link(now, linked);
     }
 }
 

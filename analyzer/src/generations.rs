@@ -52,6 +52,20 @@ impl<V> Generations<V> {
         self.get(key).is_some()
     }
 
+    /// Makes a record that is there one of the young, so that it is not let go while it is used.
+    pub(crate) fn refresh(&mut self, key: u64) -> bool {
+        if self.young.contains_key(&key) {
+            return true;
+        }
+        match self.old.remove(&key) {
+            Some(record) => {
+                self.young.insert(key, record);
+                true
+            }
+            None => false,
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
         self.young.remove(&key).or_else(|| self.old.remove(&key))
     }
@@ -76,6 +90,11 @@ impl<V> Generations<V> {
         let youngest_age = now.since(youngest);
         let is_early = is_full && !records.is_empty() && youngest_age < self.lateness;
         Some(Dropped { records, youngest_age: is_early.then_some(youngest_age) })
+    }
+
+    /// Takes all records out.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (u64, V)> + use<V> {
+        mem::take(&mut self.old).into_iter().chain(mem::take(&mut self.young))
     }
 
     #[cfg(test)]

@@ -190,6 +190,7 @@ impl Linker {
                     let seeker = Seeker { child: child.0, destination, start, credit, link, is_matched: false };
                     self.seek(now, key, seeker);
                 }
+                Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
     }

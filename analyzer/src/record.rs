@@ -3,6 +3,9 @@
 //! Both are values without references, so that they can cross a thread or a machine. Deltas are merged by addition:
 //! their order does not matter.
 
+mod anomaly;
+mod operation;
+
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
@@ -16,6 +19,8 @@ use crate::{
     span::{EventTime, SpanId, TraceId},
     window::sketch,
 };
+pub(crate) use anomaly::{Anomalies, SPANS};
+pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +168,8 @@ pub enum Record {
         /// Key of the span that a link to the same cause names, 0 without one: one of the two is enough.
         link: u64,
     },
+    /// An operation began again below itself.
+    Operation(OperationLap),
 }
 
 /// Names an edge.
@@ -181,6 +188,7 @@ pub struct Delta {
     pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
+    pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
 
@@ -315,6 +323,7 @@ impl Delta {
             && self.edges.is_empty()
             && self.resources.is_empty()
             && self.losses == Losses::default()
+            && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }
 

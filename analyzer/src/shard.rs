@@ -14,8 +14,10 @@
 //!                 other kinds: parked until the parent comes or the time is up
 //! ```
 
+mod anomaly;
 mod clue;
 mod invocation;
+mod operation;
 mod touch;
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
@@ -30,11 +32,12 @@ use crate::{
     identity::{Function, function_of, touch_of},
     record::{Delta, Record, SpanKey},
     snapshot::{EdgeKind, Losses, NodeId},
-    span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
+    span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
 use clue::{Clues, run_of};
 use invocation::Invocations;
+use operation::{Occurrence, Operations};
 
 /// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
 const FUTURE: Duration = Duration::from_secs(600);
@@ -60,6 +63,7 @@ pub struct Shard {
     placed: Vec<u64>,
     capacity: usize,
     invocations: Invocations,
+    operations: Operations,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -77,18 +81,24 @@ pub struct ShardOutput {
 struct SpanRecord {
     function: Arc<Function>,
     trace_id: TraceId,
+    span_id: SpanId,
     parent: u64,
     /// Key of the invocation it belongs to; 0 while that is not known.
     invocation: u64,
     start: EventTime,
+    /// False when its clock is broken and the start is the arrival.
+    has_sound_start: bool,
     duration_nanos: u64,
     touch: Option<(NodeId, EdgeKind)>,
     /// Hash of the id of the run; 0 without one.
     run: u64,
+    occurrence: Occurrence,
     kind: SpanKind,
     error: bool,
     cold_start: bool,
     is_call_counted: bool,
+    /// True once its place was looked for; the others of its batch are not before it.
+    is_looked_at: bool,
 }
 
 impl Shard {
@@ -104,6 +114,7 @@ impl Shard {
             placed: Vec::new(),
             capacity,
             invocations: Invocations::new(config.settle, capacity),
+            operations: Operations::new(),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -118,7 +129,7 @@ impl Shard {
             self.delta.losses.spans += 1;
             let key = SpanKey::new(span.trace_id, span.span_id).0;
             if self.spans.contains(key) {
-                self.delta.losses.duplicates += 1;
+                self.is_duplicate(&span);
             } else {
                 self.keep(now, key, &span);
                 fresh.push(key);
@@ -147,24 +158,35 @@ impl Shard {
         self.invocations.settle(now, &mut self.delta);
     }
 
+    /// Does what is due when no span comes any more: all that waits is promoted, all that is open is settled.
+    pub fn finish(&mut self, now: ArrivalTime) {
+        while let Some((_, key)) = self.parked.pop_front() {
+            self.promote(now, key);
+        }
+        self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
+        let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
+        self.are_orphans(waiting);
+    }
+
     /// Hands over what has gathered since the last call.
     pub fn drain(&mut self) -> ShardOutput {
         ShardOutput { delta: self.delta.take(), records: mem::take(&mut self.records) }
     }
 
     fn rotate(&mut self, now: ArrivalTime) {
+        // Before the spans, so that those who waited can be named.
+        if let Some(dropped) = self.waiting.rotate(now) {
+            self.are_orphans(dropped.records.into_values().flatten());
+        }
         if let Some(dropped) = self.spans.rotate(now) {
             self.delta.losses.count_dropped(&dropped);
-        }
-        if let Some(dropped) = self.waiting.rotate(now) {
-            let orphans: usize = dropped.records.values().map(SmallVec::len).sum();
-            self.delta.losses.orphans += orphans as u64;
         }
         if let Some(dropped) = self.clues.rotate(now) {
             let links: usize = dropped.records.values().map(|clues| clues.links.len()).sum();
             self.delta.losses.links_dropped += links as u64;
         }
         self.stand_ins.rotate(now);
+        self.operations.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -189,14 +211,18 @@ impl Shard {
         if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
             seen.versions.see(version, start);
         }
+        let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
             key,
             SpanRecord {
                 function,
+                occurrence,
                 trace_id: span.trace_id,
+                span_id: span.span_id,
                 parent: if parent == key { 0 } else { parent },
                 invocation: 0,
                 start,
+                has_sound_start: start == span.start,
                 duration_nanos,
                 touch,
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
@@ -204,6 +230,7 @@ impl Shard {
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
+                is_looked_at: false,
             },
         );
     }
@@ -214,7 +241,7 @@ impl Shard {
         let is_start_broken = span.start.0 == 0 || span.start.0 > latest;
         let is_end_broken = span.end < span.start || span.end.0 > latest || span.duration_nanos() > LONGEST_NANOS;
         if is_start_broken || is_end_broken {
-            self.delta.losses.mended += 1;
+            self.has_broken_clock(span);
         }
         let start = if is_start_broken { EventTime(now.0) } else { span.start };
         (start, if is_start_broken || is_end_broken { 0 } else { span.duration_nanos() })
@@ -226,6 +253,7 @@ impl Shard {
         if span.parent == 0 {
             return self.enter(now, key, None, true);
         }
+        self.look_for_ring(key);
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
             Some(parent) => {
@@ -248,7 +276,7 @@ impl Shard {
     fn wait(&mut self, parent: u64, child: u64) {
         match self.waiting.get_mut(parent) {
             Some(children) if children.len() < WAITING => children.push(child),
-            Some(_) => self.delta.losses.orphans += 1,
+            Some(_) => self.are_orphans([child]),
             None => self.waiting.insert(parent, SmallVec::from_slice(&[child])),
         }
     }
@@ -270,7 +298,7 @@ impl Shard {
                 break;
             }
             if climbed.contains(&parent) {
-                self.delta.losses.parent_rings += 1;
+                self.has_long_ring(parent, &climbed);
                 break;
             }
             top = parent;
@@ -320,6 +348,8 @@ impl Shard {
                 }
             }
         }
+        self.follow_operation(key, span, parent);
+        self.compare_clocks(span, parent);
     }
 
     /// Counts how long an invocation took, once.

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     intended::IntendedState,
     price::LoopCost,
-    span::{EventTime, TraceId},
+    span::{EventTime, SpanId, TraceId},
 };
 
 /// Persistent identity of a function or a resource: a hash of what it is, the same in every run.
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// What cannot be right in the input, by kind.
+    pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.
     pub losses: Losses,
 }
@@ -148,10 +150,16 @@ pub struct Edge {
 pub struct Loop {
     /// Persistent identity.
     pub id: LoopId,
+    /// What the cycle is made of.
+    pub level: LoopLevel,
     /// The functions in canonical rotation.
     pub functions: Vec<NodeId>,
     /// Names of the functions, in the same order.
     pub names: Vec<Arc<str>>,
+    /// The operations that its laps went through, from the first function on; bounded.
+    pub operations: Vec<Arc<str>>,
+    /// True for a loop of level operation whose laps are laps of a loop of level function as well.
+    pub is_covered: bool,
     /// The environment of its functions.
     pub environment: Arc<str>,
     /// All nodes of one lap, resources included, from the first function on.
@@ -233,6 +241,16 @@ pub struct PlatformGuard {
     pub stops_at: Option<u32>,
     /// The first hop that it does not follow.
     pub uncovered: Option<(NodeId, NodeId)>,
+}
+
+/// What the cycle of a loop is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoopLevel {
+    /// A function runs again, caused by its own earlier run.
+    #[default]
+    Function,
+    /// An operation of a function begins again below itself, through other operations.
+    Operation,
 }
 
 /// How a loop behaves.
@@ -366,6 +384,41 @@ pub enum HotspotCause {
     Resource,
 }
 
+/// Something in the input that cannot be right, with evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// What is wrong.
+    pub kind: AnomalyKind,
+    /// How often it was met.
+    pub count: u64,
+    /// Where it was met, the first ones.
+    pub exemplars: Vec<AnomalyExemplar>,
+}
+
+/// One place where an anomaly was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnomalyExemplar {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The spans: all of a ring, otherwise the one that is wrong.
+    pub spans: Vec<SpanId>,
+}
+
+/// What is wrong with an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AnomalyKind {
+    /// Spans whose parents form a ring.
+    ParentRing,
+    /// A time that cannot be: an end before its start, a start of zero or in the future, a run of a month.
+    BrokenClock,
+    /// A span whose parent never came.
+    Orphan,
+    /// A span seen before.
+    Duplicate,
+    /// A span that begins before its parent does.
+    ChildBeforeParent,
+}
+
 /// What the engine counted, and what it had to let go to stay within its bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Losses {
@@ -457,6 +510,33 @@ impl Reason {
             Self::FanOut => "fan_out",
             Self::Slow => "slow",
             Self::BrokenBound => "broken_bound",
+        }
+    }
+}
+
+impl LoopLevel {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Operation => "operation",
+        }
+    }
+}
+
+impl AnomalyKind {
+    /// All kinds, in the order of snapshots.
+    pub const ALL: [Self; 5] =
+        [Self::ParentRing, Self::BrokenClock, Self::Orphan, Self::Duplicate, Self::ChildBeforeParent];
+
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ParentRing => "parent_ring",
+            Self::BrokenClock => "broken_clock",
+            Self::Orphan => "orphan",
+            Self::Duplicate => "duplicate",
+            Self::ChildBeforeParent => "child_before_parent",
         }
     }
 }

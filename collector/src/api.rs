@@ -34,6 +34,7 @@ pub use self::{
 use crate::{intended::registry::Registry, view::View};
 
 mod alerts;
+mod anomalies;
 mod answer;
 mod error;
 mod exemplars;
@@ -112,6 +113,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/intended", get(intended::list).post(intended::post))
         .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
+        .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))
         .route("/api/v1/alerts", get(alerts::get))

@@ -14,6 +14,8 @@ use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsi
 use loopscope_analyzer::price::{FunctionRule, PriceTable};
 use reqwest::Url;
 
+use crate::check;
+
 pub use crate::config::{
     secret::{Secret, SecretError},
     typed::Scenario,
@@ -55,12 +57,14 @@ pub struct Config {
 }
 
 /// What the program does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Receive, analyse, show.
     Serve,
     /// The same, with a small function system that exports to it.
     Demo(Demo),
+    /// Look for loops in files, and end.
+    Check(check::Options),
 }
 
 /// What the demo plays.

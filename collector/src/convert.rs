@@ -6,14 +6,11 @@
 mod appraisal;
 
 use loopscope_analyzer::{
-    snapshot::{Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
+    snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
 };
 use loopscope_proto::v1;
 use prost_types::Timestamp;
-
-/// The level of loops that are made of functions.
-const FUNCTION_LEVEL: &str = "function";
 
 /// A function with its place on the map.
 pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
@@ -68,7 +65,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
 pub fn loop_(found: &Loop) -> v1::Loop {
     v1::Loop {
         id: found.id.to_string(),
-        level: FUNCTION_LEVEL.to_owned(),
+        level: found.level.word().to_owned(),
         functions: texts(&found.names),
         function_ids: texts(&found.functions),
         path: texts(&found.path),
@@ -104,6 +101,21 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         cut: None,
         changes: found.changes.iter().map(appraisal::change).collect(),
         platform_guard: found.platform_guard.as_ref().map(appraisal::platform_guard),
+        operations: texts(&found.operations),
+        covered: found.is_covered,
+    }
+}
+
+/// Something that cannot be right in the input.
+pub fn anomaly(met: &Anomaly) -> v1::Anomaly {
+    let exemplar = |place: &AnomalyExemplar| v1::AnomalyExemplar {
+        trace_id: place.trace_id.to_string(),
+        span_ids: texts(&place.spans),
+    };
+    v1::Anomaly {
+        kind: met.kind.word().to_owned(),
+        count: met.count,
+        exemplars: met.exemplars.iter().map(exemplar).collect(),
     }
 }
 
@@ -176,8 +188,8 @@ mod tests {
     use loopscope_analyzer::{
         price::LoopCost,
         snapshot::{
-            Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, NodeId, Reason, Reproduction, ResourceKind,
-            VersionChange,
+            Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason, Reproduction,
+            ResourceKind, VersionChange,
         },
         span::TraceId,
     };
@@ -188,6 +200,9 @@ mod tests {
     fn a_loop_keeps_all_that_was_found() {
         let found = Loop {
             id: LoopId(0xab),
+            level: LoopLevel::Operation,
+            operations: vec!["poll".into()],
+            is_covered: true,
             functions: vec![NodeId(1), NodeId(2)],
             names: vec!["a".into(), "b".into()],
             environment: "prod".into(),
@@ -236,7 +251,7 @@ mod tests {
         assert_eq!(
             json,
             serde_json::json!({
-                "id": "000000000000000000000000000000ab", "level": "function", "functions": ["a", "b"],
+                "id": "000000000000000000000000000000ab", "level": "operation", "functions": ["a", "b"],
                 "function_ids": ["0000000000000001", "0000000000000002"],
                 "path": ["0000000000000001", "0000000000000003", "0000000000000002"],
                 "state": "growing", "severity": "critical", "max_depth": 17, "chains": 2, "laps": 20,
@@ -254,7 +269,8 @@ mod tests {
                 "changes": [{
                     "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
                     "at": "1970-01-01T00:00:01Z"
-                }]
+                }],
+                "operations": ["poll"], "covered": true
             })
         );
     }

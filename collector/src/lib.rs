@@ -11,12 +11,14 @@
 //! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
 //! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
 //! - [`alert`] tells people, [`store`] remembers what must outlive the process.
+//! - [`check`] runs the engine over files, without a server; [`intended`] loops are fine inside their bounds.
 //! - [`api`] answers the page and scripts. [`demo`] is a function system to look at.
 //!
 //! What is found in spans is decided in the analyzer, how it looks in the page; neither here.
 
 pub mod alert;
 pub mod api;
+pub mod check;
 mod clock;
 pub mod config;
 pub mod convert;

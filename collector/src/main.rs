@@ -8,6 +8,7 @@ use std::{
 };
 
 use loopscope_collector::{
+    check::{self, Verdict},
     config::{self, Config, ConfigError, Demo, Mode},
     counters::Counters,
     demo::{self, Endpoints},
@@ -24,6 +25,12 @@ const LAST_CALL: Duration = Duration::from_secs(2);
 /// Exit code for settings that cannot be used: `EX_CONFIG` of sysexits.h.
 const WRONG_SETTINGS: u8 = 78;
 
+/// Exit code of a check that found a loop.
+const FOUND_LOOPS: u8 = 1;
+
+/// Exit code of a check that has no verdict, because something cannot be read.
+const NOTHING_CHECKED: u8 = 2;
+
 fn main() -> ExitCode {
     let config = match Config::load(std::env::args_os(), &config::environment()) {
         Ok(config) => config,
@@ -33,6 +40,9 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_SETTINGS);
         }
     };
+    if let Mode::Check(options) = &config.mode {
+        return check_files(options);
+    }
     start_log();
     tls::install_provider();
     match run(config) {
@@ -40,6 +50,25 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("loopscope: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Checks files and says by the exit code what came out.
+fn check_files(options: &check::Options) -> ExitCode {
+    let mut streams = check::Streams {
+        input: &mut io::stdin().lock(),
+        output: &mut io::BufWriter::new(io::stdout().lock()),
+        remarks: &mut io::stderr().lock(),
+        shows_progress: io::stderr().is_terminal(),
+    };
+    match check::run(options, &mut streams) {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Loops) => ExitCode::from(FOUND_LOOPS),
+        Err(error) => {
+            // The reader of the error may be gone; the exit code says it too.
+            let _ = writeln!(streams.remarks, "loopscope: {error}");
+            ExitCode::from(NOTHING_CHECKED)
         }
     }
 }
@@ -58,9 +87,10 @@ fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let asked_to_stop = stop_signal()?;
-        match config.mode {
+        match config.mode.clone() {
             Mode::Serve => Ok(server::run(config, Arc::default(), asked_to_stop, announce).await?),
             Mode::Demo(demo) => run_demo(config, demo, asked_to_stop).await,
+            Mode::Check(_) => Ok(()),
         }
     });
     // A request that ignores its deadline must not keep the process.

@@ -25,6 +25,8 @@ pub struct View {
     pub loops: Vec<v1::Loop>,
     /// The hotspots, by rank.
     pub hotspots: v1::HotspotList,
+    /// What cannot be right in the input.
+    pub anomalies: Vec<v1::Anomaly>,
     /// What the engine counted and let go.
     pub losses: Losses,
     /// Traces that show a node, the newest first; every node of the graph has an entry.
@@ -46,6 +48,7 @@ impl View {
             },
             loops: snapshot.loops.iter().map(convert::loop_).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
+            anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             losses: snapshot.losses,
             node_exemplars,
             edge_exemplars,

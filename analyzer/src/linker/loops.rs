@@ -1,8 +1,9 @@
 //! The loops that laps were seen of. What is known of one loop is `loops/record.rs`.
 
+mod operation;
 mod record;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -15,8 +16,9 @@ use crate::{
     canonical::canonical,
     config::Config,
     detect::life_table,
+    generations::Generations,
     intended::Verdict,
-    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction, Severity},
+    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity},
     span::{ArrivalTime, EventTime, TraceId},
 };
 use record::LoopRecord;
@@ -33,6 +35,12 @@ const PRIOR: Duration = Duration::from_secs(60);
 pub struct LoopReport {
     /// Persistent identity.
     pub id: LoopId,
+    /// What the cycle is made of.
+    pub level: LoopLevel,
+    /// The operations that its laps went through; bounded.
+    pub operations: Vec<Arc<str>>,
+    /// True for a loop of level operation whose laps are laps of a loop of level function as well.
+    pub is_covered: bool,
     /// The functions in the canonical rotation of their ids.
     pub functions: Vec<NodeId>,
     /// What kinds of loop it is.
@@ -116,6 +124,8 @@ pub(super) struct Loops {
     by_id: FxHashMap<LoopId, u32>,
     next: u32,
     chains: Chains,
+    /// Chains of operations, by trace and loop.
+    operation_chains: Generations<ChainId>,
     /// Places of loops to report.
     changed: BTreeSet<u32>,
     removed: Vec<LoopId>,
@@ -138,6 +148,7 @@ impl Loops {
             by_id: FxHashMap::default(),
             next: 0,
             chains: Chains::default(),
+            operation_chains: Generations::new(config.chain_capacity, config.lateness),
             changed: BTreeSet::new(),
             removed: Vec::new(),
             active: BTreeSet::new(),
@@ -160,9 +171,20 @@ impl Loops {
     /// Counts a lap of the loop through these functions; its place in the list.
     pub(super) fn lap(&mut self, now: ArrivalTime, cycle: &[NodeId], lap: &Lap) -> Option<u32> {
         let (id, functions) = canonical(cycle);
+        self.lap_of(now, id, || functions, lap)
+    }
+
+    /// The same where the identity is known.
+    fn lap_of(
+        &mut self,
+        now: ArrivalTime,
+        id: LoopId,
+        functions: impl FnOnce() -> Vec<NodeId>,
+        lap: &Lap,
+    ) -> Option<u32> {
         let index = match self.by_id.get(&id) {
             Some(index) => *index,
-            None => self.add(now, id, functions, lap)?,
+            None => self.add(now, id, functions(), lap)?,
         };
         let record = self.records.get_mut(&index)?;
         record.lap(now, lap);

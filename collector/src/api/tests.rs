@@ -54,6 +54,7 @@ fn view() -> View {
     View {
         graph: v1::Graph { functions: vec![function(F)], ..Default::default() },
         loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
+        anomalies: vec![v1::Anomaly { kind: "orphan".to_owned(), count: 1, ..Default::default() }],
         hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
         node_exemplars: BTreeMap::from([(f, vec![trace]), (NodeId(170), vec![])]),
         edge_exemplars: BTreeMap::from([((f, NodeId(170)), vec![trace])]),
@@ -139,6 +140,7 @@ async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/graph").await["functions"][0]["name"], "resize");
     assert_eq!(get_json("/api/v1/loops").await["loops"][0]["state"], "growing");
     assert_eq!(get_json("/api/v1/hotspots").await["hotspots"][0]["rank"], 1);
+    assert_eq!(get_json("/api/v1/anomalies").await["anomalies"][0]["kind"], "orphan");
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
     assert_eq!(found["id"], "ab".repeat(16));

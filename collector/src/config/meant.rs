@@ -39,8 +39,8 @@ pub(super) fn check(
     let insecure = settings.insecure.unwrap_or_default();
     let mode = mode(&command)?;
     Ok(Config {
+        data_dir: data_dir(settings.data_dir, &mode, variables)?,
         mode,
-        data_dir: data_dir(settings.data_dir, mode, variables)?,
         otlp_grpc: address("otlp_grpc", settings.otlp_grpc, insecure)?,
         otlp_http: address("otlp_http", settings.otlp_http, insecure)?,
         ui: address("ui", settings.ui, insecure)?,
@@ -69,17 +69,21 @@ fn wrong(setting: &'static str, reason: impl ToString) -> ConfigError {
 }
 
 fn mode(command: &Command) -> Result<Mode, ConfigError> {
-    let Command::Demo(demo) = command else { return Ok(Mode::Serve) };
+    let demo = match command {
+        Command::Serve(_) => return Ok(Mode::Serve),
+        Command::Check(check) => return Ok(Mode::Check(check.clone().into())),
+        Command::Demo(demo) => demo,
+    };
     let loop_after = duration("loop_after", &demo.loop_after)?;
     Ok(Mode::Demo(Demo { scenario: demo.scenario, loop_after }))
 }
 
-fn data_dir(asked: Option<PathBuf>, mode: Mode, variables: &BTreeMap<String, String>) -> Result<DataDir, ConfigError> {
+fn data_dir(asked: Option<PathBuf>, mode: &Mode, variables: &BTreeMap<String, String>) -> Result<DataDir, ConfigError> {
     let folder = |name: &str| variables.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     match asked {
         Some(path) if path.as_os_str().is_empty() => Err(wrong("data_dir", "it is empty; name a folder")),
         Some(path) => Ok(DataDir::Folder(path)),
-        None if mode != Mode::Serve => Ok(DataDir::Temporary),
+        None if *mode != Mode::Serve => Ok(DataDir::Temporary),
         None => folder("XDG_DATA_HOME")
             .or_else(|| folder("HOME").map(|home| home.join(".local").join("share")))
             .or_else(|| folder("LOCALAPPDATA"))

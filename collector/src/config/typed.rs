@@ -15,7 +15,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use crate::price::FunctionSetting;
+use crate::{check, price::FunctionSetting};
 
 /// Variables that set something begin with this.
 const PREFIX: &str = "LOOPSCOPE_";
@@ -46,6 +46,32 @@ pub(super) enum Command {
     Serve(Source),
     /// The same, with a small function system that exports to it and falls into a loop.
     Demo(DemoCommand),
+    /// Look for loops in files of spans, and end: 0 when there is none, 1 when there is one, 2 when nothing can be read.
+    Check(CheckCommand),
+}
+
+/// What the check takes. It reads no settings: nothing around it can change its verdict.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct CheckCommand {
+    /// OTLP traces as JSON, JSON lines or protobuf, with gzip or zstd around or not; folders of such files; - for
+    /// standard input.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    paths: Vec<PathBuf>,
+    /// How the report is written.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: check::Format,
+    /// Laps of one chain that are tolerated of every loop.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_depth: u32,
+    /// A TOML file of intended loops, each with a bound of its own.
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+}
+
+impl From<CheckCommand> for check::Options {
+    fn from(CheckCommand { paths, format, max_depth, allow }: CheckCommand) -> Self {
+        Self { paths, format, max_depth, allow }
+    }
 }
 
 /// What the demo takes.
@@ -195,6 +221,7 @@ pub(super) fn read(
     let source = match &command {
         Command::Serve(source) => source,
         Command::Demo(demo) => &demo.source,
+        Command::Check(_) => return Ok((command, Settings::defaults())),
     };
     let named = variables.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut figment = Figment::from(Serialized::defaults(Settings::defaults()));

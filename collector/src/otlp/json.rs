@@ -30,6 +30,15 @@ pub struct JsonError {
     cause: serde_json::Error,
 }
 
+impl JsonError {
+    /// Where in the text it is wrong: the line, from 1, and what is wrong there.
+    pub fn place(&self) -> (usize, String) {
+        let whole = self.cause.to_string();
+        let what = whole.split(" at line ").next().unwrap_or(&whole).to_owned();
+        (self.cause.line(), what)
+    }
+}
+
 /// Turns an OTLP/JSON request into the protobuf request that says the same.
 ///
 /// # Errors

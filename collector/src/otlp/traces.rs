@@ -90,6 +90,10 @@ pub struct Decoded {
     pub links_dropped: u64,
     /// Spans whose parent id was dropped, because it has the wrong length or is the span's own id.
     pub parents_dropped: u64,
+    /// Spans that are not kept.
+    pub rejected: u64,
+    /// Why the first of them is not kept.
+    pub reason: Option<Rejection>,
 }
 
 /// Judges the spans of an `ExportTraceServiceRequest`.
@@ -98,7 +102,7 @@ pub struct Decoded {
 /// When the messages around the spans cannot be read.
 pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
     let mut checked = Checked::default();
-    walk(request, |_, bytes| match accept(checked.accepted, bytes, &mut ()) {
+    walk(request, |_, bytes| match accept(SPANS_PER_REQUEST, checked.accepted, bytes, &mut ()) {
         Ok(head) => {
             checked.accepted += 1;
             // Spans of one trace often stand side by side; the rest is sorted out below.
@@ -118,11 +122,26 @@ pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
 /// # Errors
 /// When the messages around the spans cannot be read.
 pub fn spans(request: &[u8]) -> Result<Decoded, EnvelopeError> {
+    spans_up_to(SPANS_PER_REQUEST, request)
+}
+
+/// The same for a request of at most this many spans, however it came.
+///
+/// # Errors
+/// When the messages around the spans cannot be read.
+pub fn spans_up_to(most: u64, request: &[u8]) -> Result<Decoded, EnvelopeError> {
     let mut decoded = Decoded::default();
     let mut resource: Option<(*const u8, Arc<Resource>)> = None;
     walk(request, |group, bytes| {
         let mut kept = Kept::default();
-        let Ok(head) = accept(decoded.spans.len() as u64, bytes, &mut kept) else { return };
+        let head = match accept(most, decoded.spans.len() as u64, bytes, &mut kept) {
+            Ok(head) => head,
+            Err(reason) => {
+                decoded.rejected += 1;
+                decoded.reason.get_or_insert(reason);
+                return;
+            }
+        };
         // A resource is decoded for its first accepted span, so that empty groups cost nothing.
         let resource = match &resource {
             Some((of, resource)) if *of == group.as_ptr() => Arc::clone(resource),
@@ -183,9 +202,9 @@ mod request {
     pub(super) const SPANS: u32 = 2;
 }
 
-fn accept<'a>(accepted: u64, bytes: &'a [u8], sink: &mut impl Sink) -> Result<Head<'a>, Rejection> {
+fn accept<'a>(most: u64, accepted: u64, bytes: &'a [u8], sink: &mut impl Sink) -> Result<Head<'a>, Rejection> {
     let head = read_span(bytes, sink)?;
-    if accepted < SPANS_PER_REQUEST { Ok(head) } else { Err(Rejection::TooMany) }
+    if accepted < most { Ok(head) } else { Err(Rejection::TooMany) }
 }
 
 fn resource_of(group: &[u8]) -> Arc<Resource> {

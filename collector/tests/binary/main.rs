@@ -11,6 +11,7 @@ mod support;
 mod alerts;
 mod bad_input;
 mod captures;
+mod check;
 mod demo;
 mod durability;
 mod graph;

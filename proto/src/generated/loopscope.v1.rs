@@ -170,7 +170,8 @@ pub struct Loop {
     /// Persistent identity: a hash of the level and of the canonical rotation of the function ids.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// "function": the cycle is made of functions.
+    /// "function": the cycle is made of functions; "operation": one operation of a function is entered again through
+    /// other operations, in whichever functions they are.
     #[prost(string, tag = "2")]
     pub level: ::prost::alloc::string::String,
     /// Names of the functions in canonical rotation.
@@ -219,6 +220,9 @@ pub struct Loop {
     /// The environment of its functions.
     #[prost(string, tag = "16")]
     pub environment: ::prost::alloc::string::String,
+    /// The operations that its laps went through, from the first function on; no more than 32 are kept.
+    #[prost(string, repeated, tag = "17")]
+    pub operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Kinds of loop it is: "latent", "reentry", "cross_trace", "self", "retry_storm", "poison", "fan_out", "bounded", "slow", "self_timer",
     /// "no_progress", "telemetry".
     #[prost(string, repeated, tag = "18")]
@@ -268,6 +272,9 @@ pub struct Loop {
     /// Whether its platform would stop it; absent where the platform has no guard.
     #[prost(message, optional, tag = "44")]
     pub platform_guard: ::core::option::Option<PlatformGuard>,
+    /// True for a loop of level "operation" whose laps are laps of a loop of level "function" as well.
+    #[prost(bool, tag = "45")]
+    pub covered: bool,
 }
 /// What a loop costs, at list prices.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -551,6 +558,44 @@ pub struct AlertList {
     #[prost(message, repeated, tag = "1")]
     pub alerts: ::prost::alloc::vec::Vec<AlertRecord>,
 }
+/// Something in the input that cannot be right, with evidence.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Anomaly {
+    /// What is wrong: "parent_ring" (spans whose parents form a ring), "broken_clock" (a time that cannot be),
+    /// "orphan" (a span whose parent never came), "duplicate" (a span seen before) or "child_before_parent" (a span that
+    /// begins before its parent does).
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// How often it was met.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// Where it was met, the first ones.
+    #[prost(message, repeated, tag = "3")]
+    pub exemplars: ::prost::alloc::vec::Vec<AnomalyExemplar>,
+}
+/// One place where an anomaly was met.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnomalyExemplar {
+    /// The trace.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// The spans: all of a ring, otherwise the one span that is wrong. A long ring is cut off.
+    #[prost(string, repeated, tag = "2")]
+    pub span_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// All known anomalies.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnomalyList {
+    /// The anomalies, by kind.
+    #[prost(message, repeated, tag = "1")]
+    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
+}
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -593,6 +638,27 @@ pub struct HotspotList {
     /// The hotspots, by rank.
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+}
+/// What `loopscope check` finds in files.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckReport {
+    /// The call graph; nodes have no place on a map.
+    #[prost(message, optional, tag = "1")]
+    pub graph: ::core::option::Option<Graph>,
+    /// The loops, the worst first.
+    #[prost(message, repeated, tag = "2")]
+    pub loops: ::prost::alloc::vec::Vec<Loop>,
+    /// What takes the time, by rank.
+    #[prost(message, repeated, tag = "3")]
+    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What cannot be right in the input.
+    #[prost(message, repeated, tag = "4")]
+    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
+    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
+    #[prost(string, repeated, tag = "5")]
+    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,6 @@
 //! One loop: what is counted of it, what was learned, and what that says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -13,13 +13,15 @@ use crate::{
         reproduction::{self, doubling_seconds},
     },
     linker::{chains::Chain, renewal::Renewal},
-    snapshot::{Assessment, LoopClass, LoopId, LoopState, NodeId, Reason, Reproduction},
+    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
     window::Rate,
 };
 
 /// Traces that show a loop.
 const EXEMPLARS: usize = 5;
+/// Operations that are kept of one loop.
+const OPERATIONS: usize = 32;
 /// Below this the laps of a chain may well not belong together: nobody is told.
 const LEAST_CONFIDENCE: f32 = 0.5;
 /// A tree of laps is looked at each time it has grown by this many.
@@ -32,7 +34,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// A loop with its statistics.
 pub(super) struct LoopRecord {
     id: LoopId,
+    level: LoopLevel,
     functions: Vec<NodeId>,
+    operations: Vec<Arc<str>>,
+    is_covered: bool,
     /// Laps by the function that occurred again; the most of them are the laps of the loop.
     laps_by: SmallVec<[(u32, u64); 2]>,
     state: LoopState,
@@ -77,7 +82,10 @@ impl LoopRecord {
         let table = LifeTable::default();
         Self {
             id,
+            level: LoopLevel::Function,
             functions,
+            operations: Vec::new(),
+            is_covered: false,
             laps_by: SmallVec::new(),
             state: LoopState::Unknown,
             max_depth: 0,
@@ -104,6 +112,31 @@ impl LoopRecord {
             reasons: SmallVec::new(),
             exemplars: Vec::new(),
         }
+    }
+
+    /// The loop is one of operations; until a lap says otherwise, its laps are laps of functions too.
+    pub(super) fn become_operation(&mut self, operations: &[Arc<str>]) {
+        self.level = LoopLevel::Operation;
+        self.is_covered = true;
+        self.add_operations(operations);
+    }
+
+    /// Laps went through these operations.
+    pub(super) fn add_operations(&mut self, operations: &[Arc<str>]) {
+        for operation in operations {
+            if self.operations.len() < OPERATIONS && !self.operations.contains(operation) {
+                self.operations.push(Arc::clone(operation));
+            }
+        }
+    }
+
+    pub(super) fn level(&self) -> LoopLevel {
+        self.level
+    }
+
+    /// A lap is not one of functions, so that nothing else tells of it.
+    pub(super) fn uncover(&mut self) {
+        self.is_covered = false;
     }
 
     pub(super) fn id(&self) -> LoopId {
@@ -248,7 +281,7 @@ impl LoopRecord {
 
     /// What to make of a chain that has got deeper or wider.
     fn judge(&mut self, now: ArrivalTime, chain: &mut Chain) {
-        if chain.confidence < LEAST_CONFIDENCE {
+        if chain.confidence < LEAST_CONFIDENCE || self.is_covered {
             return;
         }
         let Thresholds { suspect, alarm } = self.thresholds;
@@ -319,7 +352,7 @@ impl LoopRecord {
         self.statistics_at = now;
         let baseline = (self.table.chains() >= rate::LEAST_CHAINS).then(|| self.table.continuation()).flatten();
         self.renewal.tick(now, baseline);
-        if self.renewal.cusum > rate::ALARM && self.confidence() >= f64::from(LEAST_CONFIDENCE) {
+        if self.renewal.cusum > rate::ALARM && self.confidence() >= f64::from(LEAST_CONFIDENCE) && !self.is_covered {
             self.renewal.cusum = 0.0;
             self.alarm(now, Reason::Rate);
         }
@@ -364,6 +397,9 @@ impl LoopRecord {
         let grows = self.reproduction.filter(|r| r.low > 1.0);
         LoopReport {
             id: self.id,
+            level: self.level,
+            operations: self.operations.clone(),
+            is_covered: self.is_covered,
             functions: self.functions.clone(),
             classes: self.classes(now),
             state: reentry::state(now, self.last_lap, lap_times.p99_ms, self.reproduction),

@@ -1,6 +1,10 @@
 //! The machine, step by step and with any sequence of steps.
 
-use loopscope_analyzer::{intended::Judgement, snapshot::NodeId, span::EventTime};
+use loopscope_analyzer::{
+    intended::Judgement,
+    snapshot::{LoopLevel, NodeId},
+    span::EventTime,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,6 +17,8 @@ pub(crate) fn second(at: u64) -> ArrivalTime {
 pub(crate) fn found(id: u128, state: LoopState, severity: Severity, laps: u64) -> Loop {
     Loop {
         id: LoopId(id),
+        level: LoopLevel::Function,
+        operations: Vec::new(),
         functions: vec![NodeId(1)],
         names: vec!["thumbnail".into()],
         environment: "prod".into(),

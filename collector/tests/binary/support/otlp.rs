@@ -117,6 +117,13 @@ impl Story {
         &mut self.spans[callee.place - 1].1
     }
 
+    /// Makes all of an invocation begin and end this many milliseconds later.
+    pub(crate) fn shift(&mut self, run: &Run, ms: u64) {
+        let span = self.edit(run);
+        span.start_time_unix_nano += ms * MILLISECOND;
+        span.end_time_unix_nano += ms * MILLISECOND;
+    }
+
     /// How many spans there are.
     pub(crate) fn len(&self) -> u64 {
         self.spans.len() as u64

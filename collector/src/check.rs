@@ -1,0 +1,124 @@
+//! `loopscope check`: the engine over files of spans, without a server, at the spans' own time.
+//!
+//! It is for pipelines that test a system before it goes out, and for a look at a capture. All spans are read first,
+//! then replayed in the order of their causes, so that no lap is lost to lateness; the verdict is an exit code.
+//!
+//! - `input` finds files and reads spans out of them, `order` sorts them, `replay` runs the engine.
+//! - `report` says which loops are tolerated, `text` writes for people.
+//!
+//! It opens no port, needs no data folder and reads no settings but its own flags.
+
+mod input;
+mod order;
+mod replay;
+mod report;
+mod text;
+
+use std::{
+    io::{self, BufRead, Write},
+    path::PathBuf,
+};
+
+use loopscope_analyzer::span::ArrivalTime;
+
+pub use self::input::{InputError, SPANS};
+use self::{input::Input, report::Report};
+use crate::{
+    clock,
+    intended::file::{self, FileError},
+};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Files, folders, and `-` for standard input.
+    pub paths: Vec<PathBuf>,
+    /// How the answer is written.
+    pub format: Format,
+    /// Laps of one chain that are tolerated.
+    pub max_depth: u32,
+    /// A file of intended loops, each with a bound of its own.
+    pub allow: Option<PathBuf>,
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One object `{graph, loops, hotspots, anomalies}` of the API's messages.
+    Json,
+}
+
+/// What the check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No loop is deeper than is tolerated.
+    Clean,
+    /// At least one is.
+    Loops,
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The spans cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The intended loops cannot be read.
+    #[error(transparent)]
+    Allow(#[from] FileError),
+    /// The answer cannot be written.
+    #[error("the report cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Where a check reads and writes.
+pub struct Streams<'a> {
+    /// Standard input, for `-`.
+    pub input: &'a mut dyn BufRead,
+    /// Where the report goes.
+    pub output: &'a mut dyn Write,
+    /// Where remarks go.
+    pub remarks: &'a mut dyn Write,
+    /// True when the remarks are read on a terminal, so that progress can be shown in place.
+    pub shows_progress: bool,
+}
+
+/// Checks the files and writes the report.
+///
+/// # Errors
+/// When there is nothing to check, or something that cannot be read.
+pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, CheckError> {
+    let intended = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    let now = clock::unix_nanos();
+    let Input { spans, sources, skipped, rejected, losses } = input::read(&options.paths, streams)?;
+    for remark in input::remarks(&skipped, &rejected) {
+        writeln!(streams.remarks, "loopscope: {remark}")?;
+    }
+    let size = report::Size::of(&spans, sources);
+    let steps = order::in_causal_order(spans, ArrivalTime(now));
+    let found = replay::replay(steps, &losses, streams)?;
+    let report = Report::new(&found, size, options.max_depth, &intended, now);
+    match options.format {
+        Format::Text => text::write(&report, streams.output)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *streams.output, &report.message()).map_err(io::Error::from)?;
+            writeln!(streams.output)?;
+        }
+    }
+    streams.output.flush()?;
+    Ok(report.verdict())
+}
+
+impl Streams<'_> {
+    /// Says in place how far the check has come; an empty text takes it away.
+    fn progress(&mut self, text: &str) -> io::Result<()> {
+        if !self.shows_progress {
+            return Ok(());
+        }
+        write!(self.remarks, "\r\x1b[K{text}")?;
+        self.remarks.flush()
+    }
+}

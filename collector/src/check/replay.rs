@@ -1,0 +1,91 @@
+//! Runs the engine over spans at their own time.
+
+use std::{io, time::Duration};
+
+use loopscope_analyzer::{
+    config::Config,
+    engine::Engine,
+    snapshot::{Losses, Snapshot},
+    span::{ArrivalTime, Span},
+};
+
+use super::{Streams, order::Step};
+
+/// How often the engine looks at the clock while spans come.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Spans that are handed over at once.
+const BATCH: usize = 512;
+
+/// How much longer each tick of a pause is than the one before: a year without spans takes a hundred ticks.
+const PAUSE_GROWTH: u32 = 2;
+
+/// Ticks after the last span, so that everything settles; fewer than end a loop.
+const SETTLING: u32 = 5;
+
+/// Replays the spans; what the engine knows in the end, where each loop has the depth of its deepest chain.
+pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_>) -> io::Result<Snapshot> {
+    let total = steps.len();
+    let mut player = Player {
+        engine: Engine::new(&Config::for_capture(total), 1),
+        now: steps.first().map_or(ArrivalTime(0), |(time, _)| *time),
+        ticked: ArrivalTime(0),
+        batch: Vec::new(),
+    };
+    player.ticked = player.now;
+    player.engine.count(losses);
+    for (done, (time, span)) in steps.into_iter().enumerate() {
+        if done % 65_536 == 0 {
+            streams.progress(&format!("replayed {done} of {total} spans"))?;
+        }
+        player.pass_to(time);
+        player.take(time, span);
+    }
+    player.flush();
+    player.engine.finish(player.now);
+    for _ in 0..SETTLING {
+        player.pass_to(player.now.after(TICK));
+    }
+    streams.progress("")?;
+    let mut found = player.engine.snapshot(player.now);
+    for each in &mut found.loops {
+        each.max_depth = each.max_depth.max(player.engine.deepest(each.id));
+    }
+    Ok(found)
+}
+
+struct Player {
+    engine: Engine,
+    now: ArrivalTime,
+    ticked: ArrivalTime,
+    batch: Vec<Span>,
+}
+
+impl Player {
+    fn take(&mut self, time: ArrivalTime, span: Span) {
+        self.now = time;
+        self.batch.push(span);
+        if self.batch.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.engine.ingest(self.now, self.batch.drain(..));
+    }
+
+    /// Lets time pass up to a moment, in steps that grow while nothing happens.
+    fn pass_to(&mut self, time: ArrivalTime) {
+        if time.since(self.ticked) < TICK {
+            return;
+        }
+        self.flush();
+        let mut step = TICK;
+        while time.since(self.ticked) >= step {
+            self.ticked = self.ticked.after(step);
+            self.engine.tick(self.ticked);
+            step = step.saturating_mul(PAUSE_GROWTH);
+        }
+        self.now = self.now.max(self.ticked);
+    }
+}

@@ -1,0 +1,225 @@
+//! The report for people, on a terminal or in the log of a pipeline.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use loopscope_analyzer::snapshot::{Anomaly, Loop, LoopLevel, Severity, Snapshot};
+
+use super::{
+    input::files,
+    report::{Judgement, Report},
+};
+use crate::convert;
+
+/// Traces that are shown of one loop.
+const TRACES: usize = 3;
+
+/// Latent loops that are listed; further ones are only counted.
+const LATENT: usize = 10;
+
+/// Cycles of operations within loops of functions that are listed; further ones are only counted.
+const COVERED: usize = 10;
+
+/// Hotspots that are listed.
+const HOTSPOTS: usize = 5;
+
+/// Places that are shown of one anomaly.
+const PLACES: usize = 3;
+
+/// Writes all of the report; the verdict stands at the end, where the eye of a reader of logs is.
+pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    write_size(report, out)?;
+    write_loops(report, out)?;
+    write_hotspots(report.snapshot, out)?;
+    write_anomalies(&report.snapshot.anomalies, out)?;
+    write_verdict(report, out)
+}
+
+fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let size = &report.size;
+    let time = |at| convert::event_time(at).map(|time| time.to_string());
+    let times = match (size.first.and_then(time), size.last.and_then(time)) {
+        (Some(first), Some(last)) => format!(", {first} to {last}"),
+        _ => String::new(),
+    };
+    let snapshot = report.snapshot;
+    let calls: u64 = snapshot.edges.iter().map(|edge| edge.calls).sum();
+    let invocations: u64 = snapshot.functions.iter().map(|function| function.invocations).sum();
+    writeln!(out, "{} in {}, {}{times}", count(size.spans, "span"), count(size.traces, "trace"), files(size.sources))?;
+    writeln!(
+        out,
+        "{}, {}, {}, {invocations} invocations, {calls} calls",
+        count(snapshot.functions.len(), "function"),
+        count(snapshot.resources.len(), "resource"),
+        count(snapshot.edges.len(), "edge"),
+    )
+}
+
+fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let judged = || report.snapshot.loops.iter().zip(&report.judgements);
+    let list = |wanted: Judgement<'_>| -> Vec<&Loop> {
+        judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
+    };
+    let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
+    let others = judged().filter(|(_, judgement)| !matches!(judgement, Judgement::Latent | Judgement::Covered));
+    for (place, (found, judgement)) in others.enumerate() {
+        if place == 0 {
+            writeln!(out, "\nLoops")?;
+        }
+        write_loop(found, *judgement, report.max_depth, out)?;
+    }
+    if !covered.is_empty() {
+        writeln!(out, "\nOperations that begin again within these loops")?;
+    }
+    for found in covered.iter().take(COVERED) {
+        writeln!(out, "  depth {:>3}  {}", found.max_depth, cycle(&found.operations))?;
+    }
+    write_more(covered.len(), COVERED, out)?;
+    if !latent.is_empty() {
+        writeln!(out, "\nLatent loops: cycles in the graph that nothing went round")?;
+    }
+    for found in latent.iter().take(LATENT) {
+        writeln!(out, "  {}", cycle(&found.names))?;
+    }
+    write_more(latent.len(), LATENT, out)
+}
+
+fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> {
+    if all > listed {
+        writeln!(out, "  and {} more (--format json lists all)", all - listed)?;
+    }
+    Ok(())
+}
+
+fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
+    let mark = if judgement.fails() { "FAIL" } else { "ok  " };
+    let names = if found.level == LoopLevel::Operation { cycle(&found.operations) } else { cycle(&found.names) };
+    let environment = if found.environment.is_empty() { String::new() } else { format!(" ({})", found.environment) };
+    writeln!(out, "  {mark}  {names}{environment}")?;
+    let severity = match found.severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    };
+    let state = convert::loop_(found);
+    writeln!(
+        out,
+        "        level {}, depth {} in {}, {}{}, {}, {severity}",
+        found.level.word(),
+        found.max_depth,
+        count(found.chains, "chain"),
+        count(found.laps, "lap"),
+        found.lap_p50_ms.map(|ms| format!(" of {} each", milliseconds(ms))).unwrap_or_default(),
+        state.state().word(),
+    )?;
+    match found.level {
+        LoopLevel::Operation => writeln!(out, "        in {}", found.names.join(", "))?,
+        LoopLevel::Function if !found.operations.is_empty() => {
+            let operations: Vec<&str> = found.operations.iter().map(named).collect();
+            writeln!(out, "        through {}", operations.join(", "))?;
+        }
+        LoopLevel::Function => {}
+    }
+    if let Some(why) = why(judgement, max_depth) {
+        writeln!(out, "        {why}")?;
+    }
+    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
+    if !traces.is_empty() {
+        writeln!(out, "        trace {}", traces.join(", "))?;
+    }
+    writeln!(out, "        id {}", found.id)
+}
+
+/// Why a loop is judged as it is, where that is not plain.
+fn why(judgement: Judgement<'_>, max_depth: u32) -> Option<String> {
+    let owner = |owner: &Option<String>| owner.as_ref().map(|owner| format!("; ask {owner}")).unwrap_or_default();
+    match judgement {
+        Judgement::Intended(entry) => {
+            let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            Some(format!("intended up to depth {}{reason}", entry.max_depth))
+        }
+        Judgement::BeyondIntended(entry) => {
+            Some(format!("intended only up to depth {} (line {}){}", entry.max_depth, entry.line, owner(&entry.owner)))
+        }
+        Judgement::Expired(entry) => {
+            Some(format!("was intended, but that has expired (line {}){}", entry.line, owner(&entry.owner)))
+        }
+        Judgement::Tolerated => Some(format!("tolerated by --max-depth {max_depth}")),
+        Judgement::Latent | Judgement::Covered | Judgement::Finding | Judgement::Failing => None,
+    }
+}
+
+fn write_hotspots(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    if snapshot.hotspots.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nHotspots")?;
+    let name = |id| {
+        let function = snapshot.functions.iter().find(|node| node.id == id).map(|node| &node.name);
+        function.or_else(|| snapshot.resources.iter().find(|node| node.id == id).map(|node| &node.name))
+    };
+    for spot in snapshot.hotspots.iter().take(HOTSPOTS) {
+        let target = spot.edge.and_then(|(_, target)| name(target)).map(|name| format!(" -> {name}"));
+        writeln!(
+            out,
+            "  {:>2}. {}{}, {}: {:.0} % of all time, p95 {}, {}",
+            spot.rank,
+            spot.name,
+            target.unwrap_or_default(),
+            spot.cause.word(),
+            spot.share * 100.0,
+            milliseconds(spot.p95_ms),
+            count(spot.samples, "time"),
+        )?;
+    }
+    Ok(())
+}
+
+fn write_anomalies(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()> {
+    if anomalies.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nAnomalies: what cannot be right in the input")?;
+    for anomaly in anomalies {
+        writeln!(out, "  {:>6}  {}", anomaly.count, anomaly.kind.word())?;
+        for place in anomaly.exemplars.iter().take(PLACES) {
+            let spans: Vec<String> = place.spans.iter().map(ToString::to_string).collect();
+            writeln!(out, "          trace {}, span {}", place.trace_id, spans.join(" -> "))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_verdict(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let failing = report.judgements.iter().filter(|judgement| judgement.fails()).count();
+    let judged = |wanted: fn(&Judgement<'_>) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
+    let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended(_)));
+    let latent = judged(|each| *each == Judgement::Latent);
+    let verdict = if failing == 0 { "clean".to_owned() } else { format!("{} too deep", count(failing, "loop")) };
+    writeln!(out, "\n{verdict} ({tolerated} tolerated, {latent} latent)")
+}
+
+/// A cycle as people read it: back to where it began.
+fn cycle<T: AsRef<str>>(names: &[T]) -> String {
+    let names: Vec<&str> = names.iter().chain(names.first()).map(named).collect();
+    names.join(" -> ")
+}
+
+/// A name; some spans have none.
+fn named<T: AsRef<str>>(name: &T) -> &str {
+    if name.as_ref().is_empty() { "(no name)" } else { name.as_ref() }
+}
+
+fn count<T: Copy + std::fmt::Display + PartialEq + From<u8>>(number: T, word: &str) -> String {
+    if number == T::from(1) { format!("{number} {word}") } else { format!("{number} {word}s") }
+}
+
+fn milliseconds(ms: f64) -> String {
+    let rounded = Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+    let unit = if ms >= 1_000.0 { Duration::from_millis(10) } else { Duration::from_micros(10) };
+    let rounded =
+        Duration::from_nanos(u64::try_from(rounded.as_nanos() / unit.as_nanos() * unit.as_nanos()).unwrap_or(u64::MAX));
+    format!("{rounded:?}")
+}
