@@ -72,6 +72,8 @@ pub struct LinkerOutput {
     pub loops: Vec<LoopReport>,
     /// Loops that were let go because there were too many.
     pub removed: Vec<LoopId>,
+    /// Ids of functions that turned out to be others, each with the id that stays.
+    pub aliases: Vec<(NodeId, NodeId)>,
 }
 
 /// Where an invocation stands in the forest.
@@ -172,6 +174,10 @@ impl Linker {
                     self.enter(now, key.0, &Entry { function, trace_id, start, parent, run });
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
                 }
+                Record::Names { function, also } => {
+                    let refused = self.functions.introduce(function, &also, self.config.function_capacity);
+                    self.delta.losses.functions_overflowed += refused;
+                }
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
@@ -204,7 +210,8 @@ impl Linker {
     pub fn drain(&mut self, now: ArrivalTime) -> LinkerOutput {
         let removed = self.loops.take_removed();
         self.delta.losses.loops_overflowed += removed.len() as u64;
-        LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now), removed }
+        let aliases = self.functions.take_learned();
+        LinkerOutput { aliases, delta: self.delta.take(), loops: self.loops.drain(now), removed }
     }
 
     /// The invocation that caused the one with this entry span, while both are kept; for tools that compare chains

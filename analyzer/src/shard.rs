@@ -58,6 +58,10 @@ pub struct Shard {
     parked: VecDeque<(ArrivalTime, u64)>,
     /// Spans that found their place and whose waiting children have not been looked at.
     placed: Vec<u64>,
+    /// Spans whose function became known by that of a span below.
+    named: Vec<u64>,
+    /// Functions whose further names were told.
+    introduced: FxHashSet<NodeId>,
     capacity: usize,
     invocations: Invocations,
     delta: Delta,
@@ -102,6 +106,8 @@ impl Shard {
             clues: Generations::new(capacity, config.lateness),
             parked: VecDeque::new(),
             placed: Vec::new(),
+            named: Vec::new(),
+            introduced: FxHashSet::default(),
             capacity,
             invocations: Invocations::new(config.settle, capacity),
             delta: Delta::default(),
@@ -183,8 +189,10 @@ impl Shard {
         });
         let (start, duration_nanos) = self.mend_times(now, span);
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
-        let seen = self.delta.function(&function);
-        seen.last_seen = seen.last_seen.max(start);
+        if !function.is_app {
+            let seen = self.delta.function(&function);
+            seen.last_seen = seen.last_seen.max(start);
+        }
         self.spans.insert(
             key,
             SpanRecord {
@@ -218,13 +226,26 @@ impl Shard {
 
     /// Finds out what a new span is, as far as its parent tells.
     fn place(&mut self, now: ArrivalTime, key: u64) {
-        let Some(span) = self.spans.get(key).cloned() else { return };
+        let Some(mut span) = self.spans.get(key).cloned() else { return };
+        if span.function.is_app && !self.learn_name(key, &mut span) {
+            // A host does not say which function it runs; the worker below it does.
+            if self.spans.get(span.parent).is_none_or(|parent| parent.invocation == 0) && span.parent != 0 {
+                self.wait(span.parent, key);
+            }
+            return self.park(now, key);
+        }
         if span.parent == 0 {
             return self.enter(now, key, None, true);
         }
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
             Some(parent) => {
+                if let Some(function) = parent.named_by(&span) {
+                    self.wait(span.parent, key);
+                    self.name(span.parent, function);
+                    self.park(now, key);
+                    return self.named.push(span.parent);
+                }
                 self.wait(span.parent, key);
                 if span.is_part_of(&parent) {
                     self.park(now, key);
@@ -238,6 +259,22 @@ impl Shard {
                 self.wait(span.parent, key);
                 if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
+        }
+    }
+
+    /// Names the function of a span that does not itself, by what stands above and below it; false when neither does.
+    fn learn_name(&mut self, key: u64, span: &mut SpanRecord) -> bool {
+        let below = self.waiting.get(key).into_iter().flatten().filter_map(|child| self.spans.get(*child));
+        let mut near = self.spans.get(span.parent).into_iter().chain(below);
+        let Some(function) = near.find_map(|other| span.named_by(other)) else { return false };
+        span.function = Arc::clone(&function);
+        self.name(key, function);
+        true
+    }
+
+    fn name(&mut self, key: u64, function: Arc<Function>) {
+        if let Some(span) = self.spans.get_mut(key) {
+            span.function = function;
         }
     }
 
@@ -271,7 +308,12 @@ impl Shard {
             }
             top = parent;
         }
-        self.stand_in(now, top);
+        let parent = self.spans.get(top).and_then(|span| self.spans.get(span.parent)).cloned();
+        match (parent.filter(|parent| parent.invocation != 0), self.spans.get(top).cloned()) {
+            // It waited for its name alone.
+            (Some(parent), Some(span)) => self.join(now, top, &span, &parent),
+            _ => self.stand_in(now, top),
+        }
         self.cascade(now);
     }
 
@@ -302,7 +344,12 @@ impl Shard {
                     record.invocation = parent.invocation;
                 }
             }
-            (true, false) => self.belong(key, parent.invocation),
+            (true, false) => {
+                if let Some(function) = span.named_by(parent) {
+                    self.name(key, function);
+                }
+                self.belong(key, parent.invocation);
+            }
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, Some(parent.invocation), true);
@@ -347,6 +394,7 @@ impl Shard {
             counts.duration.add(millis(span.duration_nanos));
         }
         self.invocations.open(now, key, &span, is_certain);
+        self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
             function: span.function.id,
@@ -356,6 +404,18 @@ impl Shard {
             run: span.run,
         });
         self.placed(key, &span, key);
+    }
+
+    /// Tells under which other names a function may be known, before it is spoken of first.
+    fn introduce(&mut self, function: &Function) {
+        if function.also.is_empty() || self.introduced.contains(&function.id) {
+            return;
+        }
+        if self.introduced.len() >= self.config.function_capacity {
+            self.introduced.clear();
+        }
+        self.introduced.insert(function.id);
+        self.records.push(Record::Names { function: function.id, also: function.also.clone() });
     }
 
     /// The span is a part of an invocation.
@@ -417,13 +477,25 @@ impl Shard {
 
     /// Places the children that waited for spans which found their place; a list, because chains are deep.
     fn cascade(&mut self, now: ArrivalTime) {
-        while let Some(key) = self.placed.pop() {
-            let Some(children) = self.waiting.remove(key) else { continue };
-            let Some(parent) = self.spans.get(key).cloned() else { continue };
-            for child in children {
-                if let Some(span) = self.spans.get(child).cloned() {
-                    self.join(now, child, &span, &parent);
-                }
+        loop {
+            while let Some(key) = self.placed.pop() {
+                self.place_children(now, key);
+            }
+            let Some(key) = self.named.pop() else { break };
+            if self.spans.get(key).is_some_and(|span| span.invocation == 0) {
+                self.place(now, key);
+            }
+        }
+    }
+
+    fn place_children(&mut self, now: ArrivalTime, key: u64) {
+        let Some(children) = self.waiting.remove(key) else { return };
+        let Some(parent) = self.spans.get(key).cloned() else { return };
+        for child in children {
+            let Some(mut span) = self.spans.get(child).cloned() else { continue };
+            let is_vague = span.function.is_app && span.invocation == 0 && !span.runs_in(&parent);
+            if !is_vague || self.learn_name(child, &mut span) {
+                self.join(now, child, &span, &parent);
             }
         }
     }
@@ -433,7 +505,18 @@ impl SpanRecord {
     /// True when the span runs inside the same invocation as its parent.
     fn is_part_of(&self, parent: &Self) -> bool {
         let calls_itself = parent.kind.is_outbound() && self.kind.is_inbound();
-        self.function.id == parent.function.id && !calls_itself
+        self.runs_in(parent) && !calls_itself
+    }
+
+    /// True when both are of one process; one of them may not say of which of its functions.
+    fn runs_in(&self, parent: &Self) -> bool {
+        let (own, parents) = (&self.function, &parent.function);
+        own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+    }
+
+    /// The function that the span above or below it names, where it names none itself.
+    fn named_by(&self, other: &Self) -> Option<Arc<Function>> {
+        (other.function.app == Some(self.function.id)).then(|| Arc::clone(&other.function))
     }
 
     fn end(&self) -> EventTime {
