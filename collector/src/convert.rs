@@ -258,7 +258,6 @@ mod tests {
             p95_ms: 2.0,
             gap_p95_ms: None,
             rate_per_second: 3.0,
-            confidence: 0.9,
             exemplars: Vec::new(),
         };
         let message = edge(&write);

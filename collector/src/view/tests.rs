@@ -166,7 +166,6 @@ fn a_view_has_places_and_exemplars() {
                 p95_ms: 1.0,
                 gap_p95_ms: None,
                 rate_per_second: 0.0,
-                confidence: 1.0,
                 exemplars: vec![trace],
             })
             .to_vec(),
