@@ -90,6 +90,7 @@ struct Entry {
     start: EventTime,
     parent: Option<u64>,
     run: u64,
+    is_open: bool,
 }
 
 struct Invocation {
@@ -169,9 +170,9 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run });
+                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open });
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
                 }
                 Record::Names { function, also } => {
@@ -277,6 +278,9 @@ impl Linker {
         let is_retry = self.is_retry(&above, function, entry.run, entry.parent.unwrap_or(0));
         let path = if is_retry { above.clone() } else { above.then(&PathTable::of(function)) };
         self.delta.losses.paths_trimmed += u64::from(path.is_trimmed() && !above.is_trimmed());
+        if entry.is_open {
+            self.seek_caller(now, key, function, entry.start);
+        }
         self.keep(now, key, entry, Place { fragment: top, path, function, is_retry });
         if !is_retry {
             self.occur(now, top, &above, FirstOccurrence { function, route: 0, invocation: key, times: 1 });

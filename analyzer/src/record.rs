@@ -98,6 +98,8 @@ pub enum Record {
         parent: Option<SpanKey>,
         /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
         run: u64,
+        /// True when nothing says what caused it, and another function may have invoked it.
+        is_open: bool,
     },
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {

@@ -27,13 +27,13 @@ use crate::{
     attribute::Attribute,
     config::Config,
     generations::Generations,
-    identity::{Function, function_of, touch_of},
+    identity::{Function, function_of, invoked_by, touch_of},
     record::{Delta, Record, SpanKey},
     snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanKind, TraceId},
     window::millis,
 };
-use clue::{Clues, run_of};
+use clue::{Clues, may_be_invoked, run_of};
 use invocation::Invocations;
 
 /// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
@@ -60,6 +60,8 @@ pub struct Shard {
     placed: Vec<u64>,
     /// Spans whose function became known by that of a span below.
     named: Vec<u64>,
+    /// Spans that name a function they invoke, until it is clear whether its spans show the call.
+    invoking: VecDeque<(ArrivalTime, u64)>,
     /// Functions whose further names were told.
     introduced: FxHashSet<NodeId>,
     capacity: usize,
@@ -93,6 +95,10 @@ struct SpanRecord {
     error: bool,
     cold_start: bool,
     is_call_counted: bool,
+    /// The function that it invokes, until a span of that function shows the call.
+    invokes: Option<NodeId>,
+    /// True when nothing in the span says what caused it, and another function may have invoked it.
+    is_open: bool,
 }
 
 impl Shard {
@@ -107,6 +113,7 @@ impl Shard {
             parked: VecDeque::new(),
             placed: Vec::new(),
             named: Vec::new(),
+            invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
             capacity,
             invocations: Invocations::new(config.settle, capacity),
@@ -150,6 +157,11 @@ impl Shard {
                 self.promote(now, key);
             }
         }
+        while self.invoking.front().is_some_and(|(due, _)| *due <= now) || self.invoking.len() > self.capacity {
+            if let Some((_, key)) = self.invoking.pop_front() {
+                self.count_invoke(key);
+            }
+        }
         self.invocations.settle(now, &mut self.delta);
     }
 
@@ -177,7 +189,7 @@ impl Shard {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
-        let clues = Clues::of(span, key, parent, touch.as_ref());
+        let clues = Clues::of(span, key, parent, touch.as_ref(), function.id);
         if !clues.is_empty() {
             self.clues.insert(key, clues);
         }
@@ -203,6 +215,8 @@ impl Shard {
                 start,
                 duration_nanos,
                 touch,
+                invokes: if span.kind.is_outbound() { invoked_by(span) } else { None },
+                is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
@@ -322,7 +336,7 @@ impl Shard {
         let Some(span) = self.spans.get(key).cloned() else { return };
         let place = span.parent ^ span.function.id.0;
         match self.stand_ins.get(place).copied() {
-            Some(invocation) => self.belong(key, invocation),
+            Some(invocation) => self.belong(now, key, invocation),
             None => {
                 self.stand_ins.insert(place, key);
                 self.enter(now, key, None, false);
@@ -348,7 +362,7 @@ impl Shard {
                 if let Some(function) = span.named_by(parent) {
                     self.name(key, function);
                 }
-                self.belong(key, parent.invocation);
+                self.belong(now, key, parent.invocation);
             }
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
@@ -376,7 +390,21 @@ impl Shard {
         if let Some(record) = self.spans.get_mut(key) {
             record.is_call_counted = true;
         }
+        if parent.invokes.is_some()
+            && let Some(record) = self.spans.get_mut(span.parent)
+        {
+            record.invokes = None;
+        }
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+    }
+
+    /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
+    fn count_invoke(&mut self, key: u64) {
+        if let Some(span) = self.spans.get(key)
+            && let Some(function) = span.invokes
+        {
+            touch::count_invoke(&mut self.delta, span, function);
+        }
     }
 
     /// The span is the entry of an invocation; without certainty it may turn out to be a part of another, and is
@@ -402,8 +430,9 @@ impl Shard {
             start: span.start,
             parent: parent.map(SpanKey),
             run: span.run,
+            is_open: span.is_open,
         });
-        self.placed(key, &span, key);
+        self.placed(now, key, &span, key);
     }
 
     /// Tells under which other names a function may be known, before it is spoken of first.
@@ -419,7 +448,7 @@ impl Shard {
     }
 
     /// The span is a part of an invocation.
-    fn belong(&mut self, key: u64, invocation: u64) {
+    fn belong(&mut self, now: ArrivalTime, key: u64, invocation: u64) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = invocation;
         let span = record.clone();
@@ -432,7 +461,7 @@ impl Shard {
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
         }
-        self.placed(key, &span, invocation);
+        self.placed(now, key, &span, invocation);
     }
 
     /// What looked like an invocation is a part of another.
@@ -449,9 +478,12 @@ impl Shard {
     }
 
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
-    fn placed(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
+    fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
             self.tell(&clues, span, SpanKey(invocation));
+        }
+        if span.invokes.is_some() {
+            self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
         self.placed.push(key);
@@ -459,18 +491,19 @@ impl Shard {
 
     fn tell(&mut self, clues: &Clues, span: &SpanRecord, invocation: SpanKey) {
         let (start, credit, delivered_by) = (span.start, clues.credit, span.delivered());
-        let seek = |key, link| Record::Seek { key, child: invocation, destination: delivered_by, start, credit, link };
+        let seek = |key, over, link| Record::Seek { key, child: invocation, destination: over, start, credit, link };
         for link in &clues.links {
             let cause = SpanKey(link.cause);
             self.records.push(Record::Link { child: invocation, cause, delivered_by, credit });
-            self.records.extend(link.message.map(|key| seek(key, link.cause)));
+            self.records.extend(link.message.map(|key| seek(key, delivered_by, link.cause)));
         }
-        for key in clues.keys.iter().copied() {
+        for known in &clues.keys {
+            let (key, over) = (known.key, known.over);
             self.records.push(if span.kind.is_outbound() {
-                let destination = span.published();
-                Record::Offer { key, cause: invocation, destination, end: span.end(), is_slow: clues.is_slow }
+                let end = if known.is_call { start } else { span.end() };
+                Record::Offer { key, cause: invocation, destination: over, end, is_slow: clues.is_slow }
             } else {
-                seek(key, 0)
+                seek(key, over, 0)
             });
         }
     }

@@ -21,7 +21,7 @@ const NAMES_PER_FUNCTION: usize = 5;
 impl Functions {
     /// The number of a function, and how many functions went to make room for it.
     pub(super) fn index(&mut self, now: ArrivalTime, node: NodeId, capacity: usize) -> (u32, u64) {
-        let node = self.names.get(&node).copied().unwrap_or(node);
+        let node = self.own(node);
         if let Some((index, last)) = self.by_node.get_mut(&node) {
             *last = now;
             return (*index, 0);
@@ -66,6 +66,11 @@ impl Functions {
     fn learn(&mut self, name: NodeId, own: NodeId) {
         self.names.insert(name, own);
         self.learned.push((name, own));
+    }
+
+    /// The id that a function has, whichever of its ids this is.
+    pub(super) fn own(&self, node: NodeId) -> NodeId {
+        if self.names.is_empty() { node } else { self.names.get(&node).copied().unwrap_or(node) }
     }
 
     /// The function behind a number; `None` when it went.
