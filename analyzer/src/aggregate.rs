@@ -42,6 +42,8 @@ pub struct Aggregate {
     functions: BTreeMap<NodeId, FunctionSeries>,
     resources: BTreeMap<NodeId, (ResourceNode, ArrivalTime)>,
     edges: BTreeMap<EdgeKey, EdgeSeries>,
+    /// Ids that turned out to be those of other functions.
+    aliases: BTreeMap<NodeId, NodeId>,
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     root_ms: Sums,
@@ -63,6 +65,7 @@ impl Aggregate {
             functions: BTreeMap::new(),
             resources: BTreeMap::new(),
             edges: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
             root_ms: Sums::default(),
@@ -97,6 +100,7 @@ impl Aggregate {
 
     /// Adds what the linker has found.
     pub fn link(&mut self, now: ArrivalTime, output: LinkerOutput) {
+        self.rename(&output.aliases);
         self.merge(now, output.delta);
         for id in output.removed {
             self.loops.remove(&id);
@@ -147,6 +151,32 @@ impl Aggregate {
         loops
     }
 
+    /// Functions turned out to be others: what was counted of either is one.
+    fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
+        for (alias, own) in aliases {
+            self.aliases.insert(*alias, *own);
+            if let Some(series) = self.functions.remove(alias) {
+                self.functions.entry(*own).or_insert_with(|| series.empty(*own)).absorb(&series);
+                self.topology_changed = true;
+            }
+        }
+        if aliases.is_empty() {
+            return;
+        }
+        let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
+        for key in moved {
+            if let Some(series) = self.edges.remove(&key) {
+                self.edges.entry(self.renamed(key)).or_insert_with(EdgeSeries::new).absorb(&series);
+                self.topology_changed = true;
+            }
+        }
+    }
+
+    fn renamed(&self, key: EdgeKey) -> EdgeKey {
+        let own = |node: NodeId| self.aliases.get(&node).copied().unwrap_or(node);
+        EdgeKey { source: own(key.source), target: own(key.target), ..key }
+    }
+
     fn merge_resource(&mut self, now: ArrivalTime, id: NodeId, resource: ResourceNode) {
         match self.resources.get_mut(&id) {
             Some((known, last)) => {
@@ -164,20 +194,24 @@ impl Aggregate {
         }
     }
 
-    fn merge_function(&mut self, now: ArrivalTime, id: NodeId, delta: &FunctionDelta) {
+    fn merge_function(&mut self, now: ArrivalTime, met: NodeId, delta: &FunctionDelta) {
+        let id = self.aliases.get(&met).copied().unwrap_or(met);
         if !self.functions.contains_key(&id) {
             self.make_room_for_nodes();
             self.topology_changed = true;
         }
         let series = || {
-            let mut series = FunctionSeries::new(FunctionNode::named(&delta.function));
+            let mut series = FunctionSeries::new(FunctionNode { id, ..FunctionNode::named(&delta.function) });
             series.learn_facts(&self.rules);
             series
         };
-        self.functions.entry(id).or_insert_with(series).merge(now, delta);
+        let series = self.functions.entry(id).or_insert_with(series);
+        series.add_alias(met);
+        series.merge(now, delta);
     }
 
     fn merge_edge(&mut self, now: ArrivalTime, key: EdgeKey, delta: &EdgeDelta) {
+        let key = if self.aliases.is_empty() { key } else { self.renamed(key) };
         if !self.edges.contains_key(&key) {
             if self.edges.len() >= self.config.edge_capacity {
                 let by_age = self.edges.iter().map(|(key, series)| (series.last_call(), *key));

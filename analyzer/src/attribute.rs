@@ -103,30 +103,32 @@ attributes! {
     /// What is done to the message.
     MessagingOperation = ["messaging.operation.type", "messaging.operation"];
     /// Id of the message.
-    MessageId = ["messaging.message.id", "messaging.message_id", "aws.message_id"];
+    MessageId = ["messaging.message.id", "messaging.message_id"];
     /// Id of the conversation that the message belongs to.
     ConversationId =
         ["messaging.message.conversation_id", "messaging.conversation_id", "messaging.message.correlation_id"];
     /// Messages of a batch.
     BatchMessageCount = ["messaging.batch.message_count"];
     /// URL of an SQS queue.
-    SqsQueueUrl = ["aws.sqs.queue.url", "aws.queue.url", "aws.queue_url"];
+    SqsQueueUrl = ["aws.sqs.queue.url", "aws.queue.url"];
     /// ARN of an SNS topic.
-    SnsTopicArn = ["aws.sns.topic.arn", "aws.topic_arn"];
+    SnsTopicArn = ["aws.sns.topic.arn"];
     /// Name of a Kinesis stream.
     KinesisStreamName = ["aws.kinesis.stream_name"];
     /// Name of an S3 bucket.
-    S3Bucket = ["aws.s3.bucket", "aws.bucket_name"];
+    S3Bucket = ["aws.s3.bucket"];
     /// Key of an object.
-    S3Key = ["aws.s3.key", "aws.key"];
+    S3Key = ["aws.s3.key"];
     /// Version of an object.
-    S3Version = ["aws.s3.version_id", "aws.s3.versionId", "aws.s3.object.version_id", "aws.version_id"];
+    S3Version = ["aws.s3.version_id", "aws.s3.versionId", "aws.s3.object.version_id"];
     /// Hash of what an object holds.
     S3Etag = ["aws.s3.etag", "aws.s3.e_tag", "aws.s3.object.etag"];
     /// Place of a write among the writes of an object.
     S3Sequencer = ["aws.s3.sequencer", "aws.s3.object.sequencer"];
     /// Names of DynamoDB tables.
     DynamodbTableNames = ["aws.dynamodb.table_names"];
+    /// Key of a row of a DynamoDB table.
+    DynamodbKey = ["aws.dynamodb.key"];
     /// Place of a change in the stream of a table.
     DynamodbSequence = ["aws.dynamodb.sequence_number", "aws.dynamodb.stream.sequence_number"];
     /// Name of the service that is called.

@@ -291,6 +291,43 @@ mod tests {
         );
     }
 
+    /// What Lambda's instrumentation says of a function.
+    fn lambda(name: &str) -> std::sync::Arc<crate::identity::Resource> {
+        let mut attributes = crate::attribute::Attributes::default();
+        let account = ("cloud.account.id", "123456789012");
+        for (key, value) in [("faas.name", name), ("cloud.provider", "aws"), ("cloud.region", "eu-west-1"), account] {
+            attributes.insert(key, crate::attribute::Value::Text(value.into()));
+        }
+        crate::identity::Resource::new(attributes)
+    }
+
+    #[test]
+    fn a_function_that_is_invoked_by_name_is_joined_by_the_time() {
+        for (invoked, by_parent) in [
+            ("b", false),
+            ("b", true),
+            ("b:live", false),
+            ("arn:aws:lambda:eu-west-1:123456789012:function:b:7", false),
+        ] {
+            let mut story = Story::parse(if by_parent { "a -> b" } else { "a => b" });
+            for span in &mut story.spans {
+                let name = span.resource.function().name.clone();
+                span.resource = lambda(&name);
+                span.attributes = crate::attribute::Attributes::default();
+            }
+            story.spans[1].attributes.insert("faas.invoked_name", crate::attribute::Value::Text(invoked.into()));
+            for order in [false, true] {
+                if order {
+                    story.spans.reverse();
+                }
+                let snapshot = analyse(story.spans.clone(), 4, 1);
+                assert_eq!(describe(&snapshot), "a -call-> b x1", "{invoked}");
+                let confidence = snapshot.edges[0].confidence;
+                assert_eq!(confidence == 1.0, by_parent, "{confidence}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_delivered_again_is_no_lap() {
         for story in ["a ~q#~> b ~q#~> b", "a => b => b", "a ~q?~> b"] {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -37,6 +38,12 @@ pub struct Function {
     pub environment: Arc<str>,
     /// What runs it: the cloud platform, or `service` for a plain process.
     pub platform: Arc<str>,
+    /// What the spans of the same process are known by that do not name the function themselves.
+    pub app: Option<NodeId>,
+    /// True for a process of several functions, none of which is named.
+    pub is_app: bool,
+    /// Ids under which the same function is known where less is told of it, the most telling first.
+    pub also: SmallVec<[NodeId; 4]>,
 }
 
 /// A resource that a span touches, and how.
@@ -51,7 +58,8 @@ pub struct Touch {
 impl Resource {
     /// Takes in the known attributes of an OTLP resource.
     pub fn new(attributes: Attributes) -> Arc<Self> {
-        let (function, is_named) = identify(&attributes, &Attributes::default());
+        let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
+        let is_named = Named::has_function(&attributes) && !function.is_app;
         Arc::new(Self { attributes, function: Arc::new(function), is_named })
     }
 
@@ -63,18 +71,53 @@ impl Resource {
 
 /// The function that ran the span.
 pub fn function_of(span: &Span) -> Arc<Function> {
-    function_named_by(&span.resource, &span.attributes)
+    function_named_by(&span.resource, span.kind, &span.name, &span.attributes)
 }
 
-/// The function that a resource and the attributes of one of its spans name.
-pub fn function_named_by(resource: &Resource, span: &Attributes) -> Arc<Function> {
-    let span_has_name = [Attribute::FaasName, Attribute::CloudResourceId, Attribute::LambdaInvokedArn]
-        .into_iter()
-        .any(|attribute| span.text(attribute).is_some());
-    if resource.is_named || !span_has_name {
-        return Arc::clone(&resource.function);
+/// The function that a resource names together with the kind, the name and the attributes of one of its spans.
+pub fn function_named_by(resource: &Resource, kind: SpanKind, span_name: &str, span: &Attributes) -> Arc<Function> {
+    let own = &resource.function;
+    let is_unnamed = own.name.starts_with(UNKNOWN_SERVICE);
+    // What leaves a function may speak of the one that it calls.
+    if resource.is_named || kind.is_outbound() && !is_unnamed {
+        return Arc::clone(own);
     }
-    Arc::new(identify(&resource.attributes, span).0)
+    let names_azure = || span_name.starts_with(AZURE_SPAN) || span.text(Attribute::HttpRoute).is_some();
+    let span_has_name = Named::has_id(span)
+        || (is_unnamed || own.is_app) && span.text(Attribute::FaasName).is_some()
+        || own.is_app && names_azure();
+    if !span_has_name {
+        return Arc::clone(own);
+    }
+    let mut function = Named { resource: &resource.attributes, span, span_name }.function();
+    if function.id == own.id {
+        return Arc::clone(own);
+    }
+    // Spans beside it that do not name the function are known by what the resource says.
+    function.app = (!is_unnamed).then_some(own.id);
+    Arc::new(function)
+}
+
+/// The function that a client span invokes, if it says so: by ARN, by name, or by name and alias.
+pub fn invoked_by(span: &Span) -> Option<NodeId> {
+    let name = span.attributes.text(Attribute::FaasInvokedName)?;
+    let resource = &span.resource.attributes;
+    let text = |own, callers| span.attributes.text(own).or_else(|| resource.text(callers)).unwrap_or_default();
+    let environment = &span.resource.function.environment;
+    let key = match LambdaArn::parse(name) {
+        Some(arn) => cloud_key("aws", arn.account, arn.region, arn.name),
+        None => {
+            // A partial ARN is the account, the word "function" and the name.
+            let (account, name) = match name.split_once(":function:") {
+                Some((account, name)) => (account, lambda_name(name)),
+                None => (resource.text(Attribute::CloudAccountId).unwrap_or_default(), lambda_name(name)),
+            };
+            let provider = text(Attribute::FaasInvokedProvider, Attribute::CloudProvider);
+            let region = text(Attribute::FaasInvokedRegion, Attribute::CloudRegion);
+            cloud_key(provider, account, region, name)
+        }
+    };
+    Some(function_id(environment, &key))
 }
 
 /// The resource that the span touches, if it names one.
@@ -99,48 +142,191 @@ pub fn touch_of(span: &Span) -> Option<Touch> {
     Some(Touch { node, kind: if is_write(operation) { EdgeKind::Write } else { EdgeKind::Read } })
 }
 
-fn identify(resource: &Attributes, span: &Attributes) -> (Function, bool) {
-    let text = |attribute| resource.text(attribute).or_else(|| span.text(attribute));
-    let environment = text(Attribute::Environment).unwrap_or_default();
-    let arn = [Attribute::CloudResourceId, Attribute::LambdaInvokedArn]
-        .into_iter()
-        .filter_map(text)
-        .find_map(LambdaArn::parse);
-    let faas_name = text(Attribute::FaasName)
-        .map(lambda_name)
-        .or_else(|| text(Attribute::LogGroupNames)?.strip_prefix("/aws/lambda/"));
-    let provider = text(Attribute::CloudProvider).unwrap_or_default();
-    let platform = platform(text(Attribute::CloudPlatform), arn.is_some(), faas_name.is_some());
+/// How Azure's worker calls the span that runs a function.
+const AZURE_SPAN: &str = "function ";
 
-    let (key, name, is_named) = if let Some(arn) = arn {
-        (["aws", arn.account, arn.region, arn.name].join("\u{1f}"), arn.name.to_owned(), true)
-    } else if let Some(name) = faas_name {
-        let account = text(Attribute::CloudAccountId).unwrap_or_default();
-        let region = text(Attribute::CloudRegion).unwrap_or_default();
-        ([provider, account, region, name].join("\u{1f}"), name.to_owned(), true)
-    } else {
-        let name = text(Attribute::ServiceName).unwrap_or(UNKNOWN_SERVICE);
-        let is_named = !name.starts_with(UNKNOWN_SERVICE);
-        let instance = if is_named { None } else { text(Attribute::ServiceInstanceId) };
-        let namespace = text(Attribute::ServiceNamespace).unwrap_or_default();
-        (["service", namespace, name, instance.unwrap_or_default()].join("\u{1f}"), name.to_owned(), is_named)
-    };
-    let function = Function {
-        id: NodeId(xxh3_64(format!("function\u{1f}{environment}\u{1f}{key}").as_bytes())),
-        name: name.into(),
-        environment: environment.into(),
-        platform: platform.into(),
-    };
-    (function, is_named)
+/// What may name a function: a resource, and one of its spans.
+struct Named<'a> {
+    resource: &'a Attributes,
+    span: &'a Attributes,
+    span_name: &'a str,
 }
 
-fn platform(given: Option<&str>, has_lambda_arn: bool, has_faas_name: bool) -> &str {
-    match given {
-        Some(platform) => platform,
-        None if has_lambda_arn => "aws_lambda",
-        None if has_faas_name => "function",
-        None => "service",
+/// A function's key, which is hashed, and its name.
+struct Identity<'a> {
+    key: String,
+    name: &'a str,
+    platform: &'a str,
+    is_app: bool,
+    /// Keys under which it is known where less is told.
+    also: Vec<String>,
+}
+
+impl<'a> Named<'a> {
+    /// True when these attributes have an id that no two functions share.
+    fn has_id(attributes: &Attributes) -> bool {
+        let is_id = |id: &str| LambdaArn::parse(id).is_some() || site_of(id).1.is_some() || gcp_parts(id).is_some();
+        let mut ids = [Attribute::CloudResourceId, Attribute::LambdaInvokedArn].into_iter();
+        ids.any(|id| attributes.text(id).is_some_and(is_id))
+            || attributes.text(Attribute::CloudflareScriptName).is_some()
     }
+
+    /// True when these attributes say which function it is, and not only which service.
+    fn has_function(attributes: &Attributes) -> bool {
+        Self::has_id(attributes)
+            || attributes.text(Attribute::FaasName).is_some()
+            || attributes.text(Attribute::LogGroupNames).is_some_and(|group| group.starts_with(LOG_GROUP))
+    }
+
+    fn text(&self, attribute: Attribute) -> Option<&'a str> {
+        self.resource.text(attribute).or_else(|| self.span.text(attribute))
+    }
+
+    fn function(&self) -> Function {
+        let environment = self.text(Attribute::Environment).unwrap_or_default();
+        let identity = self.identity();
+        Function {
+            id: function_id(environment, &identity.key),
+            name: identity.name.into(),
+            environment: environment.into(),
+            platform: identity.platform.into(),
+            app: None,
+            is_app: identity.is_app,
+            also: identity.also.iter().map(|key| function_id(environment, key)).collect(),
+        }
+    }
+
+    fn identity(&self) -> Identity<'a> {
+        let platform = self.text(Attribute::CloudPlatform);
+        let ids = [Attribute::CloudResourceId, Attribute::LambdaInvokedArn];
+        let mut ids = ids.into_iter().flat_map(|id| [self.span.text(id), self.resource.text(id)]).flatten();
+        if let Some(arn) = ids.clone().find_map(LambdaArn::parse) {
+            return Identity::of_cloud(platform.unwrap_or("aws_lambda"), "aws", arn.account, arn.region, arn.name);
+        }
+        let is_azure = platform.is_some_and(|platform| platform.starts_with("azure"));
+        if is_azure || ids.clone().any(|id| site_of(id).0.is_some()) {
+            return self.azure(platform.unwrap_or("azure.functions"), ids.clone().map(site_of));
+        }
+        let is_cloudflare = self.text(Attribute::CloudProvider) == Some("cloudflare")
+            || self.text(Attribute::SdkName) == Some("cloudflare")
+            || self.text(Attribute::CloudflareScriptName).is_some();
+        if is_cloudflare {
+            // It runs at the edge: where is no part of what it is.
+            let names = [Attribute::CloudflareScriptName, Attribute::FaasName, Attribute::ServiceName];
+            let name = names.into_iter().find_map(|name| self.text(name)).unwrap_or(UNKNOWN_SERVICE);
+            return Identity::of_cloud(platform.unwrap_or("cloudflare.workers"), "cloudflare", "", "", name);
+        }
+        if let Some((project, region, name)) = ids.find_map(gcp_parts) {
+            return Identity::of_cloud(platform.unwrap_or("gcp_cloud_run"), "gcp", project, region, name);
+        }
+        let log_group = || self.text(Attribute::LogGroupNames)?.strip_prefix(LOG_GROUP);
+        match self.text(Attribute::FaasName).map(lambda_name).or_else(log_group) {
+            Some(name) => self.named(platform.unwrap_or("function"), name),
+            None => self.service(platform),
+        }
+    }
+
+    /// A function of which the cloud says the name, and perhaps where it is.
+    fn named(&self, platform: &'a str, name: &'a str) -> Identity<'a> {
+        let of = |attribute| self.text(attribute).unwrap_or_default();
+        let account = of(Attribute::CloudAccountId);
+        let mut identity =
+            Identity::of_cloud(platform, of(Attribute::CloudProvider), account, of(Attribute::CloudRegion), name);
+        if account.is_empty()
+            && let Some(namespace) = self.text(Attribute::KubernetesNamespace)
+        {
+            identity.key = [&identity.key, namespace].join(SEPARATOR);
+            identity.also.clear();
+        }
+        identity
+    }
+
+    /// An app of Azure holds several functions, which only some of its spans name.
+    fn azure(&self, platform: &'a str, ids: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Identity<'a> {
+        let (sites, functions): (Vec<_>, Vec<_>) = ids.unzip();
+        let service = self.text(Attribute::ServiceName);
+        let site = sites.into_iter().flatten().next().or(service).unwrap_or(UNKNOWN_SERVICE);
+        let bare = |name: &'a str| name.rsplit('/').next().filter(|name| !name.is_empty());
+        // The host knows the route alone, which is `api/` and the name unless it was changed.
+        let by_route = || {
+            let route = self.span.text(Attribute::HttpRoute)?.trim_start_matches('/');
+            route.strip_prefix("api/").filter(|name| !name.contains(['/', '{']))
+        };
+        let name = functions.into_iter().flatten().next();
+        let name = name.or_else(|| self.text(Attribute::FaasName).and_then(bare));
+        let name = name.or_else(|| self.span_name.strip_prefix(AZURE_SPAN)).or_else(by_route);
+        // Names are those of a host on the internet, whose case says nothing.
+        let keys = ["azure".to_owned(), site.to_ascii_lowercase(), name.unwrap_or_default().to_ascii_lowercase()];
+        Identity {
+            key: keys.join(SEPARATOR),
+            name: name.unwrap_or(site),
+            platform,
+            is_app: name.is_none(),
+            also: Vec::new(),
+        }
+    }
+
+    fn service(&self, platform: Option<&'a str>) -> Identity<'a> {
+        let name = self.text(Attribute::ServiceName).unwrap_or(UNKNOWN_SERVICE);
+        let is_named = !name.starts_with(UNKNOWN_SERVICE);
+        let instance = if is_named { None } else { self.text(Attribute::ServiceInstanceId) };
+        let namespace = self.text(Attribute::ServiceNamespace).or_else(|| self.text(Attribute::KubernetesNamespace));
+        let key = ["service", namespace.unwrap_or_default(), name, instance.unwrap_or_default()].join(SEPARATOR);
+        let is_browser = self.text(Attribute::BrowserPlatform).is_some()
+            || self.text(Attribute::SdkLanguage).is_some_and(|language| language == "webjs");
+        let kind = if is_browser { "browser" } else { "service" };
+        Identity { key, name, platform: platform.unwrap_or(kind), is_app: false, also: Vec::new() }
+    }
+}
+
+impl<'a> Identity<'a> {
+    fn of_cloud(platform: &'a str, provider: &str, account: &str, region: &str, name: &'a str) -> Self {
+        let key = cloud_key(provider, account, region, name);
+        let mut also = Vec::new();
+        for (provider, account, region) in
+            [(provider, "", region), (provider, account, ""), (provider, "", ""), ("", "", "")]
+        {
+            let less = cloud_key(provider, account, region, name);
+            if less != key && !also.contains(&less) {
+                also.push(less);
+            }
+        }
+        Self { key, name, platform, is_app: false, also }
+    }
+}
+
+/// Between the parts of a key.
+const SEPARATOR: &str = "\u{1f}";
+
+/// How the log groups of Lambda functions begin.
+const LOG_GROUP: &str = "/aws/lambda/";
+
+fn cloud_key(provider: &str, account: &str, region: &str, name: &str) -> String {
+    [provider, account, region, name].join(SEPARATOR)
+}
+
+fn function_id(environment: &str, key: &str) -> NodeId {
+    NodeId(xxh3_64(["function", environment, key].join(SEPARATOR).as_bytes()))
+}
+
+/// The site and the function in `/subscriptions/../sites/SITE/functions/NAME`.
+fn site_of(id: &str) -> (Option<&str>, Option<&str>) {
+    let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case("sites")).skip(1);
+    let site = parts.next().filter(|site| id.starts_with('/') && !site.is_empty());
+    let has_function = parts.next().is_some_and(|part| part.eq_ignore_ascii_case("functions"));
+    (site, parts.next().filter(|name| site.is_some() && has_function && !name.is_empty()))
+}
+
+/// Project, region and name in `//run.googleapis.com/projects/P/locations/L/services/NAME`.
+fn gcp_parts(id: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = id.strip_prefix("//")?.split('/');
+    let is_gcp = parts.next()?.ends_with(".googleapis.com") && parts.next()? == "projects";
+    let project = parts.next()?;
+    let has_region = parts.next()? == "locations";
+    let region = parts.next()?;
+    let is_function = matches!(parts.next()?, "services" | "functions");
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    (is_gcp && has_region && is_function).then_some((project, region, name))
 }
 
 /// The parts of `arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME[:VERSION]` that identify the function.
@@ -312,7 +498,7 @@ mod tests {
     }
 
     fn id(pairs: &[(&str, &str)]) -> (NodeId, String) {
-        let function = identify(&attributes(pairs), &Attributes::default()).0;
+        let function = Resource::new(attributes(pairs)).function().clone();
         (function.id, function.name.to_string())
     }
 

@@ -73,6 +73,8 @@ pub struct LinkerOutput {
     pub loops: Vec<LoopReport>,
     /// Loops that were let go because there were too many.
     pub removed: Vec<LoopId>,
+    /// Ids of functions that turned out to be others, each with the id that stays.
+    pub aliases: Vec<(NodeId, NodeId)>,
 }
 
 /// Where an invocation stands in the forest.
@@ -89,6 +91,7 @@ struct Entry {
     start: EventTime,
     parent: Option<u64>,
     run: u64,
+    is_open: bool,
 }
 
 struct Invocation {
@@ -168,10 +171,14 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run });
+                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open });
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                }
+                Record::Names { function, also } => {
+                    let refused = self.functions.introduce(function, &also, self.config.function_capacity);
+                    self.delta.losses.functions_overflowed += refused;
                 }
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
@@ -211,7 +218,8 @@ impl Linker {
     pub fn drain(&mut self, now: ArrivalTime) -> LinkerOutput {
         let removed = self.loops.take_removed();
         self.delta.losses.loops_overflowed += removed.len() as u64;
-        LinkerOutput { delta: self.delta.take(), loops: self.loops.drain(now), removed }
+        let aliases = self.functions.take_learned();
+        LinkerOutput { aliases, delta: self.delta.take(), loops: self.loops.drain(now), removed }
     }
 
     /// The invocation that caused the one with this entry span, while both are kept; for tools that compare chains
@@ -277,6 +285,9 @@ impl Linker {
         let is_retry = self.is_retry(&above, function, entry.run, entry.parent.unwrap_or(0));
         let path = if is_retry { above.clone() } else { above.then(&PathTable::of(function)) };
         self.delta.losses.paths_trimmed += u64::from(path.is_trimmed() && !above.is_trimmed());
+        if entry.is_open {
+            self.seek_caller(now, key, function, entry.start);
+        }
         self.keep(now, key, entry, Place { fragment: top, path, function, is_retry });
         if !is_retry {
             self.occur(now, top, &above, FirstOccurrence { function, route: 0, invocation: key, times: 1 });

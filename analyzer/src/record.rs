@@ -103,6 +103,15 @@ pub enum Record {
         parent: Option<SpanKey>,
         /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
         run: u64,
+        /// True when nothing says what caused it, and another function may have invoked it.
+        is_open: bool,
+    },
+    /// A function is known under further ids where less is told of it; comes before its first entry.
+    Names {
+        /// The function.
+        function: NodeId,
+        /// The further ids, the most telling first.
+        also: SmallVec<[NodeId; 4]>,
     },
     /// The invocation that caused another became known.
     Cause {

@@ -29,13 +29,13 @@ use crate::{
     attribute::Attribute,
     config::Config,
     generations::Generations,
-    identity::{Function, function_of, touch_of},
+    identity::{Function, function_of, invoked_by, touch_of},
     record::{Delta, Record, SpanKey},
     snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
-use clue::{Clues, run_of};
+use clue::{Clues, may_be_invoked, run_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
 
@@ -61,6 +61,12 @@ pub struct Shard {
     parked: VecDeque<(ArrivalTime, u64)>,
     /// Spans that found their place and whose waiting children have not been looked at.
     placed: Vec<u64>,
+    /// Spans whose function became known by that of a span below.
+    named: Vec<u64>,
+    /// Spans that name a function they invoke, until it is clear whether its spans show the call.
+    invoking: VecDeque<(ArrivalTime, u64)>,
+    /// Functions whose further names were told.
+    introduced: FxHashSet<NodeId>,
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
@@ -99,6 +105,10 @@ struct SpanRecord {
     is_call_counted: bool,
     /// True once its place was looked for; the others of its batch are not before it.
     is_looked_at: bool,
+    /// The function that it invokes, until a span of that function shows the call.
+    invokes: Option<NodeId>,
+    /// True when nothing in the span says what caused it, and another function may have invoked it.
+    is_open: bool,
 }
 
 impl Shard {
@@ -112,6 +122,9 @@ impl Shard {
             clues: Generations::new(capacity, config.lateness),
             parked: VecDeque::new(),
             placed: Vec::new(),
+            named: Vec::new(),
+            invoking: VecDeque::new(),
+            introduced: FxHashSet::default(),
             capacity,
             invocations: Invocations::new(config.settle, capacity),
             operations: Operations::new(),
@@ -155,6 +168,11 @@ impl Shard {
                 self.promote(now, key);
             }
         }
+        while self.invoking.front().is_some_and(|(due, _)| *due <= now) || self.invoking.len() > self.capacity {
+            if let Some((_, key)) = self.invoking.pop_front() {
+                self.count_invoke(key);
+            }
+        }
         self.invocations.settle(now, &mut self.delta);
     }
 
@@ -193,7 +211,7 @@ impl Shard {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
-        let clues = Clues::of(span, key, parent, touch.as_ref());
+        let clues = Clues::of(span, key, parent, touch.as_ref(), function.id);
         if !clues.is_empty() {
             self.clues.insert(key, clues);
         }
@@ -205,11 +223,13 @@ impl Shard {
         });
         let (start, duration_nanos) = self.mend_times(now, span);
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
-        let seen = self.delta.function(&function);
-        seen.last_seen = seen.last_seen.max(start);
-        let version = span.resource.attributes.text(Attribute::FaasVersion);
-        if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
-            seen.versions.see(version, start);
+        if !function.is_app {
+            let seen = self.delta.function(&function);
+            seen.last_seen = seen.last_seen.max(start);
+            let version = span.resource.attributes.text(Attribute::FaasVersion);
+            if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
+                seen.versions.see(version, start);
+            }
         }
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
@@ -225,6 +245,8 @@ impl Shard {
                 has_sound_start: start == span.start,
                 duration_nanos,
                 touch,
+                invokes: if span.kind.is_outbound() { invoked_by(span) } else { None },
+                is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
@@ -249,7 +271,14 @@ impl Shard {
 
     /// Finds out what a new span is, as far as its parent tells.
     fn place(&mut self, now: ArrivalTime, key: u64) {
-        let Some(span) = self.spans.get(key).cloned() else { return };
+        let Some(mut span) = self.spans.get(key).cloned() else { return };
+        if span.function.is_app && !self.learn_name(key, &mut span) {
+            // A host does not say which function it runs; the worker below it does.
+            if self.spans.get(span.parent).is_none_or(|parent| parent.invocation == 0) && span.parent != 0 {
+                self.wait(span.parent, key);
+            }
+            return self.park(now, key);
+        }
         if span.parent == 0 {
             return self.enter(now, key, None, true);
         }
@@ -257,6 +286,12 @@ impl Shard {
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
             Some(parent) => {
+                if let Some(function) = parent.named_by(&span) {
+                    self.wait(span.parent, key);
+                    self.name(span.parent, function);
+                    self.park(now, key);
+                    return self.named.push(span.parent);
+                }
                 self.wait(span.parent, key);
                 if span.is_part_of(&parent) {
                     self.park(now, key);
@@ -270,6 +305,22 @@ impl Shard {
                 self.wait(span.parent, key);
                 if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
+        }
+    }
+
+    /// Names the function of a span that does not itself, by what stands above and below it; false when neither does.
+    fn learn_name(&mut self, key: u64, span: &mut SpanRecord) -> bool {
+        let below = self.waiting.get(key).into_iter().flatten().filter_map(|child| self.spans.get(*child));
+        let mut near = self.spans.get(span.parent).into_iter().chain(below);
+        let Some(function) = near.find_map(|other| span.named_by(other)) else { return false };
+        span.function = Arc::clone(&function);
+        self.name(key, function);
+        true
+    }
+
+    fn name(&mut self, key: u64, function: Arc<Function>) {
+        if let Some(span) = self.spans.get_mut(key) {
+            span.function = function;
         }
     }
 
@@ -303,7 +354,12 @@ impl Shard {
             }
             top = parent;
         }
-        self.stand_in(now, top);
+        let parent = self.spans.get(top).and_then(|span| self.spans.get(span.parent)).cloned();
+        match (parent.filter(|parent| parent.invocation != 0), self.spans.get(top).cloned()) {
+            // It waited for its name alone.
+            (Some(parent), Some(span)) => self.join(now, top, &span, &parent),
+            _ => self.stand_in(now, top),
+        }
         self.cascade(now);
     }
 
@@ -312,7 +368,7 @@ impl Shard {
         let Some(span) = self.spans.get(key).cloned() else { return };
         let place = span.parent ^ span.function.id.0;
         match self.stand_ins.get(place).copied() {
-            Some(invocation) => self.belong(key, invocation),
+            Some(invocation) => self.belong(now, key, invocation),
             None => {
                 self.stand_ins.insert(place, key);
                 self.enter(now, key, None, false);
@@ -334,7 +390,12 @@ impl Shard {
                     record.invocation = parent.invocation;
                 }
             }
-            (true, false) => self.belong(key, parent.invocation),
+            (true, false) => {
+                if let Some(function) = span.named_by(parent) {
+                    self.name(key, function);
+                }
+                self.belong(now, key, parent.invocation);
+            }
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, Some(parent.invocation), true);
@@ -363,7 +424,21 @@ impl Shard {
         if let Some(record) = self.spans.get_mut(key) {
             record.is_call_counted = true;
         }
+        if parent.invokes.is_some()
+            && let Some(record) = self.spans.get_mut(span.parent)
+        {
+            record.invokes = None;
+        }
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+    }
+
+    /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
+    fn count_invoke(&mut self, key: u64) {
+        if let Some(span) = self.spans.get(key)
+            && let Some(function) = span.invokes
+        {
+            touch::count_invoke(&mut self.delta, span, function);
+        }
     }
 
     /// The span is the entry of an invocation; without certainty it may turn out to be a part of another, and is
@@ -381,6 +456,7 @@ impl Shard {
             counts.duration.add(millis(span.duration_nanos));
         }
         self.invocations.open(now, key, &span, is_certain);
+        self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
             function: span.function.id,
@@ -388,12 +464,25 @@ impl Shard {
             start: span.start,
             parent: parent.map(SpanKey),
             run: span.run,
+            is_open: span.is_open,
         });
-        self.placed(key, &span, key);
+        self.placed(now, key, &span, key);
+    }
+
+    /// Tells under which other names a function may be known, before it is spoken of first.
+    fn introduce(&mut self, function: &Function) {
+        if function.also.is_empty() || self.introduced.contains(&function.id) {
+            return;
+        }
+        if self.introduced.len() >= self.config.function_capacity {
+            self.introduced.clear();
+        }
+        self.introduced.insert(function.id);
+        self.records.push(Record::Names { function: function.id, also: function.also.clone() });
     }
 
     /// The span is a part of an invocation.
-    fn belong(&mut self, key: u64, invocation: u64) {
+    fn belong(&mut self, now: ArrivalTime, key: u64, invocation: u64) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = invocation;
         let span = record.clone();
@@ -406,7 +495,7 @@ impl Shard {
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
         }
-        self.placed(key, &span, invocation);
+        self.placed(now, key, &span, invocation);
     }
 
     /// What looked like an invocation is a part of another.
@@ -423,9 +512,12 @@ impl Shard {
     }
 
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
-    fn placed(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
+    fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
             self.tell(&clues, span, SpanKey(invocation));
+        }
+        if span.invokes.is_some() {
+            self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
         self.placed.push(key);
@@ -433,31 +525,44 @@ impl Shard {
 
     fn tell(&mut self, clues: &Clues, span: &SpanRecord, invocation: SpanKey) {
         let (start, credit, delivered_by) = (span.start, clues.credit, span.delivered());
-        let seek = |key, link| Record::Seek { key, child: invocation, destination: delivered_by, start, credit, link };
+        let seek = |key, over, link| Record::Seek { key, child: invocation, destination: over, start, credit, link };
         for link in &clues.links {
             let cause = SpanKey(link.cause);
             self.records.push(Record::Link { child: invocation, cause, delivered_by, credit });
-            self.records.extend(link.message.map(|key| seek(key, link.cause)));
+            self.records.extend(link.message.map(|key| seek(key, delivered_by, link.cause)));
         }
-        for key in clues.keys.iter().copied() {
+        for known in &clues.keys {
+            let (key, over) = (known.key, known.over);
             self.records.push(if span.kind.is_outbound() {
-                let destination = span.published();
-                Record::Offer { key, cause: invocation, destination, end: span.end(), is_slow: clues.is_slow }
+                let end = if known.is_call { start } else { span.end() };
+                Record::Offer { key, cause: invocation, destination: over, end, is_slow: clues.is_slow }
             } else {
-                seek(key, 0)
+                seek(key, over, 0)
             });
         }
     }
 
     /// Places the children that waited for spans which found their place; a list, because chains are deep.
     fn cascade(&mut self, now: ArrivalTime) {
-        while let Some(key) = self.placed.pop() {
-            let Some(children) = self.waiting.remove(key) else { continue };
-            let Some(parent) = self.spans.get(key).cloned() else { continue };
-            for child in children {
-                if let Some(span) = self.spans.get(child).cloned() {
-                    self.join(now, child, &span, &parent);
-                }
+        loop {
+            while let Some(key) = self.placed.pop() {
+                self.place_children(now, key);
+            }
+            let Some(key) = self.named.pop() else { break };
+            if self.spans.get(key).is_some_and(|span| span.invocation == 0) {
+                self.place(now, key);
+            }
+        }
+    }
+
+    fn place_children(&mut self, now: ArrivalTime, key: u64) {
+        let Some(children) = self.waiting.remove(key) else { return };
+        let Some(parent) = self.spans.get(key).cloned() else { return };
+        for child in children {
+            let Some(mut span) = self.spans.get(child).cloned() else { continue };
+            let is_vague = span.function.is_app && span.invocation == 0 && !span.runs_in(&parent);
+            if !is_vague || self.learn_name(child, &mut span) {
+                self.join(now, child, &span, &parent);
             }
         }
     }
@@ -467,7 +572,18 @@ impl SpanRecord {
     /// True when the span runs inside the same invocation as its parent.
     fn is_part_of(&self, parent: &Self) -> bool {
         let calls_itself = parent.kind.is_outbound() && self.kind.is_inbound();
-        self.function.id == parent.function.id && !calls_itself
+        self.runs_in(parent) && !calls_itself
+    }
+
+    /// True when both are of one process; one of them may not say of which of its functions.
+    fn runs_in(&self, parent: &Self) -> bool {
+        let (own, parents) = (&self.function, &parent.function);
+        own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+    }
+
+    /// The function that the span above or below it names, where it names none itself.
+    fn named_by(&self, other: &Self) -> Option<Arc<Function>> {
+        (other.function.app == Some(self.function.id)).then(|| Arc::clone(&other.function))
     }
 
     fn end(&self) -> EventTime {

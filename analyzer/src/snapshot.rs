@@ -69,6 +69,8 @@ pub struct FunctionNode {
     pub last_seen: EventTime,
     /// Traces that show it, the newest first.
     pub exemplars: Vec<TraceId>,
+    /// Ids under which it was met as well, before it was clear that they are one function.
+    pub aliases: Vec<NodeId>,
 }
 
 /// A queue, topic, bucket, table or schedule.

@@ -67,6 +67,17 @@ impl Series {
         self.forget(slot);
     }
 
+    /// Adds all of another series.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        merge(&mut self.total, &other.total);
+        for (slot, delta) in &other.slots {
+            match self.slots.iter_mut().find(|(known, _)| known == slot) {
+                Some((_, sketch)) => merge(sketch, delta),
+                None => self.slots.push((*slot, delta.clone())),
+            }
+        }
+    }
+
     /// Lets slots go that neither window reaches any more.
     pub(crate) fn forget(&mut self, slot: u64) {
         let keep = (CURRENT_SLOTS + BASELINE_SLOTS) as u64;
@@ -148,6 +159,20 @@ impl Rate {
         let seconds = now.since(first).min(slots).as_secs_f64().max(1.0);
         let count: u64 = self.counts.iter().sum();
         *self.taken.insert(count as f64 / seconds)
+    }
+
+    /// Adds all of another rate.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        let newest = self.newest.max(other.newest);
+        let mut other = other.clone();
+        for rate in [&mut *self, &mut other] {
+            rate.forget(ArrivalTime(newest.saturating_mul(RATE_SLOT_NANOS)));
+        }
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.taken = None;
     }
 
     fn forget(&mut self, now: ArrivalTime) {

@@ -30,6 +30,7 @@ pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
         x: finite(x),
         y: finite(y),
         last_seen: event_time(node.last_seen),
+        aliases: texts(&node.aliases),
     }
 }
 
@@ -292,6 +293,7 @@ mod tests {
             rate_per_second: 0.5,
             last_seen: EventTime(1),
             exemplars: Vec::new(),
+            aliases: vec![NodeId(9)],
         };
         let function = function(&node, (4.0, f64::NAN));
         assert_eq!((function.id.as_str(), function.x, function.y), ("0000000000000007", 4.0, 0.0));
@@ -306,14 +308,15 @@ mod tests {
             kind: EdgeKind::Write,
             calls: 9,
             errors: 0,
+            confidence: 0.9,
             p50_ms: 1.0,
             p95_ms: 2.0,
             gap_p95_ms: None,
             rate_per_second: 3.0,
-            confidence: 0.9,
             exemplars: Vec::new(),
         };
         let message = edge(&write);
+        assert_eq!((function.aliases, message.confidence), (vec!["0000000000000009".to_owned()], 0.9));
         assert_eq!((message.kind.as_str(), message.calls, message.gap_p95_ms), ("write", 9, None));
     }
 

@@ -6,7 +6,7 @@ use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
-    snapshot::{Edge, FunctionNode},
+    snapshot::{Edge, FunctionNode, NodeId},
     span::{ArrivalTime, EventTime},
     window::{Rate, Series, quantile, slot_of},
 };
@@ -75,6 +75,37 @@ impl FunctionSeries {
         self.versions.merge(&delta.versions);
         self.quantiles_of = None;
         self.last_merge = now;
+    }
+
+    /// A function like it under another id, of which nothing was counted.
+    pub(super) fn empty(&self, id: NodeId) -> Self {
+        let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
+        Self::new(node)
+    }
+
+    /// Takes over what was counted under another id; the newest traces stay its own.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.invocations += other.invocations;
+        self.errors += other.errors;
+        self.cold_starts += other.cold_starts;
+        self.rate.absorb(&other.rate);
+        self.duration.absorb(&other.duration);
+        self.self_time.absorb(&other.self_time);
+        self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
+        self.exemplars.merge(&other.exemplars);
+        self.quantiles_of = None;
+        self.last_merge = self.last_merge.max(other.last_merge);
+        for id in [&[other.node.id][..], &other.node.aliases].concat() {
+            self.add_alias(id);
+        }
+    }
+
+    /// Another id was met for the same function.
+    pub(super) fn add_alias(&mut self, id: NodeId) {
+        if id != self.node.id && !self.node.aliases.contains(&id) {
+            self.node.aliases.push(id);
+            self.node.aliases.sort_unstable();
+        }
     }
 
     pub(super) fn node(&mut self, now: ArrivalTime) -> FunctionNode {
@@ -177,6 +208,21 @@ impl EdgeSeries {
         self.last_call = now;
     }
 
+    /// Takes over what was counted between other ids.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.belief.merge(other.belief);
+        self.errors += other.errors;
+        self.rate.absorb(&other.rate);
+        self.duration.absorb(&other.duration);
+        if let Some(gap) = &other.gap {
+            self.gap.get_or_insert_with(Series::new).absorb(gap);
+        }
+        self.exemplars.merge(&other.exemplars);
+        self.is_stale = true;
+        self.last_call = self.last_call.max(other.last_call);
+    }
+
     pub(super) fn edge(&mut self, key: EdgeKey, now: ArrivalTime) -> Edge {
         if self.is_stale {
             self.is_stale = false;
@@ -235,6 +281,7 @@ impl FunctionNode {
             rate_per_second: 0.0,
             last_seen: EventTime(0),
             exemplars: Vec::new(),
+            aliases: Vec::new(),
         }
     }
 }

@@ -41,7 +41,7 @@ const ACCEPT_SHARED: f32 = 0.5;
 /// Writers of an object that may have been it: those that wrote so long before, nanoseconds.
 const RIVALS_NANOS: u64 = 60_000_000_000;
 /// What clocks disagree, and what an answer to a sender takes longer than the delivery, nanoseconds.
-const SKEW_NANOS: u64 = 250_000_000;
+const SKEW_NANOS: u64 = 400_000_000;
 
 /// What is offered and sought.
 pub(super) struct Continuations {
@@ -347,14 +347,17 @@ impl Resource {
         if near.len() > CROWD {
             return None;
         }
-        let delay = |place: &usize| seeker.start.0.saturating_sub(self.sends[*place].end.0) as f64 / 1e9;
+        let delay = |place: &usize| (seeker.start.0 as f64 - self.sends[*place].end.0 as f64) / 1e9;
         let delays: SmallVec<[f64; 8]> = near.iter().map(delay).collect();
         let verdict = self.delays.judge(seeker.start, &delays);
         self.delays.count_external(seeker.start, verdict.external);
         if verdict.probability < ACCEPT {
             return None;
         }
-        self.delays.observe(*delays.get(verdict.best)?, verdict.probability);
+        let delay = *delays.get(verdict.best)?;
+        if delay > 0.0 {
+            self.delays.observe(delay, verdict.probability);
+        }
         let send = self.sends.get_mut(*near.get(verdict.best)?)?;
         send.taken.push(function);
         Some(Match { offer: send.clone(), confidence: verdict.probability as f32 })

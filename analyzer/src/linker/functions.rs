@@ -10,11 +10,18 @@ pub(super) struct Functions {
     by_node: FxHashMap<NodeId, (u32, ArrivalTime)>,
     nodes: FxHashMap<u32, NodeId>,
     next: u32,
+    /// What else a function was called, and its oldest id.
+    names: FxHashMap<NodeId, NodeId>,
+    learned: Vec<(NodeId, NodeId)>,
 }
+
+/// Names that are remembered for each function that may be.
+const NAMES_PER_FUNCTION: usize = 5;
 
 impl Functions {
     /// The number of a function, and how many functions went to make room for it.
     pub(super) fn index(&mut self, now: ArrivalTime, node: NodeId, capacity: usize) -> (u32, u64) {
+        let node = self.own(node);
         if let Some((index, last)) = self.by_node.get_mut(&node) {
             *last = now;
             return (*index, 0);
@@ -25,6 +32,45 @@ impl Functions {
         self.by_node.insert(node, (index, now));
         self.nodes.insert(index, node);
         (index, evicted)
+    }
+
+    /// A function is known under further ids: whichever was met first stays its id.
+    /// Hands back how many names there was no room for.
+    pub(super) fn introduce(&mut self, function: NodeId, also: &[NodeId], capacity: usize) -> u64 {
+        if self.names.len() + also.len() > capacity.saturating_mul(NAMES_PER_FUNCTION) {
+            return also.len() as u64;
+        }
+        let is_known = |id: &NodeId| self.by_node.contains_key(id);
+        let older = also.iter().find_map(|id| self.names.get(id).copied().filter(|older| *older != function));
+        let older = older.filter(|older| also.contains(older)).or_else(|| also.iter().copied().find(|id| is_known(id)));
+        if let Some(older) = older
+            && !is_known(&function)
+            && !self.names.contains_key(&function)
+        {
+            self.learn(function, older);
+        }
+        let own = self.names.get(&function).copied().unwrap_or(function);
+        for id in also {
+            if *id != own && !self.by_node.contains_key(id) && !self.names.contains_key(id) {
+                self.learn(*id, own);
+            }
+        }
+        0
+    }
+
+    /// Further ids that were learned since the last call, each with the id that stays.
+    pub(super) fn take_learned(&mut self) -> Vec<(NodeId, NodeId)> {
+        std::mem::take(&mut self.learned)
+    }
+
+    fn learn(&mut self, name: NodeId, own: NodeId) {
+        self.names.insert(name, own);
+        self.learned.push((name, own));
+    }
+
+    /// The id that a function has, whichever of its ids this is.
+    pub(super) fn own(&self, node: NodeId) -> NodeId {
+        if self.names.is_empty() { node } else { self.names.get(&node).copied().unwrap_or(node) }
     }
 
     /// The function behind a number; `None` when it went.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     record::{EdgeKey, Key, KeyClass},
     snapshot::{EdgeKind, NodeId},
-    span::ArrivalTime,
+    span::{ArrivalTime, EventTime},
     window::millis,
 };
 
@@ -61,7 +61,8 @@ impl Linker {
     }
 
     /// An outbound span offers what it knows of what it caused.
-    pub(super) fn offer(&mut self, now: ArrivalTime, key: Key, offer: Offer, is_slow: bool) {
+    pub(super) fn offer(&mut self, now: ArrivalTime, key: Key, mut offer: Offer, is_slow: bool) {
+        offer.destination = offer.destination.map(|node| self.functions.own(node));
         if is_slow {
             self.hold(offer.cause);
         }
@@ -69,6 +70,14 @@ impl Linker {
         for seeker in seekers {
             self.join(now, key.class, &seeker, &offer);
         }
+    }
+
+    /// An invocation of a function may have been caused by whoever invokes it by name.
+    pub(super) fn seek_caller(&mut self, now: ArrivalTime, child: u64, function: u32, start: EventTime) {
+        let Some(node) = self.functions.node(function) else { return };
+        let key = Key { class: KeyClass::Time, hash: node.0 };
+        let seeker = Seeker { child, destination: Some(node), start, credit: 1.0, link: 0, is_matched: false };
+        self.continuations.defer(now, key, seeker, &mut self.delta.losses);
     }
 
     /// An invocation seeks its cause by what it knows of it.
@@ -106,7 +115,7 @@ impl Linker {
             let Some(Match { offer, confidence }) = self.continuations.decide(&search, invocation.function) else {
                 continue;
             };
-            self.count_message(&search.seeker, &offer, EdgeKind::Message, confidence);
+            // Both sides have drawn the resource between them, and who invokes a function by name the call.
             let credit = search.seeker.credit;
             self.cause(now, child, Cause { invocation: offer.cause, confidence, credit });
         }
@@ -126,8 +135,11 @@ impl Linker {
         if self.invocations.get(&child).is_none_or(|child| child.parent == offer.cause) {
             return;
         }
+        let is_drawn = class == KeyClass::Request && offer.destination.is_some();
         let kind = if class == KeyClass::Request { EdgeKind::Call } else { EdgeKind::Message };
-        self.count_message(seeker, offer, kind, class.confidence());
+        if !is_drawn {
+            self.count_message(seeker, offer, kind, class.confidence());
+        }
         self.observe(seeker, offer);
         let cause = Cause { invocation: offer.cause, confidence: class.confidence(), credit: seeker.credit };
         self.cause(now, child, cause);

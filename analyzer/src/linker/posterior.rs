@@ -14,6 +14,9 @@ const PRIOR_SIGMA: f64 = 1.0;
 const PRIOR_PAIRS: f64 = 4.0;
 /// Pairs after which older ones weigh less, so that a delay may change.
 const MEMORY_PAIRS: f64 = 500.0;
+/// Part of the pairs whose clocks disagree, and by how much at most, seconds.
+const SKEWED: f64 = 0.1;
+const SKEW: f64 = 0.5;
 /// The narrowest that delays are believed to be.
 const LEAST_SIGMA: f64 = 0.05;
 /// Standard deviations within which a send is looked for.
@@ -109,9 +112,11 @@ impl Delays {
     }
 
     fn density(&self, delay: f64) -> f64 {
+        let skewed = if delay.abs() < SKEW { SKEWED / (2.0 * SKEW) } else { 0.0 };
         let (delay, sigma) = (delay.max(LEAST_DELAY), self.sigma());
         let z = (delay.ln() - self.mean) / sigma;
-        (-0.5 * z * z).exp() / (delay * sigma * (2.0 * std::f64::consts::PI).sqrt())
+        let straight = (-0.5 * z * z).exp() / (delay * sigma * (2.0 * std::f64::consts::PI).sqrt());
+        (1.0 - SKEWED) * straight + skewed
     }
 
     /// Deliveries from elsewhere, a second.

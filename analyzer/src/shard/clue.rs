@@ -7,10 +7,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     attribute::{Attribute, Attributes},
-    identity::Touch,
+    identity::{Touch, invoked_by},
     record::{Key, KeyClass, SpanKey},
     snapshot::{EdgeKind, NodeId, ResourceKind},
-    span::{LINKS_PER_SPAN, Span},
+    span::{LINKS_PER_SPAN, Span, SpanKind},
 };
 
 /// Ids of messages that are this long are nobody else's, whatever the queue.
@@ -20,7 +20,7 @@ const LONG_ID: usize = 16;
 #[derive(Default)]
 pub(super) struct Clues {
     pub(super) links: SmallVec<[Link; 1]>,
-    pub(super) keys: SmallVec<[Key; 2]>,
+    pub(super) keys: SmallVec<[Known; 2]>,
     /// What part of the invocation each message accounts for.
     pub(super) credit: f32,
     /// True when the answer to what it sends may take days.
@@ -35,32 +35,36 @@ pub(super) struct Link {
     pub(super) message: Option<Key>,
 }
 
+/// A key that the other side may know too.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) key: Key,
+    /// The resource between the two, or the function that is invoked.
+    pub(super) over: Option<NodeId>,
+    /// True when the other side begins while the span lasts, so that its start counts.
+    pub(super) is_call: bool,
+}
+
 impl Clues {
-    /// What the span with this key and parent knows.
-    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>) -> Self {
-        let destination = touch.map(|touch| touch.node.id);
-        let mut clues =
-            Self { is_slow: touch.is_some_and(|touch| touch.node.kind == ResourceKind::Schedule), ..Self::default() };
+    /// What the span with this key and parent knows; it was run by, or invokes, the function.
+    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, function: NodeId) -> Self {
+        let touch = touch.filter(|touch| touch.kind != EdgeKind::Read);
+        let mut clues = Self { is_slow: is_slow(span, touch), ..Self::default() };
         for link in span.links.iter().take(LINKS_PER_SPAN) {
             let cause = SpanKey::new(link.trace_id, link.span_id).0;
             // A link that says the same as the parent is no second cause.
             if cause != key && cause != parent {
-                let message = link.message_id.as_deref().map(|id| message_key(destination, id));
+                let node = touch.map(|touch| touch.node.id);
+                let message = link.message_id.as_deref().map(|id| message_key(node, id));
                 clues.links.push(Link { cause, message });
             }
         }
         let batch = span.attributes.number(Attribute::BatchMessageCount).and_then(|count| usize::try_from(count).ok());
         clues.credit = 1.0 / batch.unwrap_or(1).max(clues.links.len()).max(1) as f32;
-        if clues.is_slow && span.kind.is_outbound() {
-            // Whoever names this span may come when it is long gone.
-            clues.keys.push(Key { class: KeyClass::Span, hash: key });
-        } else if clues.is_slow && parent != 0 {
-            clues.links.push(Link { cause: parent, message: None });
-        }
         if span.kind.is_outbound() {
-            clues.offer(&span.attributes, touch);
+            clues.offer(span, key, touch);
         } else if span.kind.is_inbound() {
-            clues.seek(&span.attributes, touch, span.links.is_empty());
+            clues.seek(span, parent, touch, function);
         }
         clues
     }
@@ -69,83 +73,116 @@ impl Clues {
         self.links.is_empty() && self.keys.is_empty()
     }
 
-    fn offer(&mut self, attributes: &Attributes, touch: Option<&Touch>) {
-        let is_invoke = attributes.text(Attribute::FaasInvokedName).is_some()
+    fn offer(&mut self, span: &Span, key: u64, touch: Option<&Touch>) {
+        if self.is_slow {
+            // Whoever names this span may come when it is long gone.
+            self.know(Key { class: KeyClass::Span, hash: key }, None);
+        }
+        let attributes = &span.attributes;
+        let invoked = invoked_by(span);
+        let is_invoke = invoked.is_some()
             || attributes.text(Attribute::RpcService).is_some_and(|service| service.eq_ignore_ascii_case("lambda"));
         if is_invoke && let Some(run) = run_of(attributes) {
-            self.keys.push(Key { class: KeyClass::Request, hash: run });
+            self.know(Key { class: KeyClass::Request, hash: run }, invoked);
         }
-        let Some(touch) = touch.filter(|touch| matches!(touch.kind, EdgeKind::Publish | EdgeKind::Write)) else {
-            return;
-        };
+        if let Some(function) = invoked {
+            self.by_place(function);
+            self.keys.last_mut().into_iter().for_each(|known| known.is_call = true);
+        }
+        let Some(touch) = touch else { return };
         self.shared_ids(attributes, touch.node.id);
         let may_trigger = match touch.node.kind {
             ResourceKind::Table | ResourceKind::Database => touch.node.system.contains("dynamodb"),
             _ => true,
         };
         if may_trigger {
-            self.by_resource(touch);
+            self.by_place(touch.node.id);
         }
     }
 
-    fn seek(&mut self, attributes: &Attributes, touch: Option<&Touch>, is_without_link: bool) {
+    fn seek(&mut self, span: &Span, parent: u64, touch: Option<&Touch>, function: NodeId) {
+        let attributes = &span.attributes;
+        if self.is_slow && parent != 0 {
+            self.links.push(Link { cause: parent, message: None });
+        }
         if let Some(run) = run_of(attributes) {
-            self.keys.push(Key { class: KeyClass::Request, hash: run });
+            self.know(Key { class: KeyClass::Request, hash: run }, None);
         }
-        match touch.filter(|touch| touch.kind == EdgeKind::Deliver) {
-            Some(touch) => {
-                self.shared_ids(attributes, touch.node.id);
-                // A sender that a link names was there; that its span is not here does not make another the sender.
-                if is_without_link {
-                    self.by_resource(touch);
-                }
-            }
-            None => self.message(attributes, None),
+        if self.is_slow && parent == 0 {
+            self.by_place(function);
+        }
+        let Some(touch) = touch else { return self.message(attributes, None) };
+        self.shared_ids(attributes, touch.node.id);
+        // A sender that a link names was there; that its span is not here does not make another the sender.
+        if span.links.is_empty() {
+            self.by_place(touch.node.id);
         }
     }
 
-    /// Whoever knows nothing but the resource and the time.
-    fn by_resource(&mut self, touch: &Touch) {
+    fn know(&mut self, key: Key, over: Option<NodeId>) {
+        self.keys.push(Known { key, over, is_call: false });
+    }
+
+    /// Whoever knows nothing but the resource, or the function that is invoked, and the time.
+    fn by_place(&mut self, node: NodeId) {
         // A schedule that was set fires once for it, at a time that nobody can guess.
         let class = if self.is_slow { KeyClass::Object } else { KeyClass::Time };
-        self.keys.push(key(class, touch.node.id, &[]));
+        self.know(key(class, node, &[]), Some(node));
     }
 
-    fn message(&mut self, attributes: &Attributes, destination: Option<NodeId>) {
+    fn message(&mut self, attributes: &Attributes, over: Option<NodeId>) {
         if let Some(id) = attributes.text(Attribute::MessageId) {
-            self.keys.push(message_key(destination, id));
+            self.know(message_key(over, id), over);
         }
     }
 
     /// The ids that a message, an object or a conversation has on both sides.
     fn shared_ids(&mut self, attributes: &Attributes, node: NodeId) {
+        const OBJECTS: [Attribute; 3] = [Attribute::S3Key, Attribute::FaasDocumentName, Attribute::DynamodbKey];
+        const VERSIONS: [(&[u8], Attribute); 3] =
+            [(b"v", Attribute::S3Version), (b"e", Attribute::S3Etag), (b"s", Attribute::S3Sequencer)];
         let text = |attribute| attributes.text(attribute);
         self.message(attributes, Some(node));
         if let Some(offset) = attributes.number(Attribute::KafkaOffset) {
-            let partition = match attributes.get(Attribute::MessagingPartition) {
-                Some(_) => attributes.number(Attribute::MessagingPartition).unwrap_or(-2),
-                None => -1,
-            };
-            self.keys.push(key(KeyClass::Message, node, &[&partition.to_le_bytes(), &offset.to_le_bytes()]));
+            let partition = attributes.number(Attribute::MessagingPartition).unwrap_or(-1);
+            self.know(key(KeyClass::Message, node, &[&partition.to_le_bytes(), &offset.to_le_bytes()]), Some(node));
         }
         if let Some(sequence) = text(Attribute::DynamodbSequence) {
-            self.keys.push(key(KeyClass::Sequence, node, &[sequence.as_bytes()]));
+            self.know(key(KeyClass::Sequence, node, &[sequence.as_bytes()]), Some(node));
         }
-        if let Some(object) = text(Attribute::S3Key).or_else(|| text(Attribute::FaasDocumentName)) {
-            for (kind, attribute) in
-                [(b"v", Attribute::S3Version), (b"e", Attribute::S3Etag), (b"s", Attribute::S3Sequencer)]
-            {
+        if let Some(object) = OBJECTS.into_iter().find_map(text) {
+            for (kind, attribute) in VERSIONS {
                 if let Some(version) = text(attribute) {
                     let version = version.trim_matches('"');
-                    self.keys.push(key(KeyClass::Version, node, &[object.as_bytes(), kind, version.as_bytes()]));
+                    let parts = [object.as_bytes(), kind, version.as_bytes()];
+                    self.know(key(KeyClass::Version, node, &parts), Some(node));
                 }
             }
-            self.keys.push(key(KeyClass::Object, node, &[object.as_bytes()]));
+            self.know(key(KeyClass::Object, node, &[object.as_bytes()]), Some(node));
         }
         if let Some(conversation) = text(Attribute::ConversationId) {
-            self.keys.push(key(KeyClass::Conversation, NodeId(0), &[conversation.as_bytes()]));
+            self.know(key(KeyClass::Conversation, NodeId(0), &[conversation.as_bytes()]), Some(node));
         }
     }
+}
+
+/// True for a span that sets a schedule, or that a schedule or a timer started.
+fn is_slow(span: &Span, touch: Option<&Touch>) -> bool {
+    let text = |attribute| span.attributes.text(attribute).unwrap_or_default();
+    let is_scheduler = |text: &str| text.len() <= SCHEDULER_BYTES && text.to_ascii_lowercase().contains("schedule");
+    touch.is_some_and(|touch| touch.node.kind == ResourceKind::Schedule)
+        || span.kind.is_inbound() && text(Attribute::FaasTrigger) == "timer"
+        || span.kind == SpanKind::Client
+            && (is_scheduler(text(Attribute::RpcService)) || is_scheduler(text(Attribute::RpcMethod)))
+}
+
+/// Names of services and methods longer than this are none of a scheduler.
+const SCHEDULER_BYTES: usize = 128;
+
+/// True when another function may have invoked what the span runs: no queue, store or timer has.
+pub(super) fn may_be_invoked(span: &Span) -> bool {
+    let trigger = span.attributes.text(Attribute::FaasTrigger);
+    span.kind == SpanKind::Server && !matches!(trigger, Some("pubsub" | "datasource" | "timer"))
 }
 
 /// Hash of the id of a run, as its platform or the answer to its caller says.

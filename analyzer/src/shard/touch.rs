@@ -11,6 +11,9 @@ use crate::{
     window::millis,
 };
 
+/// How sure a call is that only the caller speaks of.
+const NAMED: f32 = 0.8;
+
 /// Counts the resource that a span touches.
 pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
     if let Some((node, kind)) = span.touch {
@@ -43,6 +46,12 @@ pub(super) fn count_call(
             }
         }
     }
+}
+
+/// Counts a call that is known from the caller alone, which names the function that it invokes.
+pub(super) fn count_invoke(delta: &mut Delta, span: &SpanRecord, function: NodeId) {
+    let edge = EdgeKey { source: span.function.id, target: function, kind: EdgeKind::Call };
+    delta.believe(edge, millis(span.duration_nanos), None, span.error, span.trace_id, NAMED);
 }
 
 fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {

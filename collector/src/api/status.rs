@@ -73,6 +73,11 @@ impl StatusSource {
             incidents_suppressed: c.incidents_suppressed.get(),
             live_refused: c.live_refused.get(),
             api_busy: c.api_busy.get(),
+            continuations_dropped: losses.continuations_dropped,
+            paths_trimmed: losses.paths_trimmed,
+            look_backs_cut: losses.look_backs_cut,
+            openings_dropped: losses.openings_dropped,
+            fragment_laps_dropped: losses.fragment_laps_dropped,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use loopscope_analyzer::{
     attribute::Attributes,
     identity::{self, Function},
+    span::SpanKind,
 };
 use opentelemetry_proto::tonic::{common::v1::KeyValue, resource::v1::Resource, trace::v1::Span};
 use prost::Message as _;
@@ -17,7 +18,7 @@ use super::traces::attributes;
 /// The function that ran the span.
 pub fn function_of(resource: &Resource, span: &Span) -> Arc<Function> {
     let resource = identity::Resource::new(known(&resource.attributes));
-    identity::function_named_by(&resource, &known(&span.attributes))
+    identity::function_named_by(&resource, SpanKind::from_wire(span.kind.into()), &span.name, &known(&span.attributes))
 }
 
 fn known(pairs: &[KeyValue]) -> Attributes {
@@ -62,7 +63,7 @@ mod tests {
         let group = ResourceSpans { resource: Some(resource.clone()), scope_spans, ..Default::default() };
         let body = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
         let decoded = traces::spans(&body).unwrap().spans.remove(0);
-        let by_engine = identity::function_named_by(&decoded.resource, &decoded.attributes);
+        let by_engine = identity::function_of(&decoded);
         let found = function_of(&resource, &span);
         assert_eq!((found.id, &*found.name), (by_engine.id, &*by_engine.name));
         assert_eq!(&*found.name, expected);

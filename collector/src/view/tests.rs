@@ -146,6 +146,7 @@ fn a_view_has_places_and_exemplars() {
             rate_per_second: 0.5,
             last_seen: EventTime(1_500_000_000),
             exemplars: vec![first],
+            aliases: Vec::new(),
         }],
         resources: vec![ResourceNode {
             id: q,
@@ -160,11 +161,11 @@ fn a_view_has_places_and_exemplars() {
                 kind,
                 calls: 1,
                 errors: 0,
+                confidence: 1.0,
                 p50_ms: 1.0,
                 p95_ms: 1.0,
                 gap_p95_ms: None,
                 rate_per_second: 0.0,
-                confidence: 1.0,
                 exemplars: vec![trace],
             })
             .to_vec(),

@@ -65,6 +65,9 @@ pub struct Function {
     #[prost(message, optional, tag = "15")]
     #[serde(with = "crate::json::timestamp")]
     pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
+    /// Ids under which it was met as well, before it was clear that they are one function.
+    #[prost(string, repeated, tag = "16")]
+    pub aliases: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Something between functions that is not a function.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -937,6 +940,21 @@ pub struct Status {
     /// Questions to the API that were turned away, because too many were reading from disk.
     #[prost(uint64, tag = "39")]
     pub api_busy: u64,
+    /// Ids and sends that could have joined a cause with what it caused, let go because there were too many.
+    #[prost(uint64, tag = "60")]
+    pub continuations_dropped: u64,
+    /// Causal paths with more different functions than are counted: depths on them may be too small.
+    #[prost(uint64, tag = "61")]
+    pub paths_trimmed: u64,
+    /// Laps that were too long to be followed back to where they began, and are not counted.
+    #[prost(uint64, tag = "62")]
+    pub look_backs_cut: u64,
+    /// Invocations under which no lap was looked for when their cause came late, because their chain had too many.
+    #[prost(uint64, tag = "63")]
+    pub openings_dropped: u64,
+    /// Loops of one chain that were not deepened when its cause came late, because it had too many.
+    #[prost(uint64, tag = "64")]
+    pub fragment_laps_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
