@@ -11,6 +11,7 @@
 
 mod background;
 pub mod catalogue;
+pub mod chains;
 pub mod class;
 pub mod dice;
 pub mod knobs;
