@@ -20,6 +20,7 @@ pub mod report;
 pub mod scenario;
 pub mod score;
 pub mod suites;
+pub mod targets;
 pub mod truth;
 pub mod watch;
 pub mod world;

@@ -240,7 +240,7 @@ pub fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let at = part * values.len().checked_sub(1)? as f64;
     let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
-    Some(low + (high - low) * at.fract())
+    Some(if low == high { low } else { low + (high - low) * at.fract() })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use loopscope_corpus::{
     report,
     score::Score,
     suites::{self, Size},
+    targets::{self, Target},
     watch,
     world::World,
 };
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         score.add(job.suite, job.setting, context, &outcome);
         worlds += 1;
     }
-    for table in report::tables(&score) {
+    for table in report::tables(&score, options.seed) {
         match options.format {
             Format::Text => println!("{}", table.text()),
             Format::Markdown => println!("{}", table.markdown()),
@@ -69,7 +70,11 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64(),
         score.engine_seconds
     );
-    ExitCode::SUCCESS
+    let missed: Vec<Target> = targets::targets(&score, options.seed).into_iter().filter(Target::is_missed).collect();
+    for target in &missed {
+        eprintln!("not reached: {}", target.name);
+    }
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn class(word: &str) -> Result<Class, String> {
