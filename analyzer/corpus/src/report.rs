@@ -164,6 +164,10 @@ fn hard(seed: u64) -> Table {
     table
 }
 
+fn is_for_looks(found: &LoopScore) -> bool {
+    !found.has_runaway && found.suite != suites::GROWTH && found.suite != suites::MIX
+}
+
 fn is_plain(found: &&LoopScore) -> bool {
     found.suite == suites::CLASSES || found.suite == suites::SLOW
 }
@@ -231,7 +235,8 @@ fn rules(score: &Score) -> Table {
          one.",
         &["suite", "rule", "recall", "precision", "wrong incidents per 1,000 loops and day", "laps"],
     );
-    let mut suites: Vec<&str> = score.loops.iter().map(|found| found.suite).collect();
+    let mut suites: Vec<&str> =
+        score.loops.iter().map(|found| found.suite).filter(|suite| *suite != suites::GROWTH).collect();
     suites.dedup();
     suites.sort_unstable();
     suites.dedup();
@@ -307,7 +312,7 @@ fn look_alikes(score: &Score) -> Table {
     );
     for class in Class::ALL.into_iter().filter(|class| class.verdict() != Verdict::Runaway) {
         let found: Vec<&LoopScore> =
-            score.loops.iter().filter(|found| found.class == class && !found.has_runaway).collect();
+            score.loops.iter().filter(|found| found.class == class && is_for_looks(found)).collect();
         if found.is_empty() {
             continue;
         }
@@ -360,6 +365,27 @@ fn knobs(score: &Score) -> Table {
         table.row(setting, &cells);
     }
     table
+}
+
+/// Every loop that was missed, and every wrong incident, a line each.
+pub fn mistakes(score: &Score) -> String {
+    let mut lines = Vec::new();
+    for found in score.loops.iter().filter(|found| found.suite != suites::GROWTH) {
+        let at = format!("{} | {} | {} | {}", found.suite, found.setting, found.context.word(), found.name);
+        if found.ran_away && found.hit(Rule::Alarm).is_none() {
+            lines.push(format!("missed | {at} | depth found {}, true {}", found.depth.0, found.depth.1));
+        }
+        if found.ids > 1 {
+            lines.push(format!("several ids | {at} | {}", found.ids));
+        }
+        for wrong in &found.mistakes {
+            lines.push(format!("wrong | {at} | depth {} | {:?}", wrong.depth, wrong.reason));
+        }
+        if found.class.verdict() == Verdict::Control && found.wrong(Rule::Suspect) > 0 {
+            lines.push(format!("suspected control | {at}"));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Share of the reported loops that were reported under one id.

@@ -29,6 +29,9 @@ struct Options {
     /// Only these suites, separated by commas.
     #[arg(long, value_delimiter = ',')]
     suites: Vec<String>,
+    /// After the tables, every missed loop and every wrong incident.
+    #[arg(long)]
+    mistakes: bool,
     /// How the tables are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -63,6 +66,9 @@ fn main() -> ExitCode {
             Format::Markdown => println!("{}", table.markdown()),
             Format::Json => {}
         }
+    }
+    if options.mistakes {
+        println!("{}", report::mistakes(&score));
     }
     eprintln!(
         "{worlds} worlds, {} spans, {:.1} s, of which {:.1} s in the engine",
