@@ -177,6 +177,7 @@ fn timer(name: &str) -> Node {
 /// One function that schedules itself, always after the same time.
 fn slow(lap: f64) -> Flow {
     let mut flow = Flow::cycle(&[Hop::Schedule], lap);
+    flow.nodes[0].seconds = 0.2;
     flow.nodes[0].edges[0].delay = lap;
     flow.nodes[0].edges[0].spread = 0.01;
     flow

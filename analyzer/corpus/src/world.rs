@@ -264,7 +264,7 @@ impl World {
             exporter,
             laps: task.messages.iter().map(|message| message.laps).max().unwrap_or(0),
             place: self.truth.entries.len(),
-            cursor: own / 4,
+            cursor: own / 2,
             spans: Vec::with_capacity(4),
         };
         self.work(&node.entity, &node.telemetry_to, &mut run);
