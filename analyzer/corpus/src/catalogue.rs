@@ -113,7 +113,7 @@ fn run_away(scenario: &mut Scenario, times: Times, dice: &mut Dice) {
     };
     match scenario.class {
         Class::SyncRecursion => scenario.timeout = 30.0,
-        Class::CycleCall | Class::CycleMixed | Class::TwelveCycle => scenario.timeout = 3.0,
+        Class::CycleCall | Class::CycleMixed | Class::TwelveCycle => scenario.timeout = 6.0,
         _ => {}
     }
 }
