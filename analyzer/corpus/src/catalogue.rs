@@ -113,7 +113,7 @@ fn run_away(scenario: &mut Scenario, times: Times, dice: &mut Dice) {
     };
     match scenario.class {
         Class::SyncRecursion => scenario.timeout = 30.0,
-        Class::CycleCall | Class::CycleMixed | Class::TwelveCycle => scenario.timeout = 3.0,
+        Class::CycleCall | Class::CycleMixed | Class::TwelveCycle => scenario.timeout = 6.0,
         _ => {}
     }
 }
@@ -177,6 +177,7 @@ fn timer(name: &str) -> Node {
 /// One function that schedules itself, always after the same time.
 fn slow(lap: f64) -> Flow {
     let mut flow = Flow::cycle(&[Hop::Schedule], lap);
+    flow.nodes[0].seconds = 0.2;
     flow.nodes[0].edges[0].delay = lap;
     flow.nodes[0].edges[0].spread = 0.01;
     flow

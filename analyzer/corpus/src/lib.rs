@@ -11,6 +11,7 @@
 
 mod background;
 pub mod catalogue;
+pub mod chains;
 pub mod class;
 pub mod dice;
 pub mod knobs;
@@ -19,6 +20,7 @@ pub mod report;
 pub mod scenario;
 pub mod score;
 pub mod suites;
+pub mod targets;
 pub mod truth;
 pub mod watch;
 pub mod world;

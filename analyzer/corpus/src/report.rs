@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use loopscope_analyzer::snapshot::Reproduction;
+
 use crate::{
+    chains::{self, DepthRule},
     class::{Class, Verdict},
     knobs::Context,
     score::{Hit, LoopScore, Score, quantile, share},
     suites,
+    targets::Target,
     watch::Rule,
 };
 
@@ -21,9 +25,147 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// All tables of a score.
-pub fn tables(score: &Score) -> Vec<Table> {
-    vec![recall_by_context(score), time_to_alert(score), rules(score), look_alikes(score), edges(score), knobs(score)]
+/// All tables of a score; `seed` is that of the draws chain by chain.
+pub fn tables(score: &Score, seed: u64) -> Vec<Table> {
+    vec![
+        targets(&crate::targets::targets(score, seed)),
+        recall_by_context(score),
+        time_to_alert(score),
+        rules(score),
+        mix(score),
+        look_alikes(score),
+        growth(score),
+        edges(score),
+        knobs(score),
+        reached(seed),
+        hard(seed),
+    ]
+}
+
+fn targets(targets: &[Target]) -> Table {
+    let mut table = Table::new(
+        "Targets",
+        "What the engine has to reach, and what it reaches in this run. A target without a measurement was not run.",
+        &["target", "wanted", "measured", "reached"],
+    );
+    for target in targets {
+        let measured = target.measured.map_or("-".to_owned(), |measured| format!("{measured:.4}"));
+        let reached = match target.is_reached() {
+            None => "-",
+            Some(true) => "yes",
+            Some(false) => "NO",
+        };
+        table.row(&target.name, &[target.wanted.to_string(), measured, reached.to_owned()]);
+    }
+    table
+}
+
+/// What a loop of the mix is.
+pub fn kind(found: &LoopScore) -> &'static str {
+    match (found.has_runaway, found.benign) {
+        (true, None) => "new",
+        (true, Some(law)) if law.is_heavy() => "known, heavy-tailed",
+        (true, Some(_)) => "known, bounded",
+        (false, Some(law)) if law.is_heavy() => "harmless, heavy-tailed",
+        (false, _) => "harmless, bounded",
+    }
+}
+
+fn mix(score: &Score) -> Table {
+    let mut table = Table::new(
+        "The mix",
+        "Harmless recursive loops with a history, a fifth of them heavy-tailed; some run away with one chain while the \
+         others go on, and new loops begin. Wrong incidents after the time to learn, and while learning.",
+        &[
+            "loops",
+            "rule",
+            "number",
+            "recall",
+            "laps",
+            "wrong",
+            "wrong while learning",
+            "wrong per 1,000 loops and day",
+        ],
+    );
+    let mut kinds: BTreeMap<&str, Vec<&LoopScore>> = BTreeMap::new();
+    for found in score.loops.iter().filter(|found| found.suite == suites::MIX) {
+        kinds.entry(kind(found)).or_default().push(found);
+    }
+    for (kind, found) in kinds {
+        for rule in Rule::ALL {
+            let summary = Summary::of(&found, rule);
+            let early: u32 = found.iter().map(|found| found.early_incidents[rule as usize]).sum();
+            let cells = [
+                rule.words().to_owned(),
+                found.len().to_string(),
+                if summary.runaways > 0 { format!("{:.3}", summary.recall()) } else { "-".to_owned() },
+                both(summary.laps.clone(), 0),
+                summary.wrong.to_string(),
+                early.to_string(),
+                summary.rate(),
+            ];
+            table.row(kind, &cells);
+        }
+    }
+    table
+}
+
+fn growth(score: &Score) -> Table {
+    let mut table = Table::new(
+        "R",
+        "Loops with one true R: the mean estimate over it, and how often the interval of 95 % held it; a look each minute.",
+        &["true R", "looks", "estimate / truth", "in the interval"],
+    );
+    let mut by_r: BTreeMap<u32, Vec<Reproduction>> = BTreeMap::new();
+    for found in score.loops.iter().filter(|found| found.suite == suites::GROWTH) {
+        // Thousandths, because numbers with a point have no order.
+        let Some(r) = found.r else { continue };
+        by_r.entry((r * 1_000.0) as u32).or_default().extend(&found.estimates);
+    }
+    for (thousandths, looks) in by_r {
+        let r = f64::from(thousandths) / 1_000.0;
+        let mean = looks.iter().map(|look| look.mean / r).sum::<f64>() / looks.len().max(1) as f64;
+        let held = looks.iter().filter(|look| look.low <= r && r <= look.high).count() as u64;
+        let cells = [looks.len().to_string(), format!("{mean:.3}"), format!("{:.3}", share(held, looks.len() as u64))];
+        table.row(&format!("{r}"), &cells);
+    }
+    table
+}
+
+fn reached(seed: u64) -> Table {
+    let mut table = Table::new(
+        "How hard it is, chain by chain",
+        "Part of the harmless chains of a class that get to so many laps, and the laps at which the engine's life table \
+         is an alarm after 3,000 chains, with the part of the chains that are one.",
+        &["class", "fixed 8", "fixed 16", "fixed 32", "life table, laps", "life table, wrong"],
+    );
+    for (class, _) in chains::REFERENCE {
+        let fixed =
+            chains::FIXED.map(|laps| format!("{:.5}", chains::reached(class, DepthRule::Fixed(laps), seed).share));
+        let learned = chains::reached(class, DepthRule::Learned { chains: 3_000, alpha: 1e-4 }, seed);
+        let cells = [fixed.to_vec(), vec![learned.laps.to_string(), format!("{:.5}", learned.share)]].concat();
+        table.row(class.word(), &cells);
+    }
+    table
+}
+
+fn hard(seed: u64) -> Table {
+    let mut table = Table::new(
+        "The hard population, chain by chain",
+        "400 harmless recursive loops with 1,000 chains a day each: part of the loops with a wrong alarm a day, and laps \
+         until an endless chain is one.",
+        &["rule", "loops with a wrong alarm a day", "laps"],
+    );
+    for rule in chains::rules() {
+        let found = chains::hard(rule, seed);
+        let laps = format!("{:.0}, {:.0}", found.laps_p50, found.laps_p90);
+        table.row(&rule.words(), &[format!("{:.3}", found.false_loops), laps]);
+    }
+    table
+}
+
+fn is_for_looks(found: &LoopScore) -> bool {
+    !found.has_runaway && found.suite != suites::GROWTH && found.suite != suites::MIX
 }
 
 fn is_plain(found: &&LoopScore) -> bool {
@@ -93,7 +235,8 @@ fn rules(score: &Score) -> Table {
          one.",
         &["suite", "rule", "recall", "precision", "wrong incidents per 1,000 loops and day", "laps"],
     );
-    let mut suites: Vec<&str> = score.loops.iter().map(|found| found.suite).collect();
+    let mut suites: Vec<&str> =
+        score.loops.iter().map(|found| found.suite).filter(|suite| *suite != suites::GROWTH).collect();
     suites.dedup();
     suites.sort_unstable();
     suites.dedup();
@@ -147,12 +290,15 @@ impl Summary {
         share(self.hits, self.hits + self.wrong)
     }
 
+    fn rate(&self) -> String {
+        match self.quiet_days > 0.0 {
+            true => format!("{:.1}", self.wrong as f64 * 1_000.0 / self.quiet_days),
+            false => "-".to_owned(),
+        }
+    }
+
     fn cells(&self) -> Vec<String> {
-        let rate = if self.quiet_days > 0.0 {
-            format!("{:.1}", self.wrong as f64 * 1_000.0 / self.quiet_days)
-        } else {
-            "-".to_owned()
-        };
+        let rate = self.rate();
         vec![format!("{:.3}", self.recall()), format!("{:.3}", self.precision()), rate, both(self.laps.clone(), 0)]
     }
 }
@@ -166,7 +312,7 @@ fn look_alikes(score: &Score) -> Table {
     );
     for class in Class::ALL.into_iter().filter(|class| class.verdict() != Verdict::Runaway) {
         let found: Vec<&LoopScore> =
-            score.loops.iter().filter(|found| found.class == class && !found.has_runaway).collect();
+            score.loops.iter().filter(|found| found.class == class && is_for_looks(found)).collect();
         if found.is_empty() {
             continue;
         }
@@ -219,6 +365,27 @@ fn knobs(score: &Score) -> Table {
         table.row(setting, &cells);
     }
     table
+}
+
+/// Every loop that was missed, and every wrong incident, a line each.
+pub fn mistakes(score: &Score) -> String {
+    let mut lines = Vec::new();
+    for found in score.loops.iter().filter(|found| found.suite != suites::GROWTH) {
+        let at = format!("{} | {} | {} | {}", found.suite, found.setting, found.context.word(), found.name);
+        if found.ran_away && found.hit(Rule::Alarm).is_none() {
+            lines.push(format!("missed | {at} | depth found {}, true {}", found.depth.0, found.depth.1));
+        }
+        if found.ids > 1 {
+            lines.push(format!("several ids | {at} | {}", found.ids));
+        }
+        for wrong in &found.mistakes {
+            lines.push(format!("wrong | {at} | depth {} | {:?}", wrong.depth, wrong.reason));
+        }
+        if found.class.verdict() == Verdict::Control && found.wrong(Rule::Suspect) > 0 {
+            lines.push(format!("suspected control | {at}"));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Share of the reported loops that were reported under one id.

@@ -323,7 +323,7 @@ impl Node {
 
     /// Seconds from its start to the start of what it calls, in the median.
     pub fn stay(&self) -> f64 {
-        self.edges.first().map_or(self.seconds, |edge| edge.delay + self.seconds / 4.0)
+        self.edges.first().map_or(self.seconds, |edge| edge.delay + self.seconds / 2.0)
     }
 
     /// The same with one more edge.
@@ -356,17 +356,34 @@ impl Edge {
 }
 
 impl Flow {
-    /// A cycle with one function for each hop; the last hop closes the lap. `lap` is the median time of a lap, seconds.
+    /// A cycle with one function for each hop; the last hop closes the lap. `lap` is the median time of a lap, seconds:
+    /// what the ways do not take, the functions work.
     pub fn cycle(hops: &[Hop], lap: f64) -> Self {
         let n = hops.len();
-        let delay = lap / n as f64;
+        let ways: f64 = hops.iter().map(|hop| hop.seconds()).sum();
+        // A function calls on after half of its time.
+        let work = ((lap - ways) / n as f64).max(0.1) * 2.0;
         let nodes = hops.iter().enumerate().map(|(at, hop)| {
             let rule = if at + 1 == n { Rule::Lap } else { Rule::Always };
-            let mut node = Node::new(&format!("step{at}")).with(Edge::new((at + 1) % n, *hop, delay * 0.8).when(rule));
-            node.seconds = (delay * 0.25).min(0.3);
-            node
+            let mut edge = Edge::new((at + 1) % n, *hop, hop.seconds()).when(rule);
+            edge.spread = 0.5;
+            Node { seconds: work, ..Node::new(&format!("step{at}")).with(edge) }
         });
         Self { nodes: nodes.collect() }
+    }
+}
+
+impl Hop {
+    /// Median seconds from the call to the start of what it calls.
+    pub fn seconds(self) -> f64 {
+        match self {
+            Self::Call => 0.005,
+            Self::Invoke => 0.05,
+            Self::Queue => 0.2,
+            Self::Table => 0.3,
+            Self::Bucket => 0.8,
+            Self::Schedule => 60.0,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use loopscope_analyzer::snapshot::Reproduction;
+use loopscope_analyzer::snapshot::{Reason, Reproduction};
 
 use crate::{
     class::Class,
@@ -46,6 +46,10 @@ pub struct LoopScore {
     pub has_runaway: bool,
     /// True R, when it is one number.
     pub r: Option<f64>,
+    /// What the engine said wrongly, after the time to learn.
+    pub mistakes: Vec<Moment>,
+    /// Name of the scenario.
+    pub name: String,
     /// What R was taken for.
     pub estimates: Vec<Reproduction>,
     /// Distinct ids under which it was reported rightly.
@@ -67,6 +71,8 @@ pub struct Hit {
     pub invocations: f64,
     /// Runaway invocations that had arrived.
     pub arrived: f64,
+    /// What the engine named first as its reason.
+    pub reason: Option<Reason>,
     /// What they cost, US dollars.
     pub dollars: f64,
 }
@@ -111,7 +117,7 @@ impl Score {
 
 /// Scenarios that need no cause to be found are the same in every context.
 fn context_of(truth: &LoopTruth, context: Context) -> Context {
-    if truth.class.is_without_chain() { Context::None } else { context }
+    if truth.class.is_without_chain() { Context::None } else { truth.context.unwrap_or(context) }
 }
 
 fn loop_score(
@@ -129,8 +135,11 @@ fn loop_score(
     });
     let learned = crate::world::START + outcome.history;
     let count = |from: u64, to: u64| {
-        Rule::ALL.map(|rule| sightings.iter().map(|sighting| false_incidents(truth, sighting, rule, from..to)).sum())
+        Rule::ALL.map(|rule| {
+            sightings.iter().map(|sighting| false_incidents(truth, sighting, rule, from..to).len() as u32).sum()
+        })
     };
+    let mistakes = |sighting: &&Sighting| false_incidents(truth, sighting, Rule::Alarm, learned..u64::MAX);
     let deepest = sightings.iter().filter(is_same).map(|sighting| sighting.max_depth).max().unwrap_or(0);
     let ids = sightings.iter().filter(|sighting| sighting.track(Rule::Alarm).after_onset.is_some()).count();
     let end = crate::world::START + nanos(outcome.seconds);
@@ -150,6 +159,8 @@ fn loop_score(
         has_runaway: truth.t0.is_some(),
         r: truth.is_uniform.then_some(truth.r),
         estimates,
+        mistakes: sightings.iter().flat_map(mistakes).collect(),
+        name: truth.name.clone(),
         ids,
         depth: (deepest, truth.all.depth),
         quiet_days: if has_history { quiet / 86_400.0 } else { 0.0 },
@@ -172,24 +183,25 @@ fn hit(truth: &LoopTruth, moment: &Moment) -> Option<Hit> {
         seconds: moment.at.saturating_sub(t0) as f64 / 1e9,
         invocations: moment.invocations as f64,
         arrived: moment.arrived as f64,
+        reason: moment.reason,
         dollars: moment.dollars,
     })
 }
 
 /// Incidents while nothing ran away, or of functions that are not those that do.
-fn false_incidents(truth: &LoopTruth, sighting: &Sighting, rule: Rule, when: Range<u64>) -> u32 {
+fn false_incidents(truth: &LoopTruth, sighting: &Sighting, rule: Rule, when: Range<u64>) -> Vec<Moment> {
     let is_other = similarity(truth, sighting) < 0.5;
     let mut last: Option<u64> = None;
-    let mut count = 0;
+    let mut found = Vec::new();
     for moment in sighting.track(rule).risen.iter().filter(|moment| when.contains(&moment.at)) {
         let is_wrong = is_other || !truth.is_runaway_at(moment.at);
         let is_again = last.is_some_and(|last| (moment.at - last) as f64 / 1e9 < ONE_INCIDENT);
         if is_wrong && !is_again {
-            count += 1;
+            found.push(*moment);
             last = Some(moment.at);
         }
     }
-    count
+    found
 }
 
 /// Share of functions that the true and the reported loop have in common.
@@ -240,7 +252,7 @@ pub fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let at = part * values.len().checked_sub(1)? as f64;
     let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
-    Some(low + (high - low) * at.fract())
+    Some(if low == high { low } else { low + (high - low) * at.fract() })
 }
 
 #[cfg(test)]

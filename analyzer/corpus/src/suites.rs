@@ -5,7 +5,7 @@ use crate::{
     class::{Class, Verdict},
     dice::Dice,
     knobs::{Context, ExportDelay, Knobs},
-    scenario::Scenario,
+    scenario::{Arrivals, Law, Scenario, Stream},
     world::Plan,
 };
 
@@ -36,6 +36,13 @@ pub const KNOBS: &str = "knobs";
 /// Laps of ten minutes to a day.
 pub const SLOW: &str = "slow";
 
+/// Many harmless recursive loops with a history, and runaway chains among them.
+pub const MIX: &str = "mix";
+/// One chain among very many invocations of the same functions.
+pub const DENSE: &str = "dense";
+/// Loops whose R is one number.
+pub const GROWTH: &str = "growth";
+
 /// Runaway classes that share a world; few at a time, because a system in which everything runs away is not one.
 const AT_A_TIME: usize = 5;
 
@@ -52,14 +59,167 @@ pub fn jobs(seed: u64, size: Size, classes: &[Class]) -> impl Iterator<Item = Jo
     let plain = Context::ALL
         .into_iter()
         .flat_map(move |context| (0..rounds).map(move |round| (CLASSES, "plain", Knobs::plain(context), round)));
-    let turned = settings().into_iter().flat_map(move |(setting, knobs)| {
-        (0..(rounds / 4).max(1)).map(move |round| (KNOBS, setting, knobs.clone(), round))
-    });
+    let turned = settings()
+        .into_iter()
+        .flat_map(move |(setting, knobs)| (0..rounds / 4).map(move |round| (KNOBS, setting, knobs.clone(), round)));
     let slow_classes = classes.clone();
     let fast = plain.chain(turned).flat_map(move |(suite, setting, knobs, round)| {
         worlds_of_classes(seed, round, suite, setting, &knobs, &classes)
     });
-    fast.chain(slow_jobs(seed, (rounds / 2).max(1), &slow_classes))
+    let is_whole = slow_classes.len() == Class::ALL.len();
+    let special = move || -> Vec<Job> {
+        match is_whole {
+            true => [vec![mix(seed, size), dense(seed, size)], growth(seed, rounds)].concat(),
+            false => Vec::new(),
+        }
+    };
+    fast.chain(slow_jobs(seed, (rounds / 2).max(1), &slow_classes)).chain(special())
+}
+
+/// The harmless loops of the mix, of a hundred: eighty whose chains end early, and twenty with heavy tails.
+const MIX_OF_HUNDRED: [(Class, usize); 11] = [
+    (Class::Saga, 15),
+    (Class::PingPong, 12),
+    (Class::PaginationUniform, 13),
+    (Class::PaginationHalf, 15),
+    (Class::PaginationTwoThirds, 9),
+    (Class::DivideSmall, 9),
+    (Class::DivideWide, 7),
+    (Class::PaginationMany, 6),
+    (Class::PaginationLong, 4),
+    (Class::PaginationLogNormal, 5),
+    (Class::PaginationPareto, 5),
+];
+
+/// A thousand harmless recursive loops that the engine watches for a day; on the next day a hundred of them run away,
+/// and a hundred new ones. The small form has a tenth of each, and the same chains in fewer hours.
+fn mix(seed: u64, size: Size) -> Job {
+    let (hundreds, hours, chains) = match size {
+        Size::Smoke => (1, 2.0, 250.0),
+        Size::Full => (10, 24.0, 500.0),
+    };
+    let history = hours * 3_600.0;
+    let mut dice = Dice::new(seed, "mix");
+    let mut scenarios = Vec::new();
+    let context = |dice: &mut Dice| *dice.pick(&[Context::Parent, Context::Link, Context::MessageId]);
+    let onset = |dice: &mut Dice| history + dice.uniform(0.02, 0.9) * history;
+    for (class, count) in MIX_OF_HUNDRED {
+        for at in 0..count * hundreds {
+            let times = Times { from: 0.0, onset: onset(&mut dice), to: 2.0 * history };
+            let name = format!("{}-{at}", class.word());
+            let context = context(&mut dice);
+            let mut scenario = catalogue::scenario(class, &name, context, times, &mut dice);
+            scenario.context = Some(context);
+            let is_tree = matches!(class, Class::DivideSmall | Class::DivideWide);
+            let per_second = if is_tree { chains / 8.0 } else { chains } / history;
+            if let Some(benign) = &mut scenario.benign {
+                benign.arrivals = Arrivals::Rate { from: 0.0, to: times.to, per_second };
+            }
+            // One of ten runs away: a single chain that does not end, while the others go on as before.
+            if at % 10 == 3 {
+                let law = Law::Endless { stopped_at: 4 * catalogue::STOPPED_AT };
+                scenario.runaway = Some(Stream { arrivals: Arrivals::Once { at: times.onset }, law });
+            }
+            scenarios.push(scenario);
+        }
+    }
+    let new = [
+        Class::SelfInvoke,
+        Class::SelfQueue,
+        Class::SelfBucket,
+        Class::SelfTable,
+        Class::CycleQueue,
+        Class::CycleStorage,
+        Class::CycleMixed,
+        Class::Poison,
+        Class::Leaky,
+        Class::FanOutTwo,
+    ];
+    for class in new {
+        for at in 0..hundreds {
+            let times = Times { from: 0.0, onset: onset(&mut dice), to: 2.0 * history };
+            let context = context(&mut dice);
+            let mut scenario =
+                catalogue::scenario(class, &format!("{}-new-{at}", class.word()), context, times, &mut dice);
+            scenario.context = Some(context);
+            scenarios.push(scenario);
+        }
+    }
+    let plan = Plan {
+        seed,
+        knobs: Knobs::plain(Context::Link),
+        scenarios,
+        background_functions: 200 * hundreds,
+        background_rate: 1.0,
+        seconds: 2.0 * history,
+        keeps_entries: false,
+        history,
+        tick: 2.0,
+    };
+    Job { suite: MIX, setting: "plain", plan }
+}
+
+/// One endless chain among thousands of harmless invocations a second of the same two functions.
+fn dense(seed: u64, size: Size) -> Job {
+    let (rate, seconds) = match size {
+        Size::Smoke => (2_000.0, 240.0),
+        Size::Full => (10_000.0, 3_600.0),
+    };
+    let mut dice = Dice::new(seed, "dense");
+    let times = Times { from: 0.0, onset: seconds / 4.0, to: seconds };
+    let mut scenario = catalogue::scenario(Class::Hidden, "hidden", Context::Link, times, &mut dice);
+    if let Some(benign) = &mut scenario.benign {
+        // Two invocations a chain.
+        benign.arrivals = Arrivals::Rate { from: 0.0, to: seconds, per_second: rate * 0.4 };
+    }
+    let plan = Plan {
+        seed,
+        knobs: Knobs::plain(Context::Link),
+        scenarios: vec![scenario],
+        background_functions: 2_000,
+        background_rate: rate * 0.2,
+        seconds,
+        keeps_entries: false,
+        history: 0.0,
+        tick: 1.0,
+    };
+    Job { suite: DENSE, setting: "plain", plan }
+}
+
+/// Chains whose every lap causes so many others in the mean.
+fn growth(seed: u64, rounds: u64) -> Vec<Job> {
+    let laws = [
+        Law::Continue(0.3),
+        Law::Continue(0.7),
+        Law::Branching { mean: 0.7 },
+        Law::Branching { mean: 1.0 },
+        Law::Branching { mean: 1.3 },
+    ];
+    let job = |round: u64| {
+        let mut dice = Dice::new(seed, &format!("growth/{round}"));
+        let scenarios = laws.iter().enumerate().map(|(at, law)| {
+            let times = Times { from: 0.0, onset: 0.0, to: 1_200.0 };
+            let name = format!("law-{at}");
+            let mut scenario = catalogue::scenario(Class::PaginationHalf, &name, Context::Link, times, &mut dice);
+            let arrivals = Arrivals::Rate { from: 0.0, to: 1_200.0, per_second: 0.5 };
+            scenario.benign = Some(Stream { arrivals, law: *law });
+            scenario.most_invocations = catalogue::MOST_INVOCATIONS;
+            scenario
+        });
+        let plan = Plan {
+            scenarios: scenarios.collect(),
+            seed: seed.wrapping_add(round),
+            knobs: Knobs::plain(Context::Link),
+            background_functions: 20,
+            background_rate: 1.0,
+            seconds: 1_200.0,
+            keeps_entries: false,
+            history: 0.0,
+            tick: 1.0,
+        };
+        Job { suite: GROWTH, setting: "plain", plan }
+    };
+    (0..rounds).map(job).collect()
 }
 
 /// The settings of the knobs that are tried besides the plain ones.

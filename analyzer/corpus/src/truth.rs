@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::{
     class::Class,
+    knobs::Context,
     scenario::{Law, Scenario},
 };
 
@@ -44,6 +45,8 @@ pub struct LoopTruth {
     pub runaway: Tally,
     /// Of these, those whose spans have arrived.
     pub arrived: u64,
+    /// How its causes are told, when not as in the rest of the world.
+    pub context: Option<Context>,
     /// How its harmless chains go on, when they go round.
     pub benign: Option<Law>,
     /// True when all its chains follow one law without a memory, so that R is one number.
@@ -109,6 +112,7 @@ impl LoopTruth {
             all: Tally::default(),
             runaway: Tally::default(),
             arrived: 0,
+            context: scenario.context,
             benign: scenario.benign.map(|stream| stream.law).filter(|law| *law != Law::Continue(0.0)),
             is_uniform: is_uniform && law.is_some_and(Law::is_memoryless),
             deepening: Vec::new(),

@@ -12,7 +12,7 @@ use loopscope_analyzer::{
     config::Config,
     engine::Engine,
     record::SpanKey,
-    snapshot::{Assessment, Loop, LoopId, LoopState, Reproduction, Severity},
+    snapshot::{Assessment, Loop, LoopId, LoopState, Reason, Reproduction, Severity},
     span::{ArrivalTime, Span},
 };
 use rustc_hash::FxHashMap;
@@ -83,6 +83,8 @@ pub struct Moment {
     pub arrived: u64,
     /// What they cost, US dollars.
     pub dollars: f64,
+    /// What the engine named first as its reason.
+    pub reason: Option<Reason>,
 }
 
 /// One loop as the engine has shown it.
@@ -262,6 +264,7 @@ impl Watch {
                 invocations: runaway.invocations,
                 arrived,
                 dollars: runaway.dollars,
+                reason: found.reasons.first().copied(),
             };
             if is_on && !track.is_on {
                 track.risen.push(moment);

@@ -9,6 +9,7 @@ use loopscope_corpus::{
     report,
     score::Score,
     suites::{self, Size},
+    targets::{self, Target},
     watch,
     world::World,
 };
@@ -28,6 +29,9 @@ struct Options {
     /// Only these suites, separated by commas.
     #[arg(long, value_delimiter = ',')]
     suites: Vec<String>,
+    /// After the tables, every missed loop and every wrong incident.
+    #[arg(long)]
+    mistakes: bool,
     /// How the tables are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -56,12 +60,15 @@ fn main() -> ExitCode {
         score.add(job.suite, job.setting, context, &outcome);
         worlds += 1;
     }
-    for table in report::tables(&score) {
+    for table in report::tables(&score, options.seed) {
         match options.format {
             Format::Text => println!("{}", table.text()),
             Format::Markdown => println!("{}", table.markdown()),
             Format::Json => {}
         }
+    }
+    if options.mistakes {
+        println!("{}", report::mistakes(&score));
     }
     eprintln!(
         "{worlds} worlds, {} spans, {:.1} s, of which {:.1} s in the engine",
@@ -69,7 +76,11 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64(),
         score.engine_seconds
     );
-    ExitCode::SUCCESS
+    let missed: Vec<Target> = targets::targets(&score, options.seed).into_iter().filter(Target::is_missed).collect();
+    for target in &missed {
+        eprintln!("not reached: {}", target.name);
+    }
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn class(word: &str) -> Result<Class, String> {
