@@ -3,7 +3,7 @@
 //! Dividing work looks the same until it stops. What tells them apart is how the loop used to branch at each depth;
 //! without that, a tree must have some size before it is worth an alarm.
 
-use crate::detect::{rate, reproduction::reproduction};
+use crate::detect::{life_table::KNOWN_CHAINS, rate, reproduction::reproduction};
 
 /// Depths whose laps are counted apart; the last one gathers all that is deeper.
 pub(crate) const DEPTHS: usize = 32;
@@ -15,6 +15,9 @@ pub(crate) type Widths = [u32; DEPTHS];
 const LEAST_TREE: u64 = 128;
 /// Lower end of R over the two depths before the widest above which such a tree multiplies.
 const MULTIPLIES: f64 = 1.2;
+
+/// After so many chains what was learned loses half of its weight, so that a loop may change its ways.
+const FORGET_EVERY: u64 = 10_000;
 
 /// How many times more than ever seen at a depth is taken as the old ways of a loop.
 const MARGIN: f64 = 1.25;
@@ -30,6 +33,8 @@ const BAD: f64 = 2.0;
 pub(crate) struct Branching {
     laps: Vec<f64>,
     chains: u64,
+    /// Depths that the chains got to, as light as `laps`.
+    depths: f64,
 }
 
 impl Branching {
@@ -37,7 +42,22 @@ impl Branching {
     pub(crate) fn learn(&mut self, widths: &Widths) {
         self.laps.resize(DEPTHS, 0.0);
         self.chains += 1;
+        self.depths += widths.iter().filter(|laps| **laps > 0).count() as f64;
+        if self.chains.is_multiple_of(FORGET_EVERY) {
+            self.laps.iter_mut().chain([&mut self.depths]).for_each(|sum| *sum /= 2.0);
+        }
         self.laps.iter_mut().zip(widths).for_each(|(sum, laps)| *sum += f64::from(*laps));
+    }
+
+    /// Laps that followed a lap for each lap, over all depths: R as it used to be. `None` before anything was learned.
+    pub(crate) fn reproduction(&self) -> Option<f64> {
+        let laps: f64 = self.laps.iter().sum();
+        (laps > 0.0).then(|| self.laps.iter().skip(1).sum::<f64>() / laps)
+    }
+
+    /// Laps that come together: how wide a chain is in the mean, 1 for those that never branch.
+    pub(crate) fn width(&self) -> f64 {
+        if self.depths > 0.0 { self.laps.iter().sum::<f64>() / self.depths } else { 1.0 }
     }
 
     /// Laps at the next depth for each at this one, from 0; what was never seen counts as half a lap.
@@ -52,7 +72,7 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
     let deepest = widths.iter().rposition(|laps| *laps > 0).unwrap_or(0);
     // The last depth gathers what is deeper, so nothing can be said of it.
     let pairs = 0..deepest.min(DEPTHS - 2);
-    if history.chains >= rate::LEAST_CHAINS {
+    if history.chains >= KNOWN_CHAINS {
         return pairs.fold(0.0_f64, |sum, depth| {
             let before = MARGIN * history.usual(depth);
             let bad = (2.0 * before).max(BAD);

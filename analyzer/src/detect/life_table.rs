@@ -24,6 +24,12 @@ const PRIOR_LAPS: f64 = 2.5;
 /// What is assumed of a loop before anything is known: half of its chains go on.
 pub const UNKNOWN_CONTINUATION: f64 = 0.5;
 
+/// What is assumed of the depths that no chain of a loop got to, once [`KNOWN_CHAINS`] of them ended by themselves: it
+/// is known then that they end, and going on where none did is the less likely to be benign.
+const BEYOND_KNOWN: f64 = 0.4;
+/// Chains that ended by themselves after which it is known how deep they go.
+pub const KNOWN_CHAINS: u64 = 50;
+
 /// What was learned loses half of its weight in this time, so that a loop may change its ways.
 const HALF_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// What was learned is made lighter in steps of at least this.
@@ -110,6 +116,7 @@ impl LifeTable {
 
     /// Every depth with the probability that a chain gets there and goes on.
     fn survival(&self, prior: f64) -> impl Iterator<Item = (u32, f64)> {
+        let prior = if self.chains < KNOWN_CHAINS { prior } else { prior.min(BEYOND_KNOWN) };
         let (mut probability, mut mean, mut at) = (1.0, prior, 0);
         (1..).map(move |depth: u32| {
             if BIN_STARTS.get(at + 1).is_some_and(|next| depth >= *next) {
@@ -169,9 +176,9 @@ pub fn pooled_continuation(tables: impl Iterator<Item = (f64, f64)>) -> f64 {
     }
 }
 
-/// Part of the benign chains of a loop that may be an alarm: one in ten thousand, and at most one in a hundred days.
+/// Part of the benign chains of a loop that may be an alarm: one in ten thousand, and at most one in fifty days.
 pub fn alpha(chains_per_day: f64) -> f64 {
-    (0.01 / chains_per_day.max(1.0)).min(1e-4)
+    (0.02 / chains_per_day.max(1.0)).min(1e-4)
 }
 
 fn bin(depth: u32) -> usize {

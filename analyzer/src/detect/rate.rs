@@ -5,10 +5,9 @@
 //! data CUSUM's", 1985.
 
 /// The sum above which it is no accident: one false alarm in a million laps (Lorden's bound, `ln 1e6`).
+///
+/// Where laps come together because chains branch, so many times more are needed.
 pub(crate) const ALARM: f64 = 13.8;
-
-/// Chains that must have ended by themselves before it is known what a loop used to do.
-pub(crate) const LEAST_CHAINS: u64 = 50;
 
 /// R below which no baseline is taken, so that one lap more is no alarm.
 const LEAST_BASELINE: f64 = 0.05;

@@ -26,8 +26,6 @@ const OPERATIONS: usize = 32;
 const LEAST_CONFIDENCE: f32 = 0.5;
 /// A tree of laps is looked at each time it has grown by this many.
 const TREE_STEP: u32 = 8;
-/// Chains that ended by themselves after which it is known how deep they go.
-const KNOWN_CHAINS: u64 = 50;
 /// In this time the chains a day are counted.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -301,7 +299,7 @@ impl LoopRecord {
         } else if reason.is_none() && chain.depth >= suspect {
             self.suspect_until = now.after(self.hold());
         }
-        let is_unknown = self.table.chains() < rate::LEAST_CHAINS;
+        let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
         if (is_unknown || chain.depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
             && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching))
@@ -350,9 +348,13 @@ impl LoopRecord {
     pub(super) fn take_statistics(&mut self, now: ArrivalTime, prior: f64) -> bool {
         let before = (self.state, self.assessment(self.statistics_at.max(ArrivalTime(1))));
         self.statistics_at = now;
-        let baseline = (self.table.chains() >= rate::LEAST_CHAINS).then(|| self.table.continuation()).flatten();
+        let baseline =
+            (self.table.chains() >= life_table::KNOWN_CHAINS).then(|| self.branching.reproduction()).flatten();
         self.renewal.tick(now, baseline);
-        if self.renewal.cusum > rate::ALARM && self.confidence() >= f64::from(LEAST_CONFIDENCE) && !self.is_covered {
+        if self.renewal.cusum > rate::ALARM * self.branching.width()
+            && self.confidence() >= f64::from(LEAST_CONFIDENCE)
+            && !self.is_covered
+        {
             self.renewal.cusum = 0.0;
             self.alarm(now, Reason::Rate);
         }
@@ -366,7 +368,7 @@ impl LoopRecord {
 
     fn classes(&self, now: ArrivalTime) -> SmallVec<[LoopClass; 4]> {
         let branches = self.reproduction.is_some_and(|r| r.low > 1.0) || self.reasons.contains(&Reason::FanOut);
-        let is_known = self.table.chains() >= KNOWN_CHAINS && self.assessment(now) != Assessment::Alarm;
+        let is_known = self.table.chains() >= life_table::KNOWN_CHAINS && self.assessment(now) != Assessment::Alarm;
         [
             (LoopClass::Reentry, self.stays_in_trace),
             (LoopClass::CrossTrace, self.crosses_traces),
