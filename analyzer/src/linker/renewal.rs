@@ -21,7 +21,7 @@ const SLOTS_PER_LAP: f64 = 8.0;
 /// Points at which the distribution of lap times is kept.
 const POINTS: usize = 32;
 /// First laps that are kept one by one, while the longest ones cannot have been seen yet.
-const YOUNG: usize = 128;
+const YOUNG: usize = 256;
 /// How many times the 99th percentile of the lap time a loop is young.
 const YOUNG_LAPS: f64 = 5.0;
 /// How many mean deviations beyond the mean delay nearly all spans have arrived.
@@ -313,8 +313,8 @@ impl LapTimes {
 /// The distribution of lap times of which only those were seen that are shorter than their age: the product limit for
 /// truncated data (Lynden-Bell, "A method of allowing for known observational selection in small samples", 1971).
 fn untruncated(laps: &[(f64, u64)], newest: u64) -> Vec<(f64, f64)> {
-    let mut times: Vec<(f64, f64)> =
-        laps.iter().map(|(ms, begin)| (*ms, millis(newest.saturating_sub(*begin)))).collect();
+    let with_age = laps.iter().map(|(ms, begin)| (*ms, millis(newest.saturating_sub(*begin))));
+    let mut times: Vec<(f64, f64)> = with_age.filter(|(ms, age)| ms <= age).collect();
     times.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     let mut part = 1.0;
     let mut points = Vec::with_capacity(times.len());
