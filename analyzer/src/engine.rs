@@ -74,6 +74,8 @@ impl Engine {
         for shard in &mut self.shards {
             shard.finish(now);
         }
+        self.collect(now);
+        self.linker.finish(now);
         self.tick(now);
     }
 

@@ -181,6 +181,9 @@ impl Shard {
         while let Some((_, key)) = self.parked.pop_front() {
             self.promote(now, key);
         }
+        while let Some((_, key)) = self.invoking.pop_front() {
+            self.count_invoke(key);
+        }
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
         let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
         self.are_orphans(waiting);
@@ -272,6 +275,9 @@ impl Shard {
     /// Finds out what a new span is, as far as its parent tells.
     fn place(&mut self, now: ArrivalTime, key: u64) {
         let Some(mut span) = self.spans.get(key).cloned() else { return };
+        if span.parent != 0 {
+            self.look_for_ring(key);
+        }
         if span.function.is_app && !self.learn_name(key, &mut span) {
             // A host does not say which function it runs; the worker below it does.
             if self.spans.get(span.parent).is_none_or(|parent| parent.invocation == 0) && span.parent != 0 {
@@ -282,7 +288,6 @@ impl Shard {
         if span.parent == 0 {
             return self.enter(now, key, None, true);
         }
-        self.look_for_ring(key);
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
             Some(parent) => {
