@@ -12,8 +12,11 @@ use crate::span::EventTime;
 const PRIOR_MEDIAN: f64 = 0.2;
 /// Standard deviation of the logarithm of the delay before anything was seen.
 const PRIOR_SIGMA: f64 = 1.0;
-/// Pairs that the prior weighs as much as.
-const PRIOR_PAIRS: f64 = 4.0;
+/// Pairs that the prior median weighs as much as, and those that its deviation does.
+const PRIOR_PAIRS: f64 = 0.5;
+const PRIOR_SPREAD: f64 = 2.0;
+/// Pairs that the prior share of clocks that disagree weighs as much as.
+const PRIOR_SKEWED: f64 = 4.0;
 /// Pairs after which older ones weigh less, so that a delay may change.
 const MEMORY_PAIRS: f64 = 500.0;
 /// Part of the pairs whose clocks disagree, and by how much at most, seconds.
@@ -77,8 +80,8 @@ impl Default for Delays {
         Self {
             pairs: PRIOR_PAIRS,
             mean: PRIOR_MEDIAN.ln(),
-            deviation: PRIOR_PAIRS * PRIOR_SIGMA * PRIOR_SIGMA,
-            skewed: PRIOR_PAIRS * SKEWED,
+            deviation: PRIOR_SPREAD * PRIOR_SIGMA * PRIOR_SIGMA,
+            skewed: PRIOR_SKEWED * SKEWED,
             external: 0.0,
             exposure: 0.0,
             last: EventTime(0),
@@ -153,12 +156,12 @@ impl Delays {
     }
 
     fn sigma(&self) -> f64 {
-        (self.deviation / self.pairs).sqrt().max(LEAST_SIGMA)
+        (self.deviation / (self.pairs - PRIOR_PAIRS + PRIOR_SPREAD)).sqrt().max(LEAST_SIGMA)
     }
 
     /// Density of a delay as it is, and as clocks that disagree make it.
     fn densities(&self, delay: f64) -> (f64, f64) {
-        let share = self.skewed / self.pairs;
+        let share = self.skewed / (self.pairs - PRIOR_PAIRS + PRIOR_SKEWED);
         let skewed = if delay.abs() < SKEW { share / (2.0 * SKEW) } else { 0.0 };
         let (delay, sigma) = (delay.max(LEAST_DELAY), self.sigma());
         let z = (delay.ln() - self.mean) / sigma;
