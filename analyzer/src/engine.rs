@@ -74,6 +74,8 @@ impl Engine {
         for shard in &mut self.shards {
             shard.finish(now);
         }
+        self.collect(now);
+        self.linker.finish(now);
         self.tick(now);
     }
 
@@ -289,6 +291,30 @@ mod tests {
                 q -deliver-> b x2
                 loop a b (a q b p) Unknown Info depth 2 chains 1 laps 2"#]],
         );
+    }
+
+    #[test]
+    fn a_caller_and_a_callee_that_share_an_id_are_two_spans() {
+        let mut story = Story::parse("a -> b -> c");
+        // b's server span has the id of a's client span, and its parent; b's own client stands below that id.
+        let (id, parent) = (story.spans[1].span_id, story.spans[1].parent_span_id);
+        (story.spans[2].span_id, story.spans[2].parent_span_id) = (id, parent);
+        story.spans[3].parent_span_id = Some(id);
+        for rotation in 0..story.spans.len() {
+            for batch in [1, 5] {
+                let mut spans = story.spans.clone();
+                spans.rotate_left(rotation);
+                // Whoever is called exports before its caller does.
+                spans.sort_by_key(|span| span.resource.function().name == story.spans[0].resource.function().name);
+                spans.extend(spans.clone());
+                let snapshot = analyse(spans, 1, batch);
+                assert_eq!(describe(&snapshot), "a -call-> b x1\nb -call-> c x1", "{rotation} {batch}");
+                assert_eq!((snapshot.losses.duplicates, snapshot.losses.orphans), (5, 0));
+            }
+        }
+        let mut spans = story.spans.clone();
+        spans.rotate_left(2);
+        assert_eq!(describe(&analyse(story.spans, 1, 5)), describe(&analyse(spans, 1, 2)));
     }
 
     /// What Lambda's instrumentation says of a function.

@@ -205,13 +205,18 @@ impl Linker {
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
-        self.decide(now);
+        self.decide(now, now);
         self.loops.tick(now);
     }
 
     /// Takes in what somebody says of a loop, in place of what was said of it before.
     pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
         self.loops.teach(loop_id, verdict);
+    }
+
+    /// Does what is due when no span comes any more: decides whatever waited for others.
+    pub fn finish(&mut self, now: ArrivalTime) {
+        self.decide(now, ArrivalTime(u64::MAX));
     }
 
     /// Hands over what has changed since the last call.

@@ -34,6 +34,11 @@ impl SpanKey {
         bytes[16..].copy_from_slice(&span_id.0);
         Self(xxhash_rust::xxh3::xxh3_64(&bytes).max(1))
     }
+
+    /// The key of the other span, where two share one id.
+    pub(crate) fn pair(self) -> Self {
+        Self((self.0 ^ 0x9e37_79b9_7f4a_7c15).max(1))
+    }
 }
 
 /// How the two sides of a cause that left no parent and no link are known to belong together, the surest first.

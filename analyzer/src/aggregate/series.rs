@@ -80,7 +80,7 @@ impl FunctionSeries {
     /// A function like it under another id, of which nothing was counted.
     pub(super) fn empty(&self, id: NodeId) -> Self {
         let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
-        Self::new(node)
+        Self { facts: self.facts.clone(), ..Self::new(node) }
     }
 
     /// Takes over what was counted under another id; the newest traces stay its own.
@@ -93,6 +93,7 @@ impl FunctionSeries {
         self.self_time.absorb(&other.self_time);
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
+        self.versions.merge(&other.versions);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
         for id in [&[other.node.id][..], &other.node.aliases].concat() {

@@ -104,9 +104,9 @@ impl Linker {
         }
     }
 
-    /// Decides the searches whose time has come.
-    pub(super) fn decide(&mut self, now: ArrivalTime) {
-        while let Some(search) = self.continuations.next_due(now) {
+    /// Decides the searches whose time comes until then.
+    pub(super) fn decide(&mut self, now: ArrivalTime, until: ArrivalTime) {
+        while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(&child) else { continue };
             if invocation.parent != 0 {
