@@ -219,6 +219,12 @@ impl Sighting {
 }
 
 impl LoopScore {
+    /// How far the depth that was found is from the true one, as a part of the true one.
+    pub fn depth_error(&self) -> f64 {
+        let (found, real) = (f64::from(self.depth.0), f64::from(self.depth.1));
+        if real > 0.0 { (found - real).abs() / real } else { found }
+    }
+
     /// The incident of a rule that was right.
     pub fn hit(&self, rule: Rule) -> Option<Hit> {
         self.hits[rule as usize]
