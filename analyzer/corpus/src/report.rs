@@ -12,7 +12,7 @@ use crate::{
     score::{Hit, LoopScore, Score, quantile, share},
     suites,
     targets::Target,
-    watch::Rule,
+    watch::{Edges, Rule},
 };
 
 /// A table with a title; the first row of cells is its head.
@@ -332,7 +332,11 @@ fn edges(score: &Score) -> Table {
          that were found, where both sides were exported.",
         &["setting", "context", "found", "precision", "recall"],
     );
-    for ((setting, context), edges) in &score.edges {
+    let mut sums: BTreeMap<(&str, Context), Edges> = BTreeMap::new();
+    for ((setting, context, _), edges) in &score.edges {
+        sums.entry((setting, *context)).or_default().add(edges);
+    }
+    for ((setting, context), edges) in sums.into_iter().filter(|(_, edges)| *edges != Edges::default()) {
         let found = (edges.right + edges.wrong).to_string();
         let cells =
             [context.word().to_owned(), found, format!("{:.4}", edges.precision()), format!("{:.4}", edges.recall())];
@@ -413,6 +417,13 @@ pub fn mistakes(score: &Score) -> String {
         }
         if found.class.verdict() == Verdict::Control && found.wrong(Rule::Suspect) > 0 {
             lines.push(format!("suspected control | {at}"));
+        }
+    }
+    for ((setting, context, class), edges) in &score.edges {
+        if edges.wrong > 0 || edges.missed > 0 {
+            let class = class.word();
+            let numbers = format!("{} right, {} wrong, {} missed", edges.right, edges.wrong, edges.missed);
+            lines.push(format!("causes | {setting} | {} | {class} | {numbers}", context.word()));
         }
     }
     lines.join("\n")
