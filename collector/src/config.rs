@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsi
 use loopscope_analyzer::price::{FunctionRule, PriceTable};
 use reqwest::Url;
 
-use crate::check;
+use crate::{check, generate};
 
 pub use crate::config::{
     secret::{Secret, SecretError},
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// What the program does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
     /// Receive, analyse, show.
     Serve,
@@ -65,6 +65,8 @@ pub enum Mode {
     Demo(Demo),
     /// Look for loops in files, and end.
     Check(check::Options),
+    /// Write labelled spans, and end.
+    Generate(generate::Options),
 }
 
 /// What the demo plays.

@@ -72,6 +72,7 @@ fn mode(command: &Command) -> Result<Mode, ConfigError> {
     let demo = match command {
         Command::Serve(_) => return Ok(Mode::Serve),
         Command::Check(check) => return Ok(Mode::Check(check.clone().into())),
+        Command::Generate(options) => return Ok(Mode::Generate(options.clone())),
         Command::Demo(demo) => demo,
     };
     let loop_after = duration("loop_after", &demo.loop_after)?;
