@@ -19,7 +19,7 @@ use std::{
     path::PathBuf,
 };
 
-use loopscope_analyzer::span::ArrivalTime;
+use loopscope_analyzer::{intended, span::ArrivalTime};
 
 pub use self::input::{InputError, SPANS};
 use self::{input::Input, report::Report};
@@ -91,7 +91,7 @@ pub struct Streams<'a> {
 /// # Errors
 /// When there is nothing to check, or something that cannot be read.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, CheckError> {
-    let intended = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    let declared = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
     let now = clock::unix_nanos();
     let Input { spans, sources, skipped, rejected, losses } = input::read(&options.paths, streams)?;
     for remark in input::remarks(&skipped, &rejected) {
@@ -99,8 +99,12 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, Chec
     }
     let size = report::Size::of(&spans, sources);
     let steps = order::in_causal_order(spans, ArrivalTime(now));
-    let found = replay::replay(steps, &losses, streams)?;
-    let report = Report::new(&found, size, options.max_depth, &intended, now);
+    let mut found = replay::replay(steps, &losses, streams)?;
+    for each in &mut found.loops {
+        each.intended = intended::find(&declared, each, ArrivalTime(now));
+        each.severity = each.intended.as_ref().map_or(each.severity, |intended| intended.severity(each.severity));
+    }
+    let report = Report::new(&found, size, options.max_depth);
     match options.format {
         Format::Text => text::write(&report, streams.output)?,
         Format::Json => {

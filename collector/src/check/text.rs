@@ -59,7 +59,7 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let judged = || report.snapshot.loops.iter().zip(&report.judgements);
-    let list = |wanted: Judgement<'_>| -> Vec<&Loop> {
+    let list = |wanted: Judgement| -> Vec<&Loop> {
         judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
     };
     let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
@@ -93,7 +93,7 @@ fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
+fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
     let mark = if judgement.fails() { "FAIL" } else { "ok  " };
     let names = if found.level == LoopLevel::Operation { cycle(&found.operations) } else { cycle(&found.names) };
     let environment = if found.environment.is_empty() { String::new() } else { format!(" ({})", found.environment) };
@@ -122,7 +122,7 @@ fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut 
         }
         LoopLevel::Function => {}
     }
-    if let Some(why) = why(judgement, max_depth) {
+    if let Some(why) = why(found, judgement, max_depth) {
         writeln!(out, "        {why}")?;
     }
     let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
@@ -133,21 +133,21 @@ fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut 
 }
 
 /// Why a loop is judged as it is, where that is not plain.
-fn why(judgement: Judgement<'_>, max_depth: u32) -> Option<String> {
-    let owner = |owner: &Option<String>| owner.as_ref().map(|owner| format!("; ask {owner}")).unwrap_or_default();
+fn why(found: &Loop, judgement: Judgement, max_depth: u32) -> Option<String> {
+    if judgement == Judgement::Tolerated {
+        return Some(format!("tolerated by --max-depth {max_depth}"));
+    }
+    let declared = found.intended.as_ref()?;
+    let depth = declared.max_depth.map(|depth| format!(" up to depth {depth}"));
+    let rate = declared.max_rate_per_minute.map(|rate| format!(" up to {rate} laps a minute"));
+    let bounds: Vec<String> = depth.into_iter().chain(rate).collect();
+    let bounds = bounds.join(" and");
+    let said = |text: &str, before: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
     match judgement {
-        Judgement::Intended(entry) => {
-            let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("intended up to depth {}{reason}", entry.max_depth))
-        }
-        Judgement::BeyondIntended(entry) => {
-            Some(format!("intended only up to depth {} (line {}){}", entry.max_depth, entry.line, owner(&entry.owner)))
-        }
-        Judgement::Expired(entry) => {
-            Some(format!("was intended, but that has expired (line {}){}", entry.line, owner(&entry.owner)))
-        }
-        Judgement::Tolerated => Some(format!("tolerated by --max-depth {max_depth}")),
-        Judgement::Latent | Judgement::Covered | Judgement::Finding | Judgement::Failing => None,
+        Judgement::Intended => Some(format!("intended{bounds}{}", said(&declared.reason, ": "))),
+        Judgement::BeyondIntended => Some(format!("intended only{bounds}{}", said(&declared.owner, "; ask "))),
+        Judgement::Expired => Some(format!("was intended, and that has expired{}", said(&declared.owner, "; ask "))),
+        _ => None,
     }
 }
 
@@ -194,8 +194,8 @@ fn write_anomalies(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()>
 
 fn write_verdict(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let failing = report.judgements.iter().filter(|judgement| judgement.fails()).count();
-    let judged = |wanted: fn(&Judgement<'_>) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
-    let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended(_)));
+    let judged = |wanted: fn(&Judgement) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
+    let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended));
     let latent = judged(|each| *each == Judgement::Latent);
     let verdict = if failing == 0 { "clean".to_owned() } else { format!("{} too deep", count(failing, "loop")) };
     writeln!(out, "\n{verdict} ({tolerated} tolerated, {latent} latent)")
