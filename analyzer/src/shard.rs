@@ -15,6 +15,7 @@
 //! ```
 
 mod anomaly;
+mod attempt;
 mod clue;
 mod invocation;
 mod operation;
@@ -35,6 +36,7 @@ use crate::{
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
+use attempt::Attempting;
 use clue::{Clues, may_be_invoked, run_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
@@ -70,6 +72,7 @@ pub struct Shard {
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
+    attempting: Attempting,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -128,6 +131,7 @@ impl Shard {
             capacity,
             invocations: Invocations::new(config.settle, capacity),
             operations: Operations::new(),
+            attempting: Attempting::new(config),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -205,6 +209,7 @@ impl Shard {
         }
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
+        self.attempting.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -429,6 +434,7 @@ impl Shard {
         {
             record.invokes = None;
         }
+        self.attempt_reached(parent, span.function.id);
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
     }
 
@@ -494,6 +500,7 @@ impl Shard {
         });
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
+            self.count_attempt(&span, invocation);
         }
         self.placed(now, key, &span, invocation);
     }

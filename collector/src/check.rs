@@ -17,6 +17,7 @@ mod text;
 use std::{
     io::{self, BufRead, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use loopscope_analyzer::{intended, span::ArrivalTime};
@@ -27,6 +28,9 @@ use crate::{
     clock,
     intended::file::{self, FileError},
 };
+
+/// Clocks may run ahead of this machine's by this much; what lies further in the future is no time at all.
+const FUTURE: Duration = Duration::from_secs(600);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +102,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, Chec
         writeln!(streams.remarks, "loopscope: {remark}")?;
     }
     let size = report::Size::of(&spans, sources);
-    let steps = order::in_causal_order(spans, ArrivalTime(now));
+    let steps = order::in_causal_order(spans, ArrivalTime(now).after(FUTURE));
     let mut found = replay::replay(steps, &losses, streams)?;
     for each in &mut found.loops {
         each.intended = intended::find(&declared, each, ArrivalTime(now));

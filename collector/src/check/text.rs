@@ -63,7 +63,10 @@ fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
     };
     let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
-    let others = judged().filter(|(_, judgement)| !matches!(judgement, Judgement::Latent | Judgement::Covered));
+    let storms = list(Judgement::Finding);
+    let is_plain =
+        |judgement: &Judgement| !matches!(judgement, Judgement::Latent | Judgement::Covered | Judgement::Finding);
+    let others = judged().filter(|(_, judgement)| is_plain(judgement));
     for (place, (found, judgement)) in others.enumerate() {
         if place == 0 {
             writeln!(out, "\nLoops")?;
@@ -77,6 +80,7 @@ fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  depth {:>3}  {}", found.max_depth, cycle(&found.operations))?;
     }
     write_more(covered.len(), COVERED, out)?;
+    write_storms(&storms, out)?;
     if !latent.is_empty() {
         writeln!(out, "\nLatent loops: cycles in the graph that nothing went round")?;
     }
@@ -84,6 +88,37 @@ fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {}", cycle(&found.names))?;
     }
     write_more(latent.len(), LATENT, out)
+}
+
+fn write_storms(storms: &[&Loop], out: &mut dyn Write) -> io::Result<()> {
+    let storms = storms.iter().filter_map(|found| Some((found, found.retry_storm?)));
+    for (place, (found, storm)) in storms.enumerate() {
+        if place == 0 {
+            writeln!(out, "\nRetry storms: requests that fail and are tried again")?;
+        }
+        let operations: Vec<&str> = found.operations.iter().map(named).collect();
+        let operation = if operations.is_empty() { String::new() } else { format!(": {}", operations.join(", ")) };
+        writeln!(out, "  {}{operation}", found.names.join(" -> "))?;
+        let layers = if storm.amplification > storm.attempts_per_request {
+            format!(", {:.1} with the layers below", storm.amplification)
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "        {:.1} attempts a request{layers}; {} of {} tried again",
+            storm.attempts_per_request,
+            storm.retried,
+            count(storm.requests, "request"),
+        )?;
+        write_traces(found, out)?;
+    }
+    Ok(())
+}
+
+fn write_traces(found: &Loop, out: &mut dyn Write) -> io::Result<()> {
+    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
+    if traces.is_empty() { Ok(()) } else { writeln!(out, "        trace {}", traces.join(", ")) }
 }
 
 fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> {
@@ -125,10 +160,7 @@ fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn 
     if let Some(why) = why(found, judgement, max_depth) {
         writeln!(out, "        {why}")?;
     }
-    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
-    if !traces.is_empty() {
-        writeln!(out, "        trace {}", traces.join(", "))?;
-    }
+    write_traces(found, out)?;
     writeln!(out, "        id {}", found.id)
 }
 
