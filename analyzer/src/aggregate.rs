@@ -4,6 +4,7 @@
 //! graph run here.
 
 mod appraisal;
+mod attempts;
 mod money;
 mod series;
 
@@ -19,11 +20,12 @@ use crate::{
     detect::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
+        retry::AttemptSeries,
     },
     intended::Intended,
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
-    record::{Anomalies, Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -46,6 +48,7 @@ pub struct Aggregate {
     aliases: BTreeMap<NodeId, NodeId>,
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
+    attempts: BTreeMap<AttemptKey, AttemptSeries>,
     root_ms: Sums,
     anomalies: Anomalies,
     losses: Losses,
@@ -68,6 +71,7 @@ impl Aggregate {
             aliases: BTreeMap::new(),
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             root_ms: Sums::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -92,6 +96,9 @@ impl Aggregate {
         }
         for (id, function) in delta.functions {
             self.merge_function(now, id, &function);
+        }
+        for (key, attempts) in delta.attempts {
+            self.merge_attempts(now, key, attempts);
         }
         for (key, edge) in delta.edges {
             self.merge_edge(now, key, &edge);
@@ -146,6 +153,7 @@ impl Aggregate {
     pub fn loops(&self) -> Vec<Loop> {
         let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
         loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        loops.extend(self.retry_storms());
         loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         loops

@@ -4,6 +4,7 @@
 //! their order does not matter.
 
 mod anomaly;
+mod attempt;
 mod operation;
 
 use std::{mem, sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use crate::{
     window::sketch,
 };
 pub(crate) use anomaly::{Anomalies, SPANS};
+pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -202,6 +204,8 @@ pub struct Delta {
     pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
+    /// Attempts at what has failed.
+    pub(crate) attempts: FxHashMap<AttemptKey, AttemptDelta>,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -337,6 +341,7 @@ impl Delta {
             && self.edges.is_empty()
             && self.resources.is_empty()
             && self.losses == Losses::default()
+            && self.attempts.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }

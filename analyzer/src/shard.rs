@@ -15,6 +15,7 @@
 //! ```
 
 mod anomaly;
+mod attempt;
 mod clue;
 mod invocation;
 mod operation;
@@ -35,6 +36,7 @@ use crate::{
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
+use attempt::Attempting;
 use clue::{Clues, may_be_invoked, run_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
@@ -70,6 +72,7 @@ pub struct Shard {
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
+    attempting: Attempting,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -130,6 +133,7 @@ impl Shard {
             capacity,
             invocations: Invocations::new(config.settle, capacity),
             operations: Operations::new(),
+            attempting: Attempting::new(config),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -213,6 +217,7 @@ impl Shard {
         }
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
+        self.attempting.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -474,6 +479,7 @@ impl Shard {
         {
             record.invokes = None;
         }
+        self.attempt_reached(parent, span.function.id);
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
     }
 
@@ -539,6 +545,7 @@ impl Shard {
         });
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
+            self.count_attempt(&span, invocation);
         }
         self.placed(now, key, &span, invocation);
     }

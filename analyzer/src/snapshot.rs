@@ -208,6 +208,8 @@ pub struct Loop {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
+    /// What is tried again and again, and how often; `None` for all that go round.
+    pub retry_storm: Option<RetryStorm>,
     /// What it costs; `None` for a latent loop.
     pub cost: Option<LoopCost>,
     /// The declaration that somebody intends it; `None` when nobody does.
@@ -243,6 +245,23 @@ pub struct PlatformGuard {
     pub stops_at: Option<u32>,
     /// The first hop that it does not follow.
     pub uncovered: Option<(NodeId, NodeId)>,
+}
+
+/// Requests that are tried again and again; such a finding has no laps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryStorm {
+    /// What was wanted: each once, however often it was tried.
+    pub requests: u64,
+    /// All attempts, the first ones included.
+    pub attempts: u64,
+    /// Requests that took more than one.
+    pub retried: u64,
+    /// The resource that is asked, or that delivers; `None` when it is not known.
+    pub over: Option<NodeId>,
+    /// Attempts that one request takes.
+    pub attempts_per_request: f64,
+    /// Attempts at the bottom for one request here, where the function that is asked tries again as well.
+    pub amplification: f64,
 }
 
 /// What the cycle of a loop is made of.

@@ -2,7 +2,7 @@
 //!
 //! Pure text from the messages of the schema; how it is shown is up to the pages.
 
-use loopscope_proto::v1::{Hotspot, Loop, LoopState, Severity, Status};
+use loopscope_proto::v1::{Hotspot, Loop, LoopState, RetryStorm, Severity, Status};
 
 use crate::client::Link;
 use crate::format;
@@ -51,14 +51,20 @@ pub fn severity_glyph(severity: Severity) -> &'static str {
     }
 }
 
-/// The loop on one line: `resize → uploads → resize`, with the names that `name` gives to the ids of its path.
+/// The loop on one line: `resize → uploads → resize`, with the names that `name` gives to the ids of its path; for
+/// operations that begin again, their names; for what is tried again, who asks whom.
 pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String {
     let mut names: Vec<&str> = if it.path.is_empty() {
         it.functions.iter().map(String::as_str).collect()
     } else {
         it.path.iter().map(|id| name(id)).collect()
     };
-    names.extend(names.first().copied());
+    if it.level == "operation" && !it.operations.is_empty() {
+        names = it.operations.iter().map(String::as_str).collect();
+    }
+    if it.retry_storm.is_none() {
+        names.extend(names.first().copied());
+    }
     names.join(" → ")
 }
 
@@ -66,6 +72,9 @@ pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String
 ///
 /// The depth and not the laps of all chains: many short chains make many laps and no harm.
 pub fn loop_badge(it: &Loop) -> String {
+    if let Some(storm) = &it.retry_storm {
+        return format!("↻ {:.1} attempts a request", storm.attempts_per_request);
+    }
     let depth = format::counted(u64::from(it.max_depth), "lap deep", "laps deep");
     match it.state() {
         LoopState::Latent => "↻ latent".into(),
@@ -76,6 +85,9 @@ pub fn loop_badge(it: &Loop) -> String {
 
 /// What the loop does, for somebody who has just been woken by it.
 pub fn loop_meaning(it: &Loop) -> String {
+    if let Some(storm) = &it.retry_storm {
+        return retry_meaning(it, storm);
+    }
     let who = match it.functions.as_slice() {
         [] => "A cycle of functions".into(),
         [one] => format!("{one} starts itself again"),
@@ -116,6 +128,26 @@ pub fn loop_meaning(it: &Loop) -> String {
             format!("{who}. {chains} gone round, up to {depth} deep; too little was seen to say more.")
         }
     }
+}
+
+/// What a storm of retries does.
+fn retry_meaning(it: &Loop, storm: &RetryStorm) -> String {
+    let who = match it.functions.as_slice() {
+        [] => "A function tries again what failed".into(),
+        [one] => format!("{one} runs again for what failed before"),
+        [first, .., last] => format!("{first} asks {last} again and again, because it fails"),
+    };
+    let retried = format::counted(storm.retried, "request was", "requests were");
+    let layers = if storm.amplification > storm.attempts_per_request {
+        format!(", and with the layers below {:.0} at the bottom", storm.amplification)
+    } else {
+        String::new()
+    };
+    format!(
+        "{who}: a request takes {:.1} attempts{layers}; {retried} tried again. Nothing goes round, but what fails already \
+         gets more to do.",
+        storm.attempts_per_request
+    )
 }
 
 /// Where a hotspot spends its time, in words.
@@ -193,6 +225,23 @@ mod tests {
         assert_eq!(loop_title(&it, |id| if id == "1" { "subscribe" } else { "mail" }), "subscribe → mail → subscribe");
         let bare = Loop { path: vec![], ..it };
         assert_eq!(loop_title(&bare, |id| id), "subscribe → mail → subscribe");
+    }
+
+    #[test]
+    fn what_is_tried_again_and_what_begins_again_have_words_of_their_own() {
+        let storm = RetryStorm { retried: 5, attempts_per_request: 4.0, amplification: 16.0, ..RetryStorm::default() };
+        let it = Loop { path: vec![], retry_storm: Some(storm), max_depth: 0, ..sample(LoopState::Persistent) };
+        assert_eq!(loop_title(&it, |id| id), "subscribe → mail");
+        assert_eq!(loop_badge(&it), "↻ 4.0 attempts a request");
+        let text = loop_meaning(&it);
+        assert!(
+            text.starts_with("subscribe asks mail again and again, because it fails: a request takes 4.0"),
+            "{text}"
+        );
+        assert!(text.contains("16 at the bottom; 5 requests were tried again"), "{text}");
+        let operations = vec!["fetch".into(), "judge".into()];
+        let it = Loop { level: "operation".into(), operations, ..sample(LoopState::Growing) };
+        assert_eq!(loop_title(&it, |id| id), "fetch → judge → fetch");
     }
 
     #[test]

@@ -237,7 +237,8 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
 impl Watch {
     fn tick(&mut self, at: u64, truth: &Truth) {
         self.engine.tick(ArrivalTime(at));
-        for found in self.engine.loops() {
+        // Storms of retries stand among the loops, but nothing goes round in them.
+        for found in self.engine.loops().into_iter().filter(|found| found.retry_storm.is_none()) {
             self.see(at, found, truth);
         }
         if at >= self.compared_at + MINUTE {

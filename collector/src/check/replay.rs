@@ -49,7 +49,9 @@ pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_
     streams.progress("")?;
     let mut found = player.engine.snapshot(player.now);
     for each in &mut found.loops {
-        each.max_depth = each.max_depth.max(player.engine.deepest(each.id));
+        // A chain remembers the depth of a bounded number of loops; one with laps is at least one lap deep.
+        let least = u32::from(each.laps > 0);
+        each.max_depth = each.max_depth.max(player.engine.deepest(each.id)).max(least);
     }
     Ok(found)
 }

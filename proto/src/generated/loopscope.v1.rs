@@ -278,6 +278,33 @@ pub struct Loop {
     /// True for a loop of level "operation" whose laps are laps of a loop of level "function" as well.
     #[prost(bool, tag = "45")]
     pub covered: bool,
+    /// What is tried again and again, and how often; absent for all that go round.
+    #[prost(message, optional, tag = "46")]
+    pub retry_storm: ::core::option::Option<RetryStorm>,
+}
+/// Requests that are tried again and again; such a finding has no laps.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetryStorm {
+    /// What was wanted: each once, however often it was tried.
+    #[prost(uint64, tag = "1")]
+    pub requests: u64,
+    /// All attempts, the first ones included.
+    #[prost(uint64, tag = "2")]
+    pub attempts: u64,
+    /// Requests that took more than one.
+    #[prost(uint64, tag = "3")]
+    pub retried: u64,
+    /// Attempts that one request takes.
+    #[prost(double, tag = "4")]
+    pub attempts_per_request: f64,
+    /// Attempts at the bottom for one request here, where the function that is asked tries again as well.
+    #[prost(double, tag = "5")]
+    pub amplification: f64,
+    /// Id of the resource that is asked, or that delivers; empty when it is not known.
+    #[prost(string, tag = "6")]
+    pub resource_id: ::prost::alloc::string::String,
 }
 /// What a loop costs, at list prices.
 #[derive(serde::Serialize, serde::Deserialize)]
