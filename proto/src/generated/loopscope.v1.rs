@@ -761,7 +761,7 @@ pub struct Laps {
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
     /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing" or "bound".
+    /// "link_missing", "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }
