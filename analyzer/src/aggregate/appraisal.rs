@@ -125,6 +125,7 @@ mod tests {
         Intended {
             id: "one".into(),
             target: Target::Functions(vec!["b".into(), "a".into()]),
+            operations: Vec::new(),
             environment: None,
             max_depth: Some(max_depth),
             max_rate_per_minute: None,

@@ -34,7 +34,7 @@ pub(super) struct Size {
 }
 
 /// What is made of a loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement<'a> {
     /// No chain went round it.
     Latent,

@@ -4,6 +4,7 @@
 //! [[loop]]
 //! functions = ["crawl", "store"]   # the cycle, from any of its functions on; or: id = "0a07ce56…"
 //! max_depth = 40                   # laps of one chain that are fine
+//! max_rate_per_minute = 600        # optional: laps a minute of all chains together that are fine
 //! environment = "prod"             # optional: only there
 //! operations = ["poll", "judge"]   # optional: only the loop of level operation through these
 //! owner = "team-crawl"             # optional, like all below
@@ -14,25 +15,34 @@
 //! What it says of the loops of a running system is decided elsewhere; this is text to values. Every error names the
 //! file, the line, and what to write instead.
 
-use std::{fs, io, ops::Range, path::Path};
+use std::{fs, io, ops::Range, path::Path, sync::Arc};
 
-use loopscope_analyzer::snapshot::{Loop, LoopId};
+use loopscope_analyzer::{
+    intended,
+    snapshot::{Loop, LoopId},
+    span::ArrivalTime,
+};
 use serde::Deserialize;
 use toml::{
     Spanned,
     value::{Date, Datetime, Offset, Time},
 };
 
+use super::message::{self, Source};
+
 /// Bound on the loops of one file.
 pub const LOOPS: usize = 10_000;
 
 /// A loop that somebody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Intended {
     /// Which loop.
     pub target: Target,
     /// Laps of one chain up to which it is fine.
     pub max_depth: u32,
+    /// Laps a minute of all chains together up to which it is fine; any when it is not given. Files have no pace, so
+    /// only a server holds it against a loop.
+    pub max_rate_per_minute: Option<f64>,
     /// Only in this environment, when it is given.
     pub environment: Option<String>,
     /// Whom to ask.
@@ -125,15 +135,30 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Intended>, FileError> {
 impl Intended {
     /// True when this is about the loop, whether or not it is within its bound.
     pub fn is_about(&self, found: &Loop) -> bool {
-        let is_there = self.environment.as_deref().is_none_or(|wanted| wanted == &*found.environment);
-        is_there
-            && match &self.target {
-                Target::Id(id) => *id == found.id,
-                Target::Functions { names, operations } => {
-                    is_rotation(names, &found.names)
-                        && (operations.is_empty() || is_rotation(operations, &found.operations))
-                }
-            }
+        self.declaration().is_about(found)
+    }
+
+    /// The same as the engine takes it.
+    pub fn declaration(&self) -> intended::Intended {
+        let texts = |names: &[String]| names.iter().map(|name| Arc::from(name.as_str())).collect();
+        let (target, operations): (_, &[String]) = match &self.target {
+            Target::Id(id) => (intended::Target::Loop(*id), &[]),
+            Target::Functions { names, operations } => (intended::Target::Functions(texts(names)), operations),
+        };
+        let environment = self.environment.as_deref();
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+        let expires = self.expires_unix_seconds.map(|seconds| u64::try_from(seconds).unwrap_or(0));
+        intended::Intended {
+            id: message::id_of(&target, operations, environment.unwrap_or_default(), Source::File).into(),
+            target,
+            operations: texts(operations),
+            environment: environment.map(Arc::from),
+            max_depth: Some(self.max_depth),
+            max_rate_per_minute: self.max_rate_per_minute,
+            owner: text(&self.owner),
+            reason: text(&self.reason),
+            expires: expires.map(|seconds| ArrivalTime(seconds.saturating_mul(1_000_000_000))),
+        }
     }
 
     /// True when it holds no more.
@@ -158,6 +183,7 @@ struct Entry {
     #[serde(default)]
     operations: Vec<String>,
     max_depth: Option<u32>,
+    max_rate_per_minute: Option<f64>,
     environment: Option<String>,
     owner: Option<String>,
     expires: Option<Datetime>,
@@ -180,6 +206,12 @@ impl Entry {
             max_depth: self
                 .max_depth
                 .ok_or("it has no bound; add max_depth = N, the laps of one chain that are fine")?,
+            max_rate_per_minute: match self.max_rate_per_minute {
+                Some(rate) if !(rate.is_finite() && rate >= 0.0) => {
+                    return Err(format!("max_rate_per_minute = {rate} is no pace; write a number from 0 on"));
+                }
+                rate => rate,
+            },
             environment: self.environment,
             owner: self.owner,
             expires_unix_seconds: self.expires.map(unix_seconds).transpose()?,
@@ -216,12 +248,6 @@ fn days_since_1970(Date { year, month, day }: Date) -> i64 {
     let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - DAYS_TO_1970_03_01
-}
-
-fn is_rotation(wanted: &[String], found: &[std::sync::Arc<str>]) -> bool {
-    let n = found.len();
-    let starts_at = |first: usize| wanted.iter().enumerate().all(|(place, name)| **name == *found[(first + place) % n]);
-    wanted.len() == n && (0..n).any(starts_at)
 }
 
 #[cfg(test)]

@@ -702,6 +702,9 @@ pub struct Intended {
     /// The environment in which it is meant; empty for all.
     #[prost(string, tag = "11")]
     pub environment: ::prost::alloc::string::String,
+    /// Operations of the loop of level operation that is meant, in the order of a lap, from whichever on; empty for all.
+    #[prost(string, repeated, tag = "12")]
+    pub operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// All declarations.
 #[derive(serde::Serialize, serde::Deserialize)]
