@@ -208,7 +208,7 @@ pub struct Loop {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
-    /// What it costs; `None` for a latent loop.
+    /// What it costs; `None` for a latent loop, and without prices.
     pub cost: Option<LoopCost>,
     /// The declaration that somebody intends it; `None` when nobody does.
     pub intended: Option<IntendedState>,
