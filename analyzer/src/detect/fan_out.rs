@@ -4,6 +4,7 @@
 //! without that, a tree must have some size before it is worth an alarm.
 
 use crate::detect::{rate, reproduction::reproduction};
+use crate::state::state;
 
 /// Depths whose laps are counted apart; the last one gathers all that is deeper.
 pub(crate) const DEPTHS: usize = 32;
@@ -69,6 +70,8 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
         .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
     tree >= LEAST_TREE && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
 }
+
+state!(Branching { laps, chains });
 
 #[cfg(test)]
 mod tests {

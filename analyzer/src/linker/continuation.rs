@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::posterior::Delays;
+use crate::state::state;
 use crate::{
     config::Config,
     generations::Generations,
@@ -363,3 +364,20 @@ impl Resource {
         Some(Match { offer: send.clone(), confidence: verdict.probability as f32 })
     }
 }
+
+state!(Continuations {
+    offers,
+    slow_offers,
+    seekers,
+    resources,
+    deferred,
+    ready,
+    sequence,
+    settle,
+    deferred_capacity,
+    resource_capacity
+});
+state!(Offer { cause, destination, end, taken });
+state!(Seeker { child, destination, start, credit, link, is_matched });
+state!(Deferred { seeker, key });
+state!(Resource { delays, sends, lag, last });

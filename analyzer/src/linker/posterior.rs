@@ -5,6 +5,7 @@
 //! own. Pure arithmetic: who sends and who receives is `linker/continuation.rs`'s.
 
 use crate::span::EventTime;
+use crate::state::state;
 
 /// Median delay before anything was seen, seconds.
 const PRIOR_MEDIAN: f64 = 0.2;
@@ -135,6 +136,8 @@ impl Delays {
         (-seconds / EXTERNAL_MEMORY).exp()
     }
 }
+
+state!(Delays { pairs, mean, deviation, external, exposure, last });
 
 #[cfg(test)]
 mod tests {

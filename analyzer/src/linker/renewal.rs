@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use sketches_ddsketch::DDSketch;
 
+use crate::state::state;
 use crate::{
     detect::rate,
     span::{ArrivalTime, EventTime},
@@ -278,6 +279,23 @@ fn untruncated(laps: &[(f64, u64)], newest: u64) -> Vec<(f64, f64)> {
     points.reverse();
     points
 }
+
+state!(Renewal {
+    slots,
+    slot_nanos,
+    older,
+    fresh_offspring,
+    exposed,
+    offspring,
+    exposure,
+    cusum,
+    newest,
+    longest_delay,
+    ticked,
+    lap_times,
+    is_branching
+});
+state!(LapTimes { sketch, sum_ms, sum_squares, count, young, born, points, pointed_at, p50_ms, p99_ms });
 
 #[cfg(test)]
 mod tests {
