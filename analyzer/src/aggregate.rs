@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use crate::state::{self, state};
 use crate::{
     canonical::least_rotation,
     config::Config,
@@ -82,6 +83,17 @@ impl Aggregate {
             topology_changed: false,
             cycles_at: ArrivalTime(0),
         }
+    }
+
+    /// All that it was told by shards and linker, as bytes.
+    pub fn save(&self) -> Vec<u8> {
+        state::bytes_of(self)
+    }
+
+    /// Goes on where an aggregate with the same bounds was saved; `None` when the bytes are not one. What people say is
+    /// not among it: see [`Self::set_facts`] and [`Self::declare`].
+    pub fn load(config: &Config, bytes: &[u8]) -> Option<Self> {
+        state::value_of::<Self>(bytes).filter(|aggregate| aggregate.config == *config)
     }
 
     /// Adds what a shard has counted.
@@ -377,6 +389,10 @@ impl Aggregate {
         hotspot::hotspots(own.chain(between), slot, self.root_ms.current(slot))
     }
 }
+
+state!(Aggregate {
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts
+} else { prices, rules, declared });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

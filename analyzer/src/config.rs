@@ -3,6 +3,7 @@
 //! There is no hidden default: whoever builds an engine says what it may hold, and [`Config::recommended`] is what the
 //! collector says unless it is told otherwise.
 
+use crate::state::state;
 use std::time::Duration;
 
 /// Bounds of the engine.
@@ -70,3 +71,16 @@ impl Config {
         }
     }
 }
+
+state!(Config {
+    lateness,
+    park,
+    settle,
+    span_capacity,
+    invocation_capacity,
+    function_capacity,
+    edge_capacity,
+    loop_capacity,
+    chain_capacity,
+    is_capture
+});

@@ -99,6 +99,37 @@ impl Engine {
         &self.linker
     }
 
+    /// All that it knows but what the shards hold, as bytes: linker, then aggregate.
+    pub fn save(&mut self, now: ArrivalTime) -> (Vec<u8>, Vec<u8>) {
+        self.collect(now);
+        (self.linker.save(), self.aggregate.save())
+    }
+
+    /// Goes on where an engine with the same bounds was saved; `None` when the bytes are not one. `recent` are the spans
+    /// that came before, as far back as late ones may come, each with its arrival: the shards have to see them again.
+    pub fn load(
+        config: &Config,
+        shards: usize,
+        (linker, aggregate): (&[u8], &[u8]),
+        now: ArrivalTime,
+        recent: impl IntoIterator<Item = (ArrivalTime, Span)>,
+    ) -> Option<Self> {
+        let mut engine = Self::new(config, shards);
+        for (at, span) in recent {
+            let number = shard_of(span.trace_id, engine.shards.len());
+            engine.shards[number].tick(at);
+            engine.shards[number].ingest(at, [span]);
+        }
+        for shard in &mut engine.shards {
+            shard.tick(now);
+            // All of it was told before.
+            drop(shard.drain());
+        }
+        engine.linker = Linker::load(config, linker)?;
+        engine.aggregate = Aggregate::load(config, aggregate)?;
+        Some(engine)
+    }
+
     /// The aggregate, to tell it what spans do not say.
     pub fn aggregate_mut(&mut self) -> &mut Aggregate {
         &mut self.aggregate

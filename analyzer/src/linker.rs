@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::state::{self, state};
 use crate::{
     config::Config,
     generations::Generations,
@@ -164,6 +165,16 @@ impl Linker {
             delta: Delta::default(),
             config: config.clone(),
         }
+    }
+
+    /// All that it knows, as bytes. What [`Self::drain`] would hand over is not among it: drain before.
+    pub fn save(&self) -> Vec<u8> {
+        state::bytes_of(self)
+    }
+
+    /// Goes on where a linker with the same bounds was saved; `None` when the bytes are not one.
+    pub fn load(config: &Config, bytes: &[u8]) -> Option<Self> {
+        state::value_of::<Self>(bytes).filter(|linker| linker.config == *config)
     }
 
     /// Takes in the records of one shard, in the order in which the shard gave them.
@@ -344,6 +355,24 @@ impl Linker {
         }
     }
 }
+
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops } else { delta });
+state!(Invocation {
+    fragment,
+    path,
+    function,
+    parent,
+    confidence,
+    credit,
+    is_part,
+    is_retry,
+    is_held,
+    run,
+    start,
+    trace_id
+});
+state!(Belonging { invocation, publishes, end });
+state!(PendingLink { child, delivered_by, credit });
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
+use crate::state::state;
 use crate::{
     generations::Dropped,
     identity::Function,
@@ -437,6 +438,24 @@ impl Losses {
         self.youngest_eviction_nanos = Some(self.youngest_eviction_nanos.map_or(nanos, |known| known.min(nanos)));
     }
 }
+
+state!(Key { class, hash });
+state!(EdgeKey { source, target, kind });
+state!(Belief { calls, sum });
+state!(
+    enum KeyClass {
+        Span,
+        Request,
+        Message,
+        Version,
+        Sequence,
+        Object,
+        Conversation,
+        Time,
+    }
+);
+state!(Exemplars(inner));
+state!(Versions(inner));
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,10 @@ mod typed;
 
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use loopscope_analyzer::price::{FunctionRule, PriceTable};
+use loopscope_analyzer::{
+    intended::Intended,
+    price::{FunctionRule, PriceTable},
+};
 use reqwest::Url;
 
 use crate::{check, generate};
@@ -46,6 +49,8 @@ pub struct Config {
     pub max_disk_bytes: u64,
     /// Threads that take spans apart.
     pub shards: NonZeroUsize,
+    /// Loops that a file declares as intended.
+    pub intended: Vec<Intended>,
     /// What running and using resources costs.
     pub prices: PriceTable,
     /// What is known of functions beyond their spans.

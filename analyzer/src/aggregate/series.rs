@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::state::state;
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
@@ -291,3 +292,19 @@ impl FunctionNode {
 fn count(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
+
+state!(FunctionSeries { node, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(EdgeSeries {
+    calls,
+    belief,
+    errors,
+    duration,
+    gap,
+    rate,
+    exemplars,
+    p50_ms,
+    p95_ms,
+    gap_p95_ms,
+    is_stale,
+    last_call
+});

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::{
     record::{AttemptDelta, AttemptKey, Attempts},
     snapshot::{NodeId, RetryStorm},
+    state::state,
 };
 
 /// Attempts that one request takes in a storm, at the least.
@@ -114,6 +115,8 @@ pub(crate) fn storms(
     };
     found.iter().map(storm).collect()
 }
+
+state!(AttemptSeries { all, past, recent });
 
 #[cfg(test)]
 mod tests {

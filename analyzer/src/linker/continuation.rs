@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::posterior::{Candidate, Delays};
+use crate::state::state;
 use crate::{
     config::Config,
     generations::Generations,
@@ -374,3 +375,20 @@ impl Resource {
         Some(Match { offer, confidence: verdict.each[accepted?] as f32 })
     }
 }
+
+state!(Continuations {
+    offers,
+    slow_offers,
+    seekers,
+    resources,
+    deferred,
+    ready,
+    sequence,
+    settle,
+    deferred_capacity,
+    resource_capacity
+});
+state!(Offer { cause, destination, end, left });
+state!(Seeker { child, destination, start, credit, link, is_matched });
+state!(Deferred { seeker, key });
+state!(Resource { delays, sends, lag, last });

@@ -7,6 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::span::EventTime;
+use crate::state::state;
 
 /// Median delay before anything was seen, seconds.
 const PRIOR_MEDIAN: f64 = 0.2;
@@ -187,6 +188,8 @@ impl Delays {
         (-seconds / EXTERNAL_MEMORY).exp()
     }
 }
+
+state!(Delays { pairs, mean, deviation, external, exposure, last, skewed });
 
 #[cfg(test)]
 mod tests {

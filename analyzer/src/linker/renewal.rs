@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use sketches_ddsketch::DDSketch;
 
+use crate::state::state;
 use crate::{
     detect::rate,
     span::{ArrivalTime, EventTime},
@@ -329,6 +330,12 @@ fn untruncated(laps: &[(f64, u64)], newest: u64) -> Vec<(f64, f64)> {
     points.reverse();
     points
 }
+
+state!(Renewal { slots, slot_nanos, older, before, recent, squares, cusum, delay, ticked, lap_times, is_branching });
+state!(Counts { exposure, offspring });
+state!(Slot { number, counts });
+state!(Delay { mean, deviation, is_known });
+state!(LapTimes { sketch, sum_ms, sum_squares, count, young, born, points, pointed_at, p50_ms, p99_ms });
 
 #[cfg(test)]
 mod tests {

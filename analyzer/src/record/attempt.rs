@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Exemplars;
-use crate::{snapshot::NodeId, span::EventTime};
+use crate::{snapshot::NodeId, span::EventTime, state::state};
 
 /// What is asked, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,3 +85,7 @@ impl Attempts {
         self.attempts as f64 / self.requests.max(1) as f64
     }
 }
+
+state!(AttemptKey { function, operation, over });
+state!(AttemptDelta { operation, callee, counts, first_seen, last_seen, exemplars });
+state!(Attempts { requests, attempts, retried });

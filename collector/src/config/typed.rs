@@ -155,6 +155,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shards: Option<usize>,
+    /// A TOML file with loops that are intended, each with a bound.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) intended: Option<PathBuf>,
     /// A TOML file with prices in place of those that are built in.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,6 +197,7 @@ impl Settings {
 fn default_in_words(key: &str) -> Option<&'static str> {
     Some(match key {
         "data_dir" => "$XDG_DATA_HOME/loopscope, or ~/.local/share/loopscope",
+        "intended" => "none but those of the API",
         "prices" => "those that are built in",
         "public_url" => "the address of the page",
         "webhook" => "nobody",

@@ -729,6 +729,9 @@ pub struct Intended {
     /// The environment in which it is meant; empty for all.
     #[prost(string, tag = "11")]
     pub environment: ::prost::alloc::string::String,
+    /// Operations of the loop of level operation that is meant, in the order of a lap, from whichever on; empty for all.
+    #[prost(string, repeated, tag = "12")]
+    pub operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// All declarations.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -788,7 +791,7 @@ pub struct Laps {
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
     /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing" or "bound".
+    /// "link_missing", "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }
