@@ -267,9 +267,14 @@ impl Aggregate {
     }
 
     fn find_cycles(&mut self) {
-        let mut causal: BTreeMap<(NodeId, NodeId), u64> = BTreeMap::new();
+        let mut causal: Vec<(NodeId, NodeId, u64)> = Vec::with_capacity(self.edges.len());
         for (key, series) in self.edges.iter().filter(|(key, _)| key.kind.is_causal()) {
-            *causal.entry((key.source, key.target)).or_default() += series.calls();
+            match causal.last_mut() {
+                Some((source, target, calls)) if (*source, *target) == (key.source, key.target) => {
+                    *calls += series.calls();
+                }
+                _ => causal.push((key.source, key.target, series.calls())),
+            }
         }
         let cycles = cycle::cycles(&causal, |node| self.functions.contains_key(&node));
         let mut before = std::mem::take(&mut self.latent);
