@@ -219,7 +219,7 @@ pub(crate) fn merge(into: &mut DDSketch, from: &DDSketch) {
 
 state!(Series { total, slots });
 state!(Rate { counts, newest, first, taken });
-state!(Sums(inner));
+state!(Sums { total, slots });
 
 #[cfg(test)]
 mod tests {
