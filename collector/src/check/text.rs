@@ -198,7 +198,7 @@ fn write_hotspots(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
         let target = spot.edge.and_then(|(_, target)| name(target)).map(|name| format!(" -> {name}"));
         writeln!(
             out,
-            "  {:>2}. {}{}, {}: {:.0} % of all time, p95 {}, {}",
+            "  {:>2}. {}{}, {}: {:.0} % of the time of all roots, p95 {}, {}",
             spot.rank,
             spot.name,
             target.unwrap_or_default(),
