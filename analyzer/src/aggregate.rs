@@ -32,7 +32,7 @@ use crate::{
         NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
-    window::{Sums, slot_of},
+    window::{Sums, Time, slot_of},
 };
 use series::{EdgeSeries, FunctionSeries};
 
@@ -373,7 +373,7 @@ impl Aggregate {
     }
 
     fn hotspots(&self, now: ArrivalTime) -> Vec<crate::snapshot::Hotspot> {
-        let slot = slot_of(now);
+        let time = if self.config.is_capture { Time::All } else { Time::Current(slot_of(now)) };
         let own = self.functions.iter().map(|(id, series)| Spent {
             function: *id,
             name: series.name(),
@@ -391,7 +391,7 @@ impl Aggregate {
             let edge = Some((key.source, key.target));
             Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
         });
-        hotspot::hotspots(own.chain(between), slot, self.root_ms.current(slot))
+        hotspot::hotspots(own.chain(between), time, self.root_ms.over(time))
     }
 }
 
