@@ -358,6 +358,81 @@ mod tests {
         crate::identity::Resource::new(attributes)
     }
 
+    /// A resource with these attributes.
+    fn resource_of(pairs: &[(&str, &str)]) -> std::sync::Arc<crate::identity::Resource> {
+        let mut attributes = crate::attribute::Attributes::default();
+        for (key, value) in pairs {
+            attributes.insert(key, crate::attribute::Value::Text((*value).into()));
+        }
+        crate::identity::Resource::new(attributes)
+    }
+
+    #[test]
+    fn a_host_and_its_worker_are_one_invocation() {
+        let site = resource_of(&[("service.name", "shop"), ("cloud.platform", "azure_functions")]);
+        // The caller's client span, the host's server span, the worker's below it, and a call out of the worker that
+        // does not say which function it is of.
+        for worker_kind in [SpanKind::Internal, SpanKind::Server] {
+            let mut story = Story::parse("caller -> host -> other");
+            story.spans[2].resource = site.clone();
+            story.spans[3].resource = site.clone();
+            story.spans[3].name = "POST other".into();
+            let mut worker = story.spans[2].clone();
+            worker.kind = worker_kind;
+            worker.name = "function Order".into();
+            worker.parent_span_id = Some(worker.span_id);
+            worker.span_id = crate::span::SpanId([9; 8]);
+            story.spans[3].parent_span_id = Some(worker.span_id);
+            story.spans.push(worker);
+            for rotation in 0..story.spans.len() {
+                for (batch, reverse) in [(1, false), (1, true), (9, false), (2, true)] {
+                    let mut spans = story.spans.clone();
+                    spans.rotate_left(rotation);
+                    if reverse {
+                        spans.reverse();
+                    }
+                    let snapshot = analyse(spans, 1, batch);
+                    let found = describe(&snapshot);
+                    assert_eq!(
+                        found, "Order -call-> other x1\ncaller -call-> Order x1",
+                        "{rotation} {batch} {reverse}"
+                    );
+                    assert_eq!(snapshot.functions.len(), 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_worker_is_an_invocation_of_its_app() {
+        let mut story = Story::parse("caller -> host");
+        story.spans[2].resource = resource_of(&[("service.name", "shop"), ("cloud.platform", "azure_functions")]);
+        assert_eq!(describe(&analyse(story.spans, 1, 1)), "caller -call-> shop x1");
+    }
+
+    #[test]
+    fn a_function_that_is_told_more_of_later_stays_one() {
+        let arn = ("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:f");
+        let region = [("faas.name", "f"), ("cloud.provider", "aws"), ("cloud.region", "eu-west-1")];
+        let kinds = [resource_of(&[("faas.name", "f")]), resource_of(&region), resource_of(&[arn])];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+            let mut story = Story::parse("f ~> f ~> f ~> f ~> f ~> f");
+            // Each run is a consumer, and the producer of the next.
+            for (at, span) in story.spans.iter_mut().enumerate() {
+                span.resource = kinds[order[at / 2 % 3]].clone();
+            }
+            for shards in [1, 4] {
+                let snapshot = analyse(story.spans.clone(), shards, 1);
+                let functions = &snapshot.functions;
+                assert_eq!((functions.len(), functions[0].invocations, functions[0].aliases.len()), (1, 6, 2));
+                assert_eq!(snapshot.edges.iter().map(|edge| edge.calls).collect::<Vec<_>>(), [5], "{order:?}");
+                let first = kinds[order[0]].function().id;
+                assert_eq!((snapshot.loops[0].max_depth, snapshot.loops[0].functions.as_slice()), (5, &[first][..]));
+                assert_eq!(functions[0].id, first, "the oldest id stays");
+            }
+        }
+    }
+
     #[test]
     fn a_function_that_is_invoked_by_name_is_joined_by_the_time() {
         for (invoked, by_parent) in [

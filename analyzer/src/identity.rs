@@ -520,6 +520,69 @@ mod tests {
         assert_eq!(plain, parts);
     }
 
+    /// The function of a span, with the name of what runs it.
+    fn of_span(resource: &[(&str, &str)], span_name: &str, span: &[(&str, &str)]) -> (NodeId, String, String) {
+        let resource = Resource::new(attributes(resource));
+        let function = function_named_by(&resource, SpanKind::Server, span_name, &attributes(span));
+        (function.id, function.name.to_string(), function.platform.to_string())
+    }
+
+    #[test]
+    fn an_app_of_azure_holds_functions_that_host_and_worker_name_alike() {
+        let site = [("service.name", "Shop"), ("cloud.platform", "azure_functions")];
+        let by_id = of_span(
+            &site,
+            "x",
+            &[(
+                "cloud.resource_id",
+                "/subscriptions/1/resourceGroups/g/providers/Microsoft.Web/sites/shop/functions/Order",
+            )],
+        );
+        let same = [
+            of_span(&site, "x", &[("faas.name", "Order")]),
+            of_span(&site, "x", &[("faas.name", "Shop/Order")]),
+            of_span(&site, "function Order", &[]),
+            of_span(&site, "POST", &[("http.route", "/api/Order")]),
+            of_span(&[("service.name", "shop"), ("cloud.platform", "azure.functions")], "function order", &[]),
+        ];
+        assert_eq!((by_id.1.as_str(), by_id.2.as_str()), ("Order", "azure_functions"));
+        assert!(same.iter().all(|one| one.0 == by_id.0), "{same:?}");
+        let bare = of_span(&site, "POST", &[]);
+        assert_ne!(bare.0, by_id.0);
+        assert_ne!(of_span(&site, "function Refund", &[]).0, by_id.0);
+        assert!(Resource::new(attributes(&site)).function().is_app);
+    }
+
+    #[test]
+    fn clouds_name_functions_each_in_its_way() {
+        let uri = "//run.googleapis.com/projects/p1/locations/europe-west1/services/resize";
+        let parts = [
+            ("faas.name", "resize"),
+            ("cloud.provider", "gcp"),
+            ("cloud.account.id", "p1"),
+            ("cloud.region", "europe-west1"),
+            ("faas.version", "resize-00002"),
+        ];
+        assert_eq!(id(&[("cloud.resource_id", uri), ("service.name", "images")]), id(&parts));
+        // A worker runs at the edge: the region is that of the caller, and no part of what it is.
+        let worker = |region| id(&[("cloud.provider", "cloudflare"), ("cloud.region", region), ("faas.name", "edge")]);
+        assert_eq!(worker("AMS"), worker("FRA"));
+        assert_eq!(worker("AMS"), id(&[("cloudflare.script_name", "edge"), ("service.name", "other")]));
+        let knative = |namespace| id(&[("faas.name", "resize"), ("k8s.namespace.name", namespace)]);
+        assert_ne!(knative("a").0, knative("b").0);
+        let page = of_span(&[("service.name", "shop"), ("telemetry.sdk.language", "webjs")], "click", &[]);
+        assert_eq!(page.2, "browser");
+    }
+
+    #[test]
+    fn what_leaves_a_function_does_not_name_it() {
+        let resource = Resource::new(attributes(&[("service.name", "front")]));
+        let arn = attributes(&[("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:resize")]);
+        assert_eq!(&*function_named_by(&resource, SpanKind::Client, "Invoke", &arn).name, "front");
+        let named = function_named_by(&resource, SpanKind::Server, "resize", &arn);
+        assert_eq!((&*named.name, named.app), ("resize", Some(resource.function().id)));
+    }
+
     #[test]
     fn the_environment_keeps_functions_apart() {
         let production = id(&[("service.name", "api"), ("deployment.environment.name", "production")]);

@@ -331,9 +331,11 @@ impl Shard {
                 if span.is_part_of(&parent) {
                     self.park(now, key);
                 } else {
-                    // Whose invocation called is not known yet, but which function did is.
                     self.enter(now, key, None, true);
-                    self.count_call(key, &span, &parent);
+                    // Whose invocation called is not known yet, but which function did mostly is.
+                    if !parent.function.is_app {
+                        self.count_call(key, &span, &parent);
+                    }
                 }
             }
             None => {
