@@ -815,7 +815,7 @@ mod tests {
 
     /// A forest of invocations: for each its function, an earlier one that caused it, and how.
     fn forest() -> impl Strategy<Value = Vec<(u8, prop::sample::Index, u8)>> {
-        prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 0u8..6), 1..40)
+        prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 0u8..10), 1..40)
     }
 
     fn grow(forest: &[(u8, prop::sample::Index, u8)]) -> Vec<Span> {
@@ -828,6 +828,10 @@ mod tests {
                 (_, 1 | 2) => story.call(cause.get(&runs), &name),
                 (_, 3) => story.message(cause.get(&runs), &name, None),
                 (_, 4) => story.handle(&[cause.get(&runs)], &name),
+                (_, 6) => story.invoke(cause.get(&runs), &name),
+                (_, 7) => story.lose_context(cause.get(&runs), &name, "p#"),
+                (_, 8) => story.lose_context(cause.get(&runs), &name, "uploads/"),
+                (_, 9) => story.lose_context(cause.get(&runs), &name, "files/k#"),
                 _ => story.message(cause.get(&runs), &name, Some("q")),
             };
             runs.push(run);
