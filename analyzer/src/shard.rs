@@ -18,6 +18,7 @@ mod anomaly;
 mod attempt;
 mod clue;
 mod invocation;
+mod naming;
 mod operation;
 mod touch;
 
@@ -272,23 +273,6 @@ impl Shard {
         );
     }
 
-    /// The parent of a span, where a caller and its callee share one id: the callee stands below the caller.
-    fn pair(&mut self, key: u64, span: &Span, parent: u64) -> u64 {
-        let shared = SpanKey::new(span.trace_id, span.span_id).0;
-        if key == shared {
-            return parent;
-        }
-        let Some(other) = self.spans.get_mut(shared) else { return parent };
-        if span.kind.is_inbound() {
-            other.has_pair = true;
-            return shared;
-        }
-        if other.invocation == 0 {
-            other.parent = key;
-        }
-        parent
-    }
-
     /// Start and duration; where a clock is broken, the arrival and no time.
     fn mend_times(&mut self, now: ArrivalTime, span: &Span) -> (EventTime, u64) {
         let latest = now.after(FUTURE).0;
@@ -342,37 +326,6 @@ impl Shard {
                 self.wait(span.parent, key);
                 if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
-        }
-    }
-
-    /// What names a shared id as its parent is below the callee, if it runs in its function.
-    fn find_pair(&mut self, key: u64, span: &mut SpanRecord) {
-        let callee = SpanKey(span.parent).pair().0;
-        if self.spans.get(span.parent).is_none_or(|parent| !parent.has_pair)
-            || callee == key
-            || self.spans.get(callee).is_none_or(|callee| !span.runs_in(callee))
-        {
-            return;
-        }
-        span.parent = callee;
-        if let Some(record) = self.spans.get_mut(key) {
-            record.parent = callee;
-        }
-    }
-
-    /// Names the function of a span that does not itself, by what stands above and below it; false when neither does.
-    fn learn_name(&mut self, key: u64, span: &mut SpanRecord) -> bool {
-        let below = self.waiting.get(key).into_iter().flatten().filter_map(|child| self.spans.get(*child));
-        let mut near = self.spans.get(span.parent).into_iter().chain(below);
-        let Some(function) = near.find_map(|other| span.named_by(other)) else { return false };
-        span.function = Arc::clone(&function);
-        self.name(key, function);
-        true
-    }
-
-    fn name(&mut self, key: u64, function: Arc<Function>) {
-        if let Some(span) = self.spans.get_mut(key) {
-            span.function = function;
         }
     }
 
@@ -520,18 +473,6 @@ impl Shard {
             is_open: span.is_open,
         });
         self.placed(now, key, &span, key);
-    }
-
-    /// Tells under which other names a function may be known, before it is spoken of first.
-    fn introduce(&mut self, function: &Function) {
-        if function.also.is_empty() || self.introduced.contains(&function.id) {
-            return;
-        }
-        if self.introduced.len() >= self.config.function_capacity {
-            self.introduced.clear();
-        }
-        self.introduced.insert(function.id);
-        self.records.push(Record::Names { function: function.id, also: function.also.clone() });
     }
 
     /// The span is a part of an invocation.
