@@ -461,6 +461,39 @@ mod tests {
     }
 
     #[test]
+    fn a_lap_is_as_sure_as_its_causes_together() {
+        for (story, expected) in [
+            ("a -> b ~> a", 1.0),
+            ("a => b -> a", 0.98),
+            ("a => b ~q#~> a", 0.98 * 0.98),
+            ("a ~s/k#~> b ~s/l~> a", 0.95 * 0.85),
+            // What repeats within a lap is a lap of its own, and makes the outer one no less sure.
+            ("a ~> b => b => b ~> a", 1.0),
+        ] {
+            let snapshot = analyse(Story::parse(story).spans, 2, 3);
+            let longest = snapshot.loops.iter().filter(|found| found.laps > 0).max_by_key(|found| found.names.len());
+            let confidence = longest.unwrap().confidence;
+            assert!((confidence - expected).abs() < 1e-6, "{story}: {confidence}");
+        }
+    }
+
+    #[test]
+    fn a_batch_shares_its_credit_among_its_messages() {
+        // Two laps of one cycle: one alone and known by its id, one as one of four messages with a link.
+        let mut story = Story::default();
+        let first = story.root("f");
+        let second = story.lose_context(&first, "f", "q#");
+        let others: Vec<_> = (0..3).map(|_| story.root("g")).collect();
+        let causes: Vec<_> = [&second].into_iter().chain(&others).collect();
+        story.handle(&causes, "f");
+        let snapshot = analyse(story.spans, 1, 50);
+        let own = snapshot.loops.iter().find(|found| found.names.len() == 1).unwrap();
+        assert_eq!((own.laps, own.max_depth), (2, 2));
+        let expected = (0.98 + 0.25) / 1.25;
+        assert!((own.confidence - expected).abs() < 1e-6, "{}", own.confidence);
+    }
+
+    #[test]
     fn what_is_delivered_again_is_no_lap() {
         for story in ["a ~q#~> b ~q#~> b", "a => b => b", "a ~q?~> b"] {
             let mut spans = Story::parse(story).spans;
