@@ -461,6 +461,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_known_invocation_answers_is_no_cause_of_another() {
+        // a calls b by name and b knows its parent; shortly after, somebody else runs b.
+        for (story, queue) in [("a -> b -> c\nb", false), ("a ~q~> b -> c\nb", true)] {
+            let mut story = Story::parse(story);
+            for span in &mut story.spans {
+                let name = span.resource.function().name.clone();
+                span.resource = lambda(&name);
+            }
+            let own = story.spans[2].clone();
+            let stranger = story.spans.last_mut().unwrap();
+            stranger.start = EventTime(own.start.0 + 100_000_000);
+            if queue {
+                (stranger.kind, stranger.attributes) = (own.kind, own.attributes);
+                (story.spans[2].trace_id, story.spans[2].parent_span_id, story.spans[2].links) =
+                    (story.spans[1].trace_id, Some(story.spans[1].span_id), Vec::new());
+            } else {
+                story.spans[1].attributes.insert("faas.invoked_name", crate::attribute::Value::Text("b".into()));
+            }
+            for reverse in [false, true] {
+                if reverse {
+                    story.spans.reverse();
+                }
+                let mut engine = Engine::new(&Config::recommended(), 1);
+                engine.ingest(START, story.spans.clone());
+                (0..4).for_each(|at| engine.tick(ArrivalTime(START.0 + at * 10 * SECOND)));
+                let causes: Vec<bool> = story
+                    .spans
+                    .iter()
+                    .filter(|span| span.resource.function().name.as_ref() == "b" && span.kind.is_inbound())
+                    .map(|span| {
+                        engine.linker().cause_of(crate::record::SpanKey::new(span.trace_id, span.span_id)).is_some()
+                    })
+                    .collect();
+                assert_eq!(causes, if reverse { [false, true] } else { [true, false] }, "{queue}");
+            }
+        }
+    }
+
+    #[test]
     fn a_lap_is_as_sure_as_its_causes_together() {
         for (story, expected) in [
             ("a -> b ~> a", 1.0),

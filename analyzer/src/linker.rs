@@ -201,6 +201,9 @@ impl Linker {
                 Record::Link { child, cause, delivered_by, credit } => {
                     self.link(now, PendingLink { child: child.0, delivered_by, credit }, cause.0);
                 }
+                Record::Answer { child, cause, over, end } => {
+                    self.answer(child.0, &Offer::new(cause.0, Some(self.functions.own(over)), end));
+                }
                 Record::Offer { key, cause, destination, end, is_slow } => {
                     self.offer(now, key, Offer::new(cause.0, destination, end), is_slow);
                 }

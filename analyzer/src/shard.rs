@@ -111,8 +111,10 @@ struct SpanRecord {
     has_pair: bool,
     /// True once its place was looked for; the others of its batch are not before it.
     is_looked_at: bool,
-    /// The function that it invokes, until a span of that function shows the call.
+    /// The function that it invokes by name.
     invokes: Option<NodeId>,
+    /// True when a span of that function shows the call.
+    is_answered: bool,
     /// True when nothing in the span says what caused it, and another function may have invoked it.
     is_open: bool,
 }
@@ -267,6 +269,7 @@ impl Shard {
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
+                is_answered: false,
                 has_pair: false,
                 is_looked_at: false,
             },
@@ -404,10 +407,12 @@ impl Shard {
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, Some(parent.invocation), true);
+                self.answer(key, parent);
                 self.count_call(key, span, parent);
             }
             (false, true) => {
                 self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
+                self.answer(key, parent);
                 self.count_duration(key, span);
                 if !span.is_call_counted {
                     self.count_call(key, span, parent);
@@ -416,6 +421,15 @@ impl Shard {
         }
         self.follow_operation(key, span, parent);
         self.compare_clocks(span, parent);
+    }
+
+    /// What the parent sent caused this invocation, and no other that may seek its cause.
+    fn answer(&mut self, key: u64, parent: &SpanRecord) {
+        let called = parent.invokes.map(|function| (function, parent.start));
+        if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
+            let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
+            self.records.push(Record::Answer { child, cause, over, end });
+        }
     }
 
     /// Counts how long an invocation took, once.
@@ -432,7 +446,7 @@ impl Shard {
         if parent.invokes.is_some()
             && let Some(record) = self.spans.get_mut(span.parent)
         {
-            record.invokes = None;
+            record.is_answered = true;
         }
         self.attempt_reached(parent, span.function.id);
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
@@ -440,7 +454,7 @@ impl Shard {
 
     /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
     fn count_invoke(&mut self, key: u64) {
-        if let Some(span) = self.spans.get(key)
+        if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
             && let Some(function) = span.invokes
         {
             touch::count_invoke(&mut self.delta, span, function);

@@ -72,6 +72,16 @@ impl Linker {
         }
     }
 
+    /// It is certain which invocation an offer caused.
+    pub(super) fn answer(&mut self, child: u64, offer: &Offer) {
+        let child = self.whole(child);
+        if let Some(child) = self.invocations.get(&child)
+            && let Some(node) = offer.destination
+        {
+            self.continuations.observe(node, offer, child.function, child.start);
+        }
+    }
+
     /// An invocation of a function may have been caused by whoever invokes it by name.
     pub(super) fn seek_caller(&mut self, now: ArrivalTime, child: u64, function: u32, start: EventTime) {
         let Some(node) = self.functions.node(function) else { return };
