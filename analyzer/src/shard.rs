@@ -38,7 +38,7 @@ use crate::{
     window::millis,
 };
 use attempt::Attempting;
-use clue::{Clues, may_be_invoked, run_of};
+use clue::{Clues, Ends, may_be_invoked, run_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
 
@@ -227,7 +227,9 @@ impl Shard {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
-        let clues = Clues::of(span, key, parent, touch.as_ref(), function.id);
+        let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
+        let ends = Ends { function: function.id, invoked: invokes };
+        let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
         if !clues.is_empty() {
             self.clues.insert(key, clues);
         }
@@ -262,7 +264,7 @@ impl Shard {
                 has_sound_start: start == span.start,
                 duration_nanos,
                 touch,
-                invokes: if span.kind.is_outbound() { invoked_by(span) } else { None },
+                invokes,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
