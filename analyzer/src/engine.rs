@@ -505,7 +505,7 @@ mod tests {
             ("a -> b ~> a", 1.0),
             ("a => b -> a", 0.98),
             ("a => b ~q#~> a", 0.98 * 0.98),
-            ("a ~s/k#~> b ~s/l~> a", 0.95 * 0.85),
+            ("a ~s/k#~> b ~s/l~> a", 0.95 * 0.95),
             // What repeats within a lap is a lap of its own, and makes the outer one no less sure.
             ("a ~> b => b => b ~> a", 1.0),
         ] {
