@@ -12,7 +12,7 @@
 //! journal is replayed from its beginning then.
 
 use std::{
-    io,
+    io::{self, Read as _},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -88,7 +88,9 @@ pub fn encode(state: &EngineState) -> io::Result<Vec<u8>> {
 
 /// The state that was kept; `None` when the bytes are none of this format.
 pub fn decode(bytes: &[u8]) -> Option<EngineState> {
-    let plain = zstd::bulk::decompress(bytes, MAX_BYTES).ok()?;
+    let mut plain = Vec::new();
+    let decoder = zstd::stream::read::Decoder::new(bytes).ok()?;
+    decoder.take(MAX_BYTES as u64).read_to_end(&mut plain).ok()?;
     EngineState::decode(plain.as_slice()).ok().filter(|state| state.format == FORMAT)
 }
 
