@@ -13,6 +13,7 @@ use crate::{
         rate, reentry,
         reproduction::{self, doubling_seconds},
     },
+    intended::Verdict,
     linker::{chains::Chain, renewal::Renewal},
     snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
@@ -272,10 +273,16 @@ impl LoopRecord {
     }
 
     /// A chain ended; unless it was an alarm, that is how chains of this loop are.
-    pub(super) fn end_chain(&mut self, now: ArrivalTime, chain: &Chain) {
+    pub(super) fn end_chain(&mut self, now: ArrivalTime, chain: &Chain, said: Option<Verdict>) {
         self.open_chains = self.open_chains.saturating_sub(1);
         let is_unusual = chain.is_alarm || self.is_alarm(now) && self.reasons.contains(&Reason::Rate);
-        if !is_unusual && chain.confidence >= LEAST_CONFIDENCE {
+        // People know better what is as it should be.
+        let is_learned = match said {
+            Some(Verdict::Expected { max_depth }) if chain.depth <= max_depth => true,
+            Some(Verdict::Runaway) => false,
+            _ => !is_unusual,
+        };
+        if is_learned && chain.confidence >= LEAST_CONFIDENCE {
             self.table.learn(now, chain.depth);
             self.branching.learn(&chain.widths());
         }
