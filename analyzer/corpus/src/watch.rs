@@ -34,6 +34,9 @@ const GATHER: u64 = 10_000_000;
 
 const MINUTE: u64 = 60_000_000_000;
 
+/// Confidence from which on the engine is sure of a cause.
+const SURE: f32 = 0.9;
+
 /// Invocations of a scenario from which on its R is compared.
 const ESTIMATE_FROM: u64 = 100;
 
@@ -114,6 +117,10 @@ pub struct Edges {
     pub wrong: u64,
     /// True, with both sides exported, and not found.
     pub missed: u64,
+    /// Of those that are right, those that the engine is sure of.
+    pub surely_right: u64,
+    /// Of those that are wrong, those that the engine is sure of.
+    pub surely_wrong: u64,
 }
 
 /// What came of one world.
@@ -141,6 +148,8 @@ impl Edges {
         self.right += other.right;
         self.wrong += other.wrong;
         self.missed += other.missed;
+        self.surely_right += other.surely_right;
+        self.surely_wrong += other.surely_wrong;
     }
 }
 
@@ -299,11 +308,15 @@ impl Watch {
             let edges = &mut self.edges[entry.scenario];
             let has_parent = parents.peek().is_some();
             match self.engine.linker().cause_of(key) {
-                Some(cause) if parents.any(|parent| SpanKey::new(parent.trace_id, parent.span_id) == cause) => {
+                Some((cause, confidence))
+                    if parents.any(|parent| SpanKey::new(parent.trace_id, parent.span_id) == cause) =>
+                {
                     edges.right += 1;
+                    edges.surely_right += u64::from(confidence >= SURE);
                 }
-                Some(_) => {
+                Some((_, confidence)) => {
                     edges.wrong += 1;
+                    edges.surely_wrong += u64::from(confidence >= SURE);
                     edges.missed += u64::from(has_parent);
                 }
                 None => edges.missed += u64::from(has_parent),
