@@ -50,7 +50,7 @@ pub struct Plan {
     pub keeps_entries: bool,
     /// Seconds in which the engine may learn; incidents until then are counted apart.
     pub history: f64,
-    /// Seconds between two looks at the engine.
+    /// Seconds between two looks at the engine where nothing has begun to run away.
     pub tick: f64,
 }
 
