@@ -26,8 +26,8 @@ const EXEMPLARS: usize = 5;
 const OPERATIONS: usize = 32;
 /// Below this the laps of a chain may well not belong together: nobody is told.
 const LEAST_CONFIDENCE: f32 = 0.5;
-/// Below this the cause of a lap is merely likely.
-const SURE: f32 = 0.95;
+/// Below this the cause of a lap is merely likely; the id of a message is above it.
+const SURE: f32 = 0.975;
 /// A tree of laps is looked at each time it has grown by this many.
 const TREE_STEP: u32 = 8;
 /// In this time the chains a day are counted.
