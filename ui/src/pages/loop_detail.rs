@@ -1,16 +1,22 @@
-//! One loop: what it means, how deep, which way round, which traces show it.
+//! One loop: what it means, what to make of it, what it costs, where to cut it, and the evidence.
 //!
-//! `loop_detail/ring.rs` draws one lap as a ring.
+//! One file for each panel: `judgement.rs` (assessment, R, depth), `ring.rs` (one lap as a picture), `money.rs`, `cut.rs`
+//! (advice and commands), `intent.rs` (declarations and verdicts), `laps.rs` (the deepest chain).
 
+mod cut;
+mod intent;
+mod judgement;
+mod laps;
+mod money;
 mod ring;
 
 use leptos::prelude::*;
-use loopscope_proto::v1::Loop;
+use loopscope_proto::v1::{Loop, VersionChange};
 
 use crate::app::App;
 use crate::format;
 use crate::model::{Model, lap_edges};
-use crate::parts::{Ago, Copy, icon::icon, nothing, severity_chip, stat, state_chip, trace_links};
+use crate::parts::{Ago, Copy, icon::icon, loop_chips, nothing, stat, trace_links};
 use crate::url::Route;
 use crate::words;
 
@@ -57,11 +63,11 @@ fn detail(app: App, id: String) -> impl IntoView {
     let time = |value: fn(&Loop) -> Option<prost_types::Timestamp>| Signal::derive(move || it.with(value));
     let traces = Memo::new(move |_| it.with(|it| it.exemplar_trace_ids.clone()));
     let path = Memo::new(move |_| it.with(|it| it.path.clone()));
+    let changes = Memo::new(move |_| it.with(|it| it.changes.clone()));
     view! {
         <header class="page-head loop-head" data-testid="loop-detail" data-id=row>
             <div class="chips">
-                {move || state_chip(it.with(|it| it.state()))}
-                {move || severity_chip(it.with(|it| it.severity()))}
+                {loop_chips(Signal::derive(move || it.get()))}
                 <span class="muted">{number(|it| it.environment.clone())}</span>
             </div>
             <h1 tabindex="-1">{title}</h1>
@@ -72,23 +78,42 @@ fn detail(app: App, id: String) -> impl IntoView {
             </div>
         </header>
         <dl class="stats">
-            {stat("depth", number(|it| format::count(it.max_depth.into())))}
-            {stat("chains", number(|it| format::count(it.chains)))}
-            {stat("laps", number(|it| format::count(it.laps)))}
+            {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
+            {stat("alarm at", number(words::alarm_depth))}
+            {stat("R", number(words::mean_ratio))}
             {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
+            {stat("next 24 h", number(|it| words::next_day(it.cost.as_ref())))}
             {stat("lap time, median", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
-            <div class="stat"><dt>"first lap"</dt><dd><Ago time=time(|it| it.first_seen) /></dd></div>
+            {stat("laps of all chains", number(|it| format::count(it.laps)))}
             <div class="stat"><dt>"last lap"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
         </dl>
         <div class="loop-body">
-            <section class="panel ring-panel">
-                <h2>"One lap"</h2>
-                {move || ring::ring(app, &path.get(), it)}
+            {judgement::judgement(app, it)}
+            <div class="loop-side">
+                <section class="panel ring-panel">
+                    <h2>"One lap"</h2>
+                    {move || ring::ring(app, &path.get(), it)}
+                </section>
+                {money::money(it)}
+            </div>
+        </div>
+        {cut::cut(app, it)}
+        {intent::intent(it)}
+        {laps::laps(it)}
+        <div class="loop-body">
+            <section class="panel">
+                <h2>"Step by step"</h2>
+                <ol class="steps">{move || steps(app, &path.get())}</ol>
+                {move || operations(&it.with(|it| it.operations.clone()))}
             </section>
             <div class="loop-side">
                 <section class="panel">
-                    <h2>"Step by step"</h2>
-                    <ol class="steps">{move || steps(app, &path.get())}</ol>
+                    <h2>"What changed just before"</h2>
+                    <p class="muted">"Its first lap began " <Ago time=time(|it| it.first_seen) /> "."</p>
+                    {move || match changes.with(Vec::is_empty) {
+                        true => view! { <p>"None of its functions got a new version in the hour before."</p> }.into_any(),
+                        false => changes.with(|list| version_changes(list)).into_any(),
+                    }}
                 </section>
                 <section class="panel">
                     <h2>"Traces that show it"</h2>
@@ -100,6 +125,31 @@ fn detail(app: App, id: String) -> impl IntoView {
             </div>
         </div>
     }
+}
+
+fn version_changes(list: &[VersionChange]) -> impl IntoView + use<> {
+    let line = |it: &VersionChange| {
+        let href = Route::node(&it.function_id).href();
+        let text = format!(" from {} to {}, ", it.from, it.to);
+        view! {
+            <li>
+                <a href=href>{it.function.clone()}</a>
+                <span>{text} <Ago time=it.at /></span>
+            </li>
+        }
+    };
+    view! { <ul class="steps" data-testid="version-changes">{list.iter().map(line).collect_view()}</ul> }
+}
+
+/// What the functions did on a lap, where spans say.
+fn operations(list: &[String]) -> Option<impl IntoView + use<>> {
+    let text = list.join(" → ");
+    (!list.is_empty()).then(|| {
+        view! {
+            <h3 class="below">"Operations on the way"</h3>
+            <p class="wrap" data-testid="operations">{text}</p>
+        }
+    })
 }
 
 /// The edges of one lap, each with its numbers.
