@@ -4,6 +4,7 @@
 //! graph run here.
 
 mod appraisal;
+mod attempts;
 mod money;
 mod series;
 
@@ -13,17 +14,19 @@ use std::{
     time::Duration,
 };
 
+use crate::state::{self, state};
 use crate::{
     canonical::least_rotation,
     config::Config,
     detect::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
+        retry::AttemptSeries,
     },
     intended::Intended,
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
-    record::{Anomalies, Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -46,6 +49,7 @@ pub struct Aggregate {
     aliases: BTreeMap<NodeId, NodeId>,
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
+    attempts: BTreeMap<AttemptKey, AttemptSeries>,
     root_ms: Sums,
     anomalies: Anomalies,
     losses: Losses,
@@ -68,6 +72,7 @@ impl Aggregate {
             aliases: BTreeMap::new(),
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             root_ms: Sums::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -78,6 +83,17 @@ impl Aggregate {
             topology_changed: false,
             cycles_at: ArrivalTime(0),
         }
+    }
+
+    /// All that it was told by shards and linker, as bytes.
+    pub fn save(&self) -> Vec<u8> {
+        state::bytes_of(self)
+    }
+
+    /// Goes on where an aggregate with the same bounds was saved; `None` when the bytes are not one. What people say is
+    /// not among it: see [`Self::set_facts`] and [`Self::declare`].
+    pub fn load(config: &Config, bytes: &[u8]) -> Option<Self> {
+        state::value_of::<Self>(bytes).filter(|aggregate| aggregate.config == *config)
     }
 
     /// Adds what a shard has counted.
@@ -92,6 +108,9 @@ impl Aggregate {
         }
         for (id, function) in delta.functions {
             self.merge_function(now, id, &function);
+        }
+        for (key, attempts) in delta.attempts {
+            self.merge_attempts(now, key, attempts);
         }
         for (key, edge) in delta.edges {
             self.merge_edge(now, key, &edge);
@@ -146,6 +165,7 @@ impl Aggregate {
     pub fn loops(&self) -> Vec<Loop> {
         let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
         loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        loops.extend(self.retry_storms());
         loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         loops
@@ -369,6 +389,10 @@ impl Aggregate {
         hotspot::hotspots(own.chain(between), slot, self.root_ms.current(slot))
     }
 }
+
+state!(Aggregate {
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts
+} else { prices, rules, declared });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

@@ -200,6 +200,14 @@ impl Attributes {
         }
     }
 
+    /// All values, each with the key that it came under.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().filter_map(|(attribute, rank, value)| {
+            let (_, keys) = KEYS.iter().find(|(known, _)| known == attribute)?;
+            Some((*keys.get(usize::from(*rank))?, value))
+        })
+    }
+
     /// The value, if it was given.
     pub fn get(&self, attribute: Attribute) -> Option<&Value> {
         self.0.iter().find(|(known, ..)| *known == attribute).map(|(.., value)| value)

@@ -29,6 +29,12 @@ pub(crate) fn canonical_operations(cycle: &[(NodeId, Arc<str>)]) -> (LoopId, Vec
     (LoopId(xxh3_128(text.as_bytes())), rotated)
 }
 
+/// The identity of what somebody tries again and again.
+pub(crate) fn retry_id(function: NodeId, operation: &str, over: Option<NodeId>) -> LoopId {
+    let over = over.map(|over| over.to_string()).unwrap_or_default();
+    LoopId(xxh3_128(format!("v1|retry|{function}|{over}|{operation}").as_bytes()))
+}
+
 /// Where the lexicographically least rotation starts.
 ///
 /// Two candidates are compared and the losing one skips all that it shares with the winner, so every element is looked

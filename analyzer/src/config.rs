@@ -3,6 +3,7 @@
 //! There is no hidden default: whoever builds an engine says what it may hold, and [`Config::recommended`] is what the
 //! collector says unless it is told otherwise.
 
+use crate::state::state;
 use std::time::Duration;
 
 /// Bounds of the engine.
@@ -27,9 +28,10 @@ pub struct Config {
     pub loop_capacity: usize,
     /// Chains of laps that are kept while they may go on, about 150 bytes each.
     pub chain_capacity: usize,
-    /// True when operations that begin again together with their function are loops of their own. They say little that
-    /// the loop of functions does not say, and how deep they are depends on the order in which spans come.
-    pub covered_operations: bool,
+    /// True when all spans are at hand from the beginning. Then findings are about all of their time rather than the
+    /// last minutes, and operations that begin again together with their function are loops of their own: live, how
+    /// deep those are would depend on the order in which spans come.
+    pub is_capture: bool,
 }
 
 impl Config {
@@ -45,7 +47,7 @@ impl Config {
             edge_capacity: 100_000,
             loop_capacity: 10_000,
             chain_capacity: 200_000,
-            covered_operations: false,
+            is_capture: false,
         }
     }
 
@@ -65,7 +67,20 @@ impl Config {
             edge_capacity: all,
             loop_capacity: all,
             chain_capacity: all,
-            covered_operations: true,
+            is_capture: true,
         }
     }
 }
+
+state!(Config {
+    lateness,
+    park,
+    settle,
+    span_capacity,
+    invocation_capacity,
+    function_capacity,
+    edge_capacity,
+    loop_capacity,
+    chain_capacity,
+    is_capture
+});

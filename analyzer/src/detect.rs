@@ -19,3 +19,5 @@ pub(crate) mod rate;
 pub(crate) mod reentry;
 /// Further laps that each lap causes.
 pub mod reproduction;
+/// Requests that are tried again and again.
+pub(crate) mod retry;

@@ -6,7 +6,7 @@ use std::{mem, time::Duration};
 
 use rustc_hash::FxHashMap;
 
-use crate::span::ArrivalTime;
+use crate::{span::ArrivalTime, state::State};
 
 /// An index that forgets its older half when it is full or when that half is too old.
 ///
@@ -100,6 +100,28 @@ impl<V> Generations<V> {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
+    }
+}
+
+impl<V: State> State for Generations<V> {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.young.save(to);
+        self.old.save(to);
+        self.young_since.save(to);
+        self.youngest_old.save(to);
+        self.half.save(to);
+        self.lateness.save(to);
+    }
+
+    fn load(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            young: State::load(from)?,
+            old: State::load(from)?,
+            young_since: State::load(from)?,
+            youngest_old: State::load(from)?,
+            half: State::load(from)?,
+            lateness: State::load(from)?,
+        })
     }
 }
 

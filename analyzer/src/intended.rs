@@ -17,6 +17,8 @@ pub struct Intended {
     pub id: Arc<str>,
     /// Which loop is meant.
     pub target: Target,
+    /// Only its loop of level operation through these, from whichever on; empty for all its loops.
+    pub operations: Vec<Arc<str>>,
     /// The environment in which it is meant; `None` for all.
     pub environment: Option<Arc<str>>,
     /// Laps of one chain that are intended; `None` when any number is.
@@ -142,6 +144,7 @@ impl Intended {
     pub fn is_about(&self, found: &Loop) -> bool {
         let is_there = self.environment.as_ref().is_none_or(|meant| *meant == found.environment);
         is_there
+            && (self.operations.is_empty() || is_rotation(&self.operations, &found.operations))
             && match &self.target {
                 Target::Loop(meant) => *meant == found.id,
                 Target::Functions(meant) => is_rotation(meant, &found.names),
@@ -178,6 +181,7 @@ mod tests {
         Intended {
             id: id.into(),
             target,
+            operations: Vec::new(),
             environment: None,
             max_depth: Some(20),
             max_rate_per_minute: Some(60.0),
@@ -228,6 +232,9 @@ mod tests {
         let elsewhere = Intended { environment: Some("dev".into()), ..declared.clone() };
         assert!(!elsewhere.is_about(&found("a b c", 1, 0.0)));
         assert!(Intended { environment: Some("prod".into()), ..declared }.is_about(&found("a b c", 1, 0.0)));
+        let narrow = Intended { operations: names("x y z"), ..intended("i", Target::Functions(names("a b c"))) };
+        assert!(!narrow.is_about(&found("a b c", 1, 0.0)));
+        assert!(narrow.is_about(&Loop { operations: names("y z x"), ..found("a b c", 1, 0.0) }));
         assert!(!intended("i", Target::Functions(Vec::new())).is_about(&found("a", 1, 0.0)));
     }
 

@@ -39,4 +39,5 @@ pub mod record;
 pub mod shard;
 pub mod snapshot;
 pub mod span;
+pub mod state;
 mod window;

@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::state::{self, state};
 use crate::{
     config::Config,
     generations::Generations,
@@ -166,6 +167,16 @@ impl Linker {
         }
     }
 
+    /// All that it knows, as bytes. What [`Self::drain`] would hand over is not among it: drain before.
+    pub fn save(&self) -> Vec<u8> {
+        state::bytes_of(self)
+    }
+
+    /// Goes on where a linker with the same bounds was saved; `None` when the bytes are not one.
+    pub fn load(config: &Config, bytes: &[u8]) -> Option<Self> {
+        state::value_of::<Self>(bytes).filter(|linker| linker.config == *config)
+    }
+
     /// Takes in the records of one shard, in the order in which the shard gave them.
     pub fn ingest(&mut self, now: ArrivalTime, records: impl IntoIterator<Item = Record>) {
         self.rotate(now);
@@ -205,13 +216,18 @@ impl Linker {
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
-        self.decide(now);
+        self.decide(now, now);
         self.loops.tick(now);
     }
 
     /// Takes in what somebody says of a loop, in place of what was said of it before.
     pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
         self.loops.teach(loop_id, verdict);
+    }
+
+    /// Does what is due when no span comes any more: decides whatever waited for others.
+    pub fn finish(&mut self, now: ArrivalTime) {
+        self.decide(now, ArrivalTime(u64::MAX));
     }
 
     /// Hands over what has changed since the last call.
@@ -339,6 +355,24 @@ impl Linker {
         }
     }
 }
+
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops } else { delta });
+state!(Invocation {
+    fragment,
+    path,
+    function,
+    parent,
+    confidence,
+    credit,
+    is_part,
+    is_retry,
+    is_held,
+    run,
+    start,
+    trace_id
+});
+state!(Belonging { invocation, publishes, end });
+state!(PendingLink { child, delivered_by, credit });
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! their order does not matter.
 
 mod anomaly;
+mod attempt;
 mod operation;
 
 use std::{mem, sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use rustc_hash::FxHashMap;
 use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
+use crate::state::state;
 use crate::{
     generations::Dropped,
     identity::Function,
@@ -20,6 +22,7 @@ use crate::{
     window::sketch,
 };
 pub(crate) use anomaly::{Anomalies, SPANS};
+pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -33,6 +36,11 @@ impl SpanKey {
         bytes[..16].copy_from_slice(&trace_id.0);
         bytes[16..].copy_from_slice(&span_id.0);
         Self(xxhash_rust::xxh3::xxh3_64(&bytes).max(1))
+    }
+
+    /// The key of the other span, where two share one id.
+    pub(crate) fn pair(self) -> Self {
+        Self((self.0 ^ 0x9e37_79b9_7f4a_7c15).max(1))
     }
 }
 
@@ -197,6 +205,8 @@ pub struct Delta {
     pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
+    /// Attempts at what has failed.
+    pub(crate) attempts: FxHashMap<AttemptKey, AttemptDelta>,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -332,6 +342,7 @@ impl Delta {
             && self.edges.is_empty()
             && self.resources.is_empty()
             && self.losses == Losses::default()
+            && self.attempts.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }
@@ -427,6 +438,24 @@ impl Losses {
         self.youngest_eviction_nanos = Some(self.youngest_eviction_nanos.map_or(nanos, |known| known.min(nanos)));
     }
 }
+
+state!(Key { class, hash });
+state!(EdgeKey { source, target, kind });
+state!(Belief { calls, sum });
+state!(
+    enum KeyClass {
+        Span,
+        Request,
+        Message,
+        Version,
+        Sequence,
+        Object,
+        Conversation,
+        Time,
+    }
+);
+state!(Exemplars(inner));
+state!(Versions(inner));
 
 #[cfg(test)]
 mod tests {

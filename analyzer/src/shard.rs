@@ -15,6 +15,7 @@
 //! ```
 
 mod anomaly;
+mod attempt;
 mod clue;
 mod invocation;
 mod operation;
@@ -35,6 +36,7 @@ use crate::{
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
+use attempt::Attempting;
 use clue::{Clues, may_be_invoked, run_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
@@ -70,6 +72,7 @@ pub struct Shard {
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
+    attempting: Attempting,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -103,6 +106,8 @@ struct SpanRecord {
     error: bool,
     cold_start: bool,
     is_call_counted: bool,
+    /// True for a caller whose callee has the same id.
+    has_pair: bool,
     /// True once its place was looked for; the others of its batch are not before it.
     is_looked_at: bool,
     /// The function that it invokes, until a span of that function shows the call.
@@ -128,6 +133,7 @@ impl Shard {
             capacity,
             invocations: Invocations::new(config.settle, capacity),
             operations: Operations::new(),
+            attempting: Attempting::new(config),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -140,7 +146,10 @@ impl Shard {
         let mut fresh = Vec::new();
         for span in spans {
             self.delta.losses.spans += 1;
-            let key = SpanKey::new(span.trace_id, span.span_id).0;
+            let mut key = SpanKey::new(span.trace_id, span.span_id).0;
+            if self.spans.get(key).is_some_and(|known| known.shares_id_with(span.kind)) {
+                key = SpanKey(key).pair().0;
+            }
             if self.spans.contains(key) {
                 self.is_duplicate(&span);
             } else {
@@ -181,6 +190,9 @@ impl Shard {
         while let Some((_, key)) = self.parked.pop_front() {
             self.promote(now, key);
         }
+        while let Some((_, key)) = self.invoking.pop_front() {
+            self.count_invoke(key);
+        }
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
         let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
         self.are_orphans(waiting);
@@ -205,6 +217,7 @@ impl Shard {
         }
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
+        self.attempting.rotate(now);
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
@@ -231,6 +244,7 @@ impl Shard {
                 seen.versions.see(version, start);
             }
         }
+        let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
             key,
@@ -252,9 +266,27 @@ impl Shard {
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
+                has_pair: false,
                 is_looked_at: false,
             },
         );
+    }
+
+    /// The parent of a span, where a caller and its callee share one id: the callee stands below the caller.
+    fn pair(&mut self, key: u64, span: &Span, parent: u64) -> u64 {
+        let shared = SpanKey::new(span.trace_id, span.span_id).0;
+        if key == shared {
+            return parent;
+        }
+        let Some(other) = self.spans.get_mut(shared) else { return parent };
+        if span.kind.is_inbound() {
+            other.has_pair = true;
+            return shared;
+        }
+        if other.invocation == 0 {
+            other.parent = key;
+        }
+        parent
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.
@@ -272,6 +304,9 @@ impl Shard {
     /// Finds out what a new span is, as far as its parent tells.
     fn place(&mut self, now: ArrivalTime, key: u64) {
         let Some(mut span) = self.spans.get(key).cloned() else { return };
+        if span.parent != 0 {
+            self.look_for_ring(key);
+        }
         if span.function.is_app && !self.learn_name(key, &mut span) {
             // A host does not say which function it runs; the worker below it does.
             if self.spans.get(span.parent).is_none_or(|parent| parent.invocation == 0) && span.parent != 0 {
@@ -282,7 +317,7 @@ impl Shard {
         if span.parent == 0 {
             return self.enter(now, key, None, true);
         }
-        self.look_for_ring(key);
+        self.find_pair(key, &mut span);
         match self.spans.get(span.parent).cloned() {
             Some(parent) if parent.invocation != 0 => self.join(now, key, &span, &parent),
             Some(parent) => {
@@ -305,6 +340,21 @@ impl Shard {
                 self.wait(span.parent, key);
                 if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
+        }
+    }
+
+    /// What names a shared id as its parent is below the callee, if it runs in its function.
+    fn find_pair(&mut self, key: u64, span: &mut SpanRecord) {
+        let callee = SpanKey(span.parent).pair().0;
+        if self.spans.get(span.parent).is_none_or(|parent| !parent.has_pair)
+            || callee == key
+            || self.spans.get(callee).is_none_or(|callee| !span.runs_in(callee))
+        {
+            return;
+        }
+        span.parent = callee;
+        if let Some(record) = self.spans.get_mut(key) {
+            record.parent = callee;
         }
     }
 
@@ -429,6 +479,7 @@ impl Shard {
         {
             record.invokes = None;
         }
+        self.attempt_reached(parent, span.function.id);
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
     }
 
@@ -494,6 +545,7 @@ impl Shard {
         });
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
+            self.count_attempt(&span, invocation);
         }
         self.placed(now, key, &span, invocation);
     }
@@ -579,6 +631,12 @@ impl SpanRecord {
     fn runs_in(&self, parent: &Self) -> bool {
         let (own, parents) = (&self.function, &parent.function);
         own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+    }
+
+    /// True when a span with the same id is not the same span, but the other side of one call, as Zipkin writes it.
+    fn shares_id_with(&self, kind: SpanKind) -> bool {
+        let is_call = |one: SpanKind, other| one == SpanKind::Client && other == SpanKind::Server;
+        is_call(self.kind, kind) || is_call(kind, self.kind)
     }
 
     /// The function that the span above or below it names, where it names none itself.

@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::state::state;
 use crate::{
     intended::IntendedState,
     price::LoopCost,
@@ -208,7 +209,9 @@ pub struct Loop {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
-    /// What it costs; `None` for a latent loop.
+    /// What is tried again and again, and how often; `None` for all that go round.
+    pub retry_storm: Option<RetryStorm>,
+    /// What it costs; `None` for a latent loop, and without prices.
     pub cost: Option<LoopCost>,
     /// The declaration that somebody intends it; `None` when nobody does.
     pub intended: Option<IntendedState>,
@@ -243,6 +246,23 @@ pub struct PlatformGuard {
     pub stops_at: Option<u32>,
     /// The first hop that it does not follow.
     pub uncovered: Option<(NodeId, NodeId)>,
+}
+
+/// Requests that are tried again and again; such a finding has no laps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryStorm {
+    /// What was wanted: each once, however often it was tried.
+    pub requests: u64,
+    /// All attempts, the first ones included.
+    pub attempts: u64,
+    /// Requests that took more than one.
+    pub retried: u64,
+    /// The resource that is asked, or that delivers; `None` when it is not known.
+    pub over: Option<NodeId>,
+    /// Attempts that one request takes.
+    pub attempts_per_request: f64,
+    /// Attempts at the bottom for one request here, where the function that is asked tries again as well.
+    pub amplification: f64,
 }
 
 /// What the cycle of a loop is made of.
@@ -596,3 +616,122 @@ impl fmt::Debug for LoopId {
         fmt::Display::fmt(self, f)
     }
 }
+
+state!(FunctionNode {
+    id,
+    name,
+    environment,
+    platform,
+    invocations,
+    errors,
+    cold_starts,
+    p50_ms,
+    p95_ms,
+    current_p95_ms,
+    baseline_p95_ms,
+    rate_per_second,
+    last_seen,
+    exemplars,
+    aliases
+});
+state!(ResourceNode { id, name, kind, system });
+state!(Reproduction { mean, low, high });
+state!(Anomaly { kind, count, exemplars });
+state!(AnomalyExemplar { trace_id, spans });
+state!(Losses {
+    spans,
+    duplicates,
+    orphans,
+    parent_rings,
+    mended,
+    links_dropped,
+    index_evictions,
+    youngest_eviction_nanos,
+    functions_overflowed,
+    edges_overflowed,
+    loops_overflowed,
+    continuations_dropped,
+    paths_trimmed,
+    look_backs_cut,
+    openings_dropped,
+    fragment_laps_dropped
+});
+state!(
+    enum ResourceKind {
+        Queue,
+        Topic,
+        Bucket,
+        Table,
+        Database,
+        Schedule,
+    }
+);
+state!(
+    enum EdgeKind {
+        Call,
+        Message,
+        Publish,
+        Deliver,
+        Write,
+        Read,
+    }
+);
+state!(
+    enum LoopLevel {
+        Function,
+        Operation,
+    }
+);
+state!(
+    enum LoopState {
+        Unknown,
+        Latent,
+        Growing,
+        Persistent,
+        Dying,
+        Closed,
+    }
+);
+state!(
+    enum LoopClass {
+        Latent,
+        Reentry,
+        CrossTrace,
+        Itself,
+        RetryStorm,
+        Poison,
+        FanOut,
+        Bounded,
+        Slow,
+        SelfTimer,
+        NoProgress,
+        Telemetry,
+    }
+);
+state!(
+    enum Assessment {
+        Unremarkable,
+        Suspect,
+        Alarm,
+    }
+);
+state!(
+    enum Reason {
+        Depth,
+        Rate,
+        FanOut,
+        Slow,
+        BrokenBound,
+    }
+);
+state!(
+    enum AnomalyKind {
+        ParentRing,
+        BrokenClock,
+        Orphan,
+        Duplicate,
+        ChildBeforeParent,
+    }
+);
+state!(NodeId(inner));
+state!(LoopId(inner));

@@ -6,6 +6,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::state::state;
 use crate::{attribute::Attributes, identity::Resource};
 
 /// Identifies a trace: 16 bytes, never all zero.
@@ -207,6 +208,11 @@ impl fmt::Debug for SpanId {
         fmt::Display::fmt(self, f)
     }
 }
+
+state!(TraceId(inner));
+state!(SpanId(inner));
+state!(EventTime(inner));
+state!(ArrivalTime(inner));
 
 #[cfg(test)]
 mod tests {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use sketches_ddsketch::{Config as SketchConfig, DDSketch};
 
 use crate::span::ArrivalTime;
+use crate::state::state;
 
 /// Relative error of the quantiles: 1 %.
 const SKETCH_ALPHA: f64 = 0.01;
 /// Bins of one sketch; 100 microseconds to 15 minutes need 801.
 const SKETCH_BINS: u32 = 2_048;
 /// Smallest value told apart from zero, milliseconds.
-const SKETCH_MIN_MS: f64 = 1e-3;
+const SKETCH_MIN_MS: f64 = 1e-9;
 
 /// An empty sketch of milliseconds; all sketches of the engine can be merged.
 pub(crate) fn sketch() -> DDSketch {
@@ -189,6 +190,10 @@ pub(crate) fn merge(into: &mut DDSketch, from: &DDSketch) {
     let merged = into.merge(from);
     debug_assert!(merged.is_ok(), "all sketches have one configuration");
 }
+
+state!(Series { total, slots });
+state!(Rate { counts, newest, first, taken });
+state!(Sums(inner));
 
 #[cfg(test)]
 mod tests {

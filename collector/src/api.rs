@@ -43,6 +43,7 @@ mod guard;
 mod health;
 mod hotspots;
 mod intended;
+mod laps;
 mod live;
 mod loops;
 mod page;
@@ -108,6 +109,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/graph", get(graph::get))
         .route("/api/v1/loops", get(loops::list))
         .route("/api/v1/loops/{id}", get(loops::get))
+        .route("/api/v1/loops/{id}/laps", get(laps::get))
         .route("/api/v1/loops/{id}/verdict", post(verdicts::post))
         .route("/api/v1/verdicts", get(verdicts::list))
         .route("/api/v1/intended", get(intended::list).post(intended::post))

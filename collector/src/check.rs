@@ -17,9 +17,10 @@ mod text;
 use std::{
     io::{self, BufRead, Write},
     path::PathBuf,
+    time::Duration,
 };
 
-use loopscope_analyzer::span::ArrivalTime;
+use loopscope_analyzer::{intended, span::ArrivalTime};
 
 pub use self::input::{InputError, SPANS};
 use self::{input::Input, report::Report};
@@ -27,6 +28,9 @@ use crate::{
     clock,
     intended::file::{self, FileError},
 };
+
+/// Clocks may run ahead of this machine's by this much; what lies further in the future is no time at all.
+const FUTURE: Duration = Duration::from_secs(600);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,16 +95,20 @@ pub struct Streams<'a> {
 /// # Errors
 /// When there is nothing to check, or something that cannot be read.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, CheckError> {
-    let intended = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    let declared = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
     let now = clock::unix_nanos();
     let Input { spans, sources, skipped, rejected, losses } = input::read(&options.paths, streams)?;
     for remark in input::remarks(&skipped, &rejected) {
         writeln!(streams.remarks, "loopscope: {remark}")?;
     }
     let size = report::Size::of(&spans, sources);
-    let steps = order::in_causal_order(spans, ArrivalTime(now));
-    let found = replay::replay(steps, &losses, streams)?;
-    let report = Report::new(&found, size, options.max_depth, &intended, now);
+    let steps = order::in_causal_order(spans, ArrivalTime(now).after(FUTURE));
+    let mut found = replay::replay(steps, &losses, streams)?;
+    for each in &mut found.loops {
+        each.intended = intended::find(&declared, each, ArrivalTime(now));
+        each.severity = each.intended.as_ref().map_or(each.severity, |intended| intended.severity(each.severity));
+    }
+    let report = Report::new(&found, size, options.max_depth);
     match options.format {
         Format::Text => text::write(&report, streams.output)?,
         Format::Json => {

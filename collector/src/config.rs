@@ -11,10 +11,13 @@ mod typed;
 
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use loopscope_analyzer::price::{FunctionRule, PriceTable};
+use loopscope_analyzer::{
+    intended::Intended,
+    price::{FunctionRule, PriceTable},
+};
 use reqwest::Url;
 
-use crate::check;
+use crate::{check, generate};
 
 pub use crate::config::{
     secret::{Secret, SecretError},
@@ -46,6 +49,8 @@ pub struct Config {
     pub max_disk_bytes: u64,
     /// Threads that take spans apart.
     pub shards: NonZeroUsize,
+    /// Loops that a file declares as intended.
+    pub intended: Vec<Intended>,
     /// What running and using resources costs.
     pub prices: PriceTable,
     /// What is known of functions beyond their spans.
@@ -57,7 +62,7 @@ pub struct Config {
 }
 
 /// What the program does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
     /// Receive, analyse, show.
     Serve,
@@ -65,6 +70,8 @@ pub enum Mode {
     Demo(Demo),
     /// Look for loops in files, and end.
     Check(check::Options),
+    /// Write labelled spans, and end.
+    Generate(generate::Options),
 }
 
 /// What the demo plays.

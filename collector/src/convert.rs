@@ -104,6 +104,14 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         platform_guard: found.platform_guard.as_ref().map(appraisal::platform_guard),
         operations: texts(&found.operations),
         covered: found.is_covered,
+        retry_storm: found.retry_storm.map(|storm| v1::RetryStorm {
+            requests: storm.requests,
+            attempts: storm.attempts,
+            retried: storm.retried,
+            attempts_per_request: finite(storm.attempts_per_request),
+            amplification: finite(storm.amplification),
+            resource_id: storm.over.map(|over| over.to_string()).unwrap_or_default(),
+        }),
     }
 }
 
@@ -204,6 +212,7 @@ mod tests {
             level: LoopLevel::Operation,
             operations: vec!["poll".into()],
             is_covered: true,
+            retry_storm: None,
             functions: vec![NodeId(1), NodeId(2)],
             names: vec!["a".into(), "b".into()],
             environment: "prod".into(),
@@ -271,7 +280,7 @@ mod tests {
                     "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
                     "at": "1970-01-01T00:00:01Z"
                 }],
-                "operations": ["poll"], "covered": true
+                "operations": ["poll"], "covered": true, "retry_storm": null
             })
         );
     }

@@ -10,8 +10,9 @@
 //! - [`server`] starts everything; [`counters`] count.
 //! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
 //! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
-//! - [`alert`] tells people, [`store`] remembers what must outlive the process.
+//! - [`cut`] says where to cut a loop. [`alert`] tells people, [`store`] remembers what must outlive the process.
 //! - [`check`] runs the engine over files, without a server; [`intended`] loops are fine inside their bounds.
+//! - [`generate`] writes labelled files to try it on.
 //! - [`api`] answers the page and scripts. [`demo`] is a function system to look at.
 //!
 //! What is found in spans is decided in the analyzer, how it looks in the page; neither here.
@@ -23,8 +24,10 @@ mod clock;
 pub mod config;
 pub mod convert;
 pub mod counters;
+pub mod cut;
 pub mod demo;
 pub mod doors;
+pub mod generate;
 pub mod intended;
 pub mod journal;
 pub mod layout;

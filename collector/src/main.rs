@@ -12,6 +12,7 @@ use loopscope_collector::{
     config::{self, Config, ConfigError, Demo, Mode},
     counters::Counters,
     demo::{self, Endpoints},
+    generate,
     server::{self, Addresses},
     tls,
 };
@@ -40,8 +41,10 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_SETTINGS);
         }
     };
-    if let Mode::Check(options) = &config.mode {
-        return check_files(options);
+    match &config.mode {
+        Mode::Check(options) => return check_files(options),
+        Mode::Generate(options) => return generate_files(options),
+        Mode::Serve | Mode::Demo(_) => {}
     }
     start_log();
     tls::install_provider();
@@ -73,6 +76,21 @@ fn check_files(options: &check::Options) -> ExitCode {
     }
 }
 
+/// Writes the files of a labelled world.
+fn generate_files(options: &generate::Options) -> ExitCode {
+    match generate::run(options) {
+        Ok(written) => {
+            let folder = options.out.display();
+            say(&format!("{} spans in {} exports, with labels, in {folder}\n", written.spans, written.exports));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("loopscope: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The log goes to standard error; standard output is for scripts that read the addresses.
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -90,7 +108,7 @@ fn run(config: Config) -> anyhow::Result<()> {
         match config.mode.clone() {
             Mode::Serve => Ok(server::run(config, Arc::default(), asked_to_stop, announce).await?),
             Mode::Demo(demo) => run_demo(config, demo, asked_to_stop).await,
-            Mode::Check(_) => Ok(()),
+            Mode::Check(_) | Mode::Generate(_) => Ok(()),
         }
     });
     // A request that ignores its deadline must not keep the process.

@@ -132,7 +132,7 @@ pub async fn run(
     // The journal first: its lock keeps a second process away from the rest of the folder.
     let journal = Journal::open(&data.path().join("journal"), journal_config(&config), Arc::clone(&counters))?;
     let store = Arc::new(Store::open(data.path())?);
-    let registry = Arc::new(Registry::open(Arc::clone(&store), Vec::new())?);
+    let registry = Arc::new(Registry::open(Arc::clone(&store), config.intended.clone())?);
     let core = Core { config, addresses, counters, store, registry, journal };
     let (delivery, wake) = core.delivery()?;
     let engine = core.start_engine(wake)?;

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use loopscope_analyzer::{
-    snapshot::{Losses, NodeId, Snapshot},
+    snapshot::{Loop, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
 
-use crate::convert;
+use crate::{
+    convert,
+    cut::{self, Stop, StopKind},
+};
 
 /// Bound on the exemplar traces that are kept for one node or one pair of nodes; the newest stay.
 pub const EXEMPLARS_KEPT: usize = 20;
@@ -46,7 +49,7 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
-            loops: snapshot.loops.iter().map(convert::loop_).collect(),
+            loops: snapshot.loops.iter().map(|found| loop_with_cut(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             losses: snapshot.losses,
@@ -129,6 +132,25 @@ fn changed<'a, K: Copy + Eq + std::hash::Hash, T: Clone + PartialEq>(
 
 fn edge_key(edge: &v1::Edge) -> (&str, &str, &str) {
     (&edge.source, &edge.target, &edge.kind)
+}
+
+/// A loop with the advice where to cut it, which needs the nodes of its path.
+fn loop_with_cut(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
+    let mut message = convert::loop_(found);
+    let known: Option<Vec<Stop<'_>>> =
+        found.path.iter().zip(&message.path).map(|(id, text)| stop(snapshot, *id, text)).collect();
+    message.cut = known.and_then(|lap| cut::advise(&lap));
+    message
+}
+
+fn stop<'a>(snapshot: &'a Snapshot, id: NodeId, text: &'a str) -> Option<Stop<'a>> {
+    if let Ok(place) = snapshot.functions.binary_search_by_key(&id, |node| node.id) {
+        let node = &snapshot.functions[place];
+        return Some(Stop { id: text, name: &node.name, kind: StopKind::Function(&node.platform) });
+    }
+    let place = snapshot.resources.binary_search_by_key(&id, |node| node.id).ok()?;
+    let node = &snapshot.resources[place];
+    Some(Stop { id: text, name: &node.name, kind: StopKind::Resource(node.kind, &node.system) })
 }
 
 type NodeExemplars = BTreeMap<NodeId, Vec<TraceId>>;

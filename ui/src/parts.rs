@@ -113,7 +113,7 @@ pub fn loop_chips(it: Signal<Loop>) -> impl IntoView {
         let (assessment, state, severity, special, intended) = of.get();
         view! {
             {(!assessment.is_empty()).then(|| assessment_chip(&assessment))}
-            {state_chip(state)}
+            {(special != Some("retry storm")).then(|| state_chip(state))}
             {(severity != Severity::Info).then(|| severity_chip(severity))}
             {special.map(|word| view! { <span class="chip">{word}</span> })}
             {intended.map(|word| match word {

@@ -15,6 +15,7 @@ pub mod chains;
 pub mod class;
 pub mod dice;
 pub mod knobs;
+pub mod labels;
 pub mod render;
 pub mod report;
 pub mod scenario;

@@ -82,8 +82,8 @@ pub struct Hit {
 pub struct Score {
     /// One for each scenario of each world.
     pub loops: Vec<LoopScore>,
-    /// Causes by setting and context.
-    pub edges: BTreeMap<(&'static str, Context), Edges>,
+    /// Causes by setting, context and class.
+    pub edges: BTreeMap<(&'static str, Context, Class), Edges>,
     /// Incidents of functions that belong to no scenario.
     pub background_incidents: u64,
     /// Spans taken in.
@@ -106,10 +106,10 @@ impl Score {
             .iter()
             .filter(|sighting| sighting.scenario.is_none() && !sighting.track(Rule::Suspect).risen.is_empty())
             .count() as u64;
-        let edges = self.edges.entry((setting, context)).or_default();
-        edges.right += outcome.edges.right;
-        edges.wrong += outcome.edges.wrong;
-        edges.missed += outcome.edges.missed;
+        for (truth, edges) in outcome.truth.loops.iter().zip(&outcome.edges) {
+            let context = truth.context.unwrap_or(context);
+            self.edges.entry((setting, context, truth.class)).or_default().add(edges);
+        }
         self.spans += outcome.spans;
         self.engine_seconds += outcome.engine_time.as_secs_f64();
     }
@@ -219,6 +219,12 @@ impl Sighting {
 }
 
 impl LoopScore {
+    /// How far the depth that was found is from the true one, as a part of the true one.
+    pub fn depth_error(&self) -> f64 {
+        let (found, real) = (f64::from(self.depth.0), f64::from(self.depth.1));
+        if real > 0.0 { (found - real).abs() / real } else { found }
+    }
+
     /// The incident of a rule that was right.
     pub fn hit(&self, rule: Rule) -> Option<Hit> {
         self.hits[rule as usize]

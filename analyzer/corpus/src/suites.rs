@@ -241,6 +241,27 @@ fn settings() -> Vec<(&'static str, Knobs)> {
     settings
 }
 
+/// A world of some classes, one scenario each, that begin to run away after a sixth of the time.
+pub fn world_of(seed: u64, classes: &[Class], knobs: Knobs, seconds: f64, background_rate: f64) -> Plan {
+    let mut dice = Dice::new(seed, "world");
+    let times = Times { from: 0.0, onset: seconds / 6.0, to: seconds };
+    let scenarios = classes
+        .iter()
+        .map(|class| catalogue::scenario(*class, class.word(), knobs.context, times, &mut dice))
+        .collect();
+    Plan {
+        seed,
+        knobs,
+        scenarios,
+        background_functions: 50,
+        background_rate,
+        seconds,
+        keeps_entries: true,
+        history: 0.0,
+        tick: 1.0,
+    }
+}
+
 fn is_slow(class: Class) -> bool {
     matches!(class, Class::TenMinutes | Class::Hour | Class::Day)
 }

@@ -179,12 +179,9 @@ fn edges(score: &Score, targets: &mut Vec<Target>) {
 }
 
 fn edges_in(score: &Score, context: Context) -> Edges {
-    let of_context = score.edges.iter().filter(|((_, known), _)| *known == context);
-    of_context.fold(Edges::default(), |sum, (_, edges)| Edges {
-        right: sum.right + edges.right,
-        wrong: sum.wrong + edges.wrong,
-        missed: sum.missed + edges.missed,
-    })
+    let mut sum = Edges::default();
+    score.edges.iter().filter(|((_, known, _), _)| *known == context).for_each(|(_, edges)| sum.add(edges));
+    sum
 }
 
 fn median_laps(found: &[&LoopScore]) -> Option<f64> {

@@ -125,14 +125,23 @@ pub struct Outcome {
     pub sightings: Vec<Sighting>,
     /// Nanoseconds in which the engine was left to learn.
     pub history: u64,
-    /// Causes.
-    pub edges: Edges,
+    /// Causes, by scenario.
+    pub edges: Vec<Edges>,
     /// Seconds of virtual time.
     pub seconds: f64,
     /// Spans taken in.
     pub spans: u64,
     /// Time that the engine took.
     pub engine_time: Duration,
+}
+
+impl Edges {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.missed += other.missed;
+    }
 }
 
 impl Rule {
@@ -170,7 +179,7 @@ struct Watch {
     engine: Engine,
     scenarios: FxHashMap<String, usize>,
     sightings: FxHashMap<LoopId, Sighting>,
-    edges: Edges,
+    edges: Vec<Edges>,
     compared: usize,
     compared_at: u64,
 }
@@ -186,7 +195,7 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
         engine: Engine::new(config, 1),
         scenarios: functions.collect(),
         sightings: FxHashMap::default(),
-        edges: Edges::default(),
+        edges: vec![Edges::default(); world.truth().loops.len()],
         compared: 0,
         compared_at: began,
     };
@@ -228,7 +237,8 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
 impl Watch {
     fn tick(&mut self, at: u64, truth: &Truth) {
         self.engine.tick(ArrivalTime(at));
-        for found in self.engine.loops() {
+        // Storms of retries stand among the loops, but nothing goes round in them.
+        for found in self.engine.loops().into_iter().filter(|found| found.retry_storm.is_none()) {
             self.see(at, found, truth);
         }
         if at >= self.compared_at + MINUTE {
@@ -286,16 +296,17 @@ impl Watch {
             let key = SpanKey::new(entry.trace_id, entry.span_id);
             let mut parents =
                 entry.parents.iter().map(|at| &truth.entries[*at]).filter(|parent| parent.is_seen).peekable();
+            let edges = &mut self.edges[entry.scenario];
             let has_parent = parents.peek().is_some();
             match self.engine.linker().cause_of(key) {
                 Some(cause) if parents.any(|parent| SpanKey::new(parent.trace_id, parent.span_id) == cause) => {
-                    self.edges.right += 1;
+                    edges.right += 1;
                 }
                 Some(_) => {
-                    self.edges.wrong += 1;
-                    self.edges.missed += u64::from(has_parent);
+                    edges.wrong += 1;
+                    edges.missed += u64::from(has_parent);
                 }
-                None => self.edges.missed += u64::from(has_parent),
+                None => edges.missed += u64::from(has_parent),
             }
         }
     }

@@ -505,8 +505,11 @@ impl World {
     }
 
     /// Sends the spans of an invocation to the collector; false when they never arrive.
-    fn export(&mut self, end: u64, spans: Vec<Span>, counts_for: Option<usize>) -> bool {
+    fn export(&mut self, end: u64, mut spans: Vec<Span>, counts_for: Option<usize>) -> bool {
         let knobs = &self.plan.knobs;
+        if knobs.sampling < 1.0 {
+            spans.iter_mut().for_each(|span| span.sampling = Some(knobs.sampling as f32));
+        }
         let is_kept = spans.first().is_some_and(|span| is_sampled(span.trace_id, knobs.sampling));
         if !is_kept || self.dice.chance(knobs.loss) {
             return false;

@@ -40,11 +40,11 @@ impl Aggregate {
     /// on the severity.
     pub(super) fn appraise(&self, found: &mut Loop, now: ArrivalTime) {
         if found.state != LoopState::Latent {
-            let cost = self.loop_cost(found);
-            if found.assessment == Assessment::Alarm && is_dear(&cost) {
+            // Without prices there is nothing to say.
+            found.cost = (!self.prices.platforms.is_empty()).then(|| self.loop_cost(found));
+            if found.assessment == Assessment::Alarm && found.cost.as_ref().is_some_and(is_dear) {
                 found.severity = Severity::Critical;
             }
-            found.cost = Some(cost);
             found.changes = self.changes(found);
         }
         found.platform_guard = guard::guard(&self.stops(&found.path));
@@ -125,6 +125,7 @@ mod tests {
         Intended {
             id: "one".into(),
             target: Target::Functions(vec!["b".into(), "a".into()]),
+            operations: Vec::new(),
             environment: None,
             max_depth: Some(max_depth),
             max_rate_per_minute: None,

@@ -7,7 +7,7 @@ use crate::{
     aggregate::Aggregate,
     price::{ASSUMED_CONCURRENCY, CallRate, Load, LoopCost, project},
     record::EdgeKey,
-    snapshot::{EdgeKind, Loop, LoopState, NodeId},
+    snapshot::{EdgeKind, Loop, LoopState, NodeId, Reproduction},
 };
 
 /// Laps longer than this are too few a minute to be counted as a rate, seconds.
@@ -15,6 +15,9 @@ const SLOW_LAP: f64 = 20.0;
 
 /// Only where R is at least this much for certain do chains that begin pile up.
 const LASTING: f64 = 0.9;
+
+/// An R between this and its inverse cannot be told from 1.
+const SELF_SUSTAINING: f64 = 1.05;
 
 /// 99th percentile of a normal distribution, in standard deviations.
 const Z99: f64 = 2.326;
@@ -93,7 +96,7 @@ fn load(found: &Loop, lap: &Lap) -> Load {
     };
     Load {
         active,
-        r: found.reproduction.map_or(1.0, |reproduction| reproduction.mean),
+        r: found.reproduction.map_or(1.0, certain),
         lap_mean_seconds: mean,
         lap_cv: (spread * spread).exp_m1().sqrt(),
         immigration_per_second: if is_over { 0.0 } else { immigration(found) },
@@ -102,6 +105,11 @@ fn load(found: &Loop, lap: &Lap) -> Load {
         invocations_per_lap: functions,
         concurrency: lap.concurrency,
     }
+}
+
+/// R where it is known to be more or less than 1; otherwise the loop is taken to go on at the pace of now.
+fn certain(r: Reproduction) -> f64 {
+    if r.low > SELF_SUSTAINING || r.high < 1.0 / SELF_SUSTAINING { r.mean } else { 1.0 }
 }
 
 /// Chains that began each second, where they are known to last; one that dies out is counted when it goes round.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::state::state;
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
@@ -80,7 +81,7 @@ impl FunctionSeries {
     /// A function like it under another id, of which nothing was counted.
     pub(super) fn empty(&self, id: NodeId) -> Self {
         let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
-        Self::new(node)
+        Self { facts: self.facts.clone(), ..Self::new(node) }
     }
 
     /// Takes over what was counted under another id; the newest traces stay its own.
@@ -93,6 +94,7 @@ impl FunctionSeries {
         self.self_time.absorb(&other.self_time);
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
+        self.versions.merge(&other.versions);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
         for id in [&[other.node.id][..], &other.node.aliases].concat() {
@@ -290,3 +292,19 @@ impl FunctionNode {
 fn count(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
+
+state!(FunctionSeries { node, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(EdgeSeries {
+    calls,
+    belief,
+    errors,
+    duration,
+    gap,
+    rate,
+    exemplars,
+    p50_ms,
+    p95_ms,
+    gap_p95_ms,
+    is_stale,
+    last_call
+});

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::{algo::kosaraju_scc, graph::DiGraph, graph::NodeIndex};
 
+use crate::state::state;
 use crate::{
     canonical::canonical,
     snapshot::{LoopId, NodeId},
@@ -115,6 +116,8 @@ fn shortest_path(
     }
     None
 }
+
+state!(Cycle { id, functions });
 
 #[cfg(test)]
 mod tests {

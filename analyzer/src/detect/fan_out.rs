@@ -3,7 +3,10 @@
 //! Dividing work looks the same until it stops. What tells them apart is how the loop used to branch at each depth;
 //! without that, a tree must have some size before it is worth an alarm.
 
-use crate::detect::{life_table::KNOWN_CHAINS, rate, reproduction::reproduction};
+use crate::{
+    detect::{life_table::KNOWN_CHAINS, rate, reproduction::reproduction},
+    state::state,
+};
 
 /// Depths whose laps are counted apart; the last one gathers all that is deeper.
 pub(crate) const DEPTHS: usize = 32;
@@ -89,6 +92,8 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
         .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
     tree >= LEAST_TREE && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
 }
+
+state!(Branching { laps, chains, depths });
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use crate::span::ArrivalTime;
+use crate::state::state;
 
 /// First depth of each bin; the last has no end.
 const BIN_STARTS: [u32; BINS] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384];
@@ -184,6 +185,8 @@ pub fn alpha(chains_per_day: f64) -> f64 {
 fn bin(depth: u32) -> usize {
     BIN_STARTS.partition_point(|start| *start <= depth).saturating_sub(1)
 }
+
+state!(LifeTable { continued, ended, chains, deepest, as_of });
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use rustc_hash::FxHashMap;
 
 use super::loops::Lap;
+use crate::state::state;
 use crate::{
     detect::fan_out::{DEPTHS, Widths},
     span::{ArrivalTime, TraceId},
@@ -181,6 +182,9 @@ impl Chains {
         None
     }
 }
+
+state!(Chain { loop_index, depth, anchor, laps, widths, confidence, is_alarm, trace_id, last_lap });
+state!(Chains { chains, due, next });
 
 #[cfg(test)]
 mod tests {

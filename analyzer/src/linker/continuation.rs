@@ -13,7 +13,8 @@ use std::{
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::posterior::Delays;
+use super::posterior::{Candidate, Delays};
+use crate::state::state;
 use crate::{
     config::Config,
     generations::Generations,
@@ -66,8 +67,8 @@ pub(super) struct Offer {
     pub(super) destination: Option<NodeId>,
     /// When it ended.
     pub(super) end: EventTime,
-    /// Functions that were caused by it already.
-    taken: SmallVec<[u32; 2]>,
+    /// Functions that it may have caused already, each with how probable it is that it has not.
+    left: SmallVec<[(u32, f32); 1]>,
 }
 
 /// An invocation that seeks its cause.
@@ -117,7 +118,21 @@ struct Resource {
 
 impl Offer {
     pub(super) fn new(cause: u64, destination: Option<NodeId>, end: EventTime) -> Self {
-        Self { cause, destination, end, taken: SmallVec::new() }
+        Self { cause, destination, end, left: SmallVec::new() }
+    }
+
+    /// How probable it is that it has not caused an invocation of the function already.
+    fn left(&self, function: u32) -> f32 {
+        self.left.iter().find(|(known, _)| *known == function).map_or(1.0, |(_, left)| *left)
+    }
+
+    /// It has caused an invocation of the function with this probability.
+    fn take(&mut self, function: u32, probability: f64) {
+        let left = (1.0 - probability) as f32;
+        match self.left.iter_mut().find(|(known, _)| *known == function) {
+            Some((_, known)) => *known *= left,
+            None => self.left.push((function, left)),
+        }
     }
 
     fn is_for(&self, seeker: &Seeker) -> bool {
@@ -277,7 +292,7 @@ impl Continuations {
         let from = resource.sends.partition_point(|send| send.end < cause.end);
         let send = resource.sends.range_mut(from..).take_while(|send| send.end == cause.end);
         for send in send.filter(|send| send.cause == cause.cause) {
-            send.taken.push(function);
+            send.take(function, 1.0);
         }
     }
 
@@ -289,8 +304,7 @@ impl Continuations {
             None => self.offers.get_mut(key.hash)?,
         };
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
-        let is_open =
-            |offer: &&mut Offer| offer.is_for(seeker) && offer.end.0 <= latest && !offer.taken.contains(&function);
+        let is_open = |offer: &&mut Offer| offer.is_for(seeker) && offer.end.0 <= latest && offer.left(function) > 0.0;
         let since = seeker.start.0.saturating_sub(RIVALS_NANOS);
         let mut rivals = SmallVec::<[u64; 4]>::new();
         let mut best: Option<&mut Offer> = None;
@@ -306,7 +320,7 @@ impl Continuations {
         let share = if class == KeyClass::Object { rivals.len().max(1) as f32 } else { 1.0 };
         let confidence = class.confidence() / share;
         let best = best.filter(|_| confidence >= ACCEPT_SHARED)?;
-        best.taken.push(function);
+        best.take(function, 1.0);
         Some(Match { offer: best.clone(), confidence })
     }
 
@@ -341,25 +355,40 @@ impl Resource {
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
         let near: SmallVec<[usize; 8]> = (from..self.sends.len())
             .take_while(|place| self.sends[*place].end.0 <= latest)
-            .filter(|place| self.sends[*place].cause != seeker.child && !self.sends[*place].taken.contains(&function))
+            .filter(|place| self.sends[*place].cause != seeker.child && self.sends[*place].left(function) > 0.0)
             .take(CROWD + 1)
             .collect();
         if near.len() > CROWD {
             return None;
         }
-        let delay = |place: &usize| (seeker.start.0 as f64 - self.sends[*place].end.0 as f64) / 1e9;
-        let delays: SmallVec<[f64; 8]> = near.iter().map(delay).collect();
-        let verdict = self.delays.judge(seeker.start, &delays);
-        self.delays.count_external(seeker.start, verdict.external);
-        if verdict.probability < ACCEPT {
-            return None;
+        let candidate = |place: &usize| Candidate {
+            delay: (seeker.start.0 as f64 - self.sends[*place].end.0 as f64) / 1e9,
+            left: f64::from(self.sends[*place].left(function)),
+        };
+        let candidates: SmallVec<[Candidate; 8]> = near.iter().map(candidate).collect();
+        let verdict = self.delays.judge(seeker.start, &candidates);
+        let accepted = verdict.best.filter(|best| verdict.each[*best] >= ACCEPT);
+        for (at, (place, probability)) in near.iter().zip(&verdict.each).enumerate() {
+            self.sends[*place].take(function, if accepted == Some(at) { 1.0 } else { *probability });
         }
-        let delay = *delays.get(verdict.best)?;
-        if delay > 0.0 {
-            self.delays.observe(delay, verdict.probability);
-        }
-        let send = self.sends.get_mut(*near.get(verdict.best)?)?;
-        send.taken.push(function);
-        Some(Match { offer: send.clone(), confidence: verdict.probability as f32 })
+        let offer = self.sends.get(*near.get(accepted?)?)?.clone();
+        Some(Match { offer, confidence: verdict.each[accepted?] as f32 })
     }
 }
+
+state!(Continuations {
+    offers,
+    slow_offers,
+    seekers,
+    resources,
+    deferred,
+    ready,
+    sequence,
+    settle,
+    deferred_capacity,
+    resource_capacity
+});
+state!(Offer { cause, destination, end, left });
+state!(Seeker { child, destination, start, credit, link, is_matched });
+state!(Deferred { seeker, key });
+state!(Resource { delays, sends, lag, last });

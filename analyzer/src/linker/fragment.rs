@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{chains::ChainId, path::PathTable};
 use crate::span::TraceId;
+use crate::state::state;
 
 /// A fragment's place in the arena.
 pub(super) type FragmentId = u32;
@@ -185,3 +186,8 @@ impl Fragments {
         }
     }
 }
+
+state!(Fragments { arena, free });
+state!(Fragment { above, offset, references, open, laps });
+state!(FirstOccurrence { function, route, invocation, times });
+state!(DeepestLap { loop_index, function, count, trace_id, chain });

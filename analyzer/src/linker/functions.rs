@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::state::state;
 use crate::{snapshot::NodeId, span::ArrivalTime};
 
 /// The functions that the linker has met.
@@ -91,3 +92,5 @@ impl Functions {
         by_age.len() as u64
     }
 }
+
+state!(Functions { by_node, nodes, next, names, learned });

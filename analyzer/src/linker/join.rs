@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{EdgeKey, Key, KeyClass},
+    record::{AttemptDelta, AttemptKey, EdgeKey, Key, KeyClass},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -101,12 +101,13 @@ impl Linker {
         }
         if names_run {
             self.share_cause(now, child, function, &before);
+            self.count_delivery(child, function, seeker.destination, &before);
         }
     }
 
-    /// Decides the searches whose time has come.
-    pub(super) fn decide(&mut self, now: ArrivalTime) {
-        while let Some(search) = self.continuations.next_due(now) {
+    /// Decides the searches whose time comes until then.
+    pub(super) fn decide(&mut self, now: ArrivalTime, until: ArrivalTime) {
+        while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(&child) else { continue };
             if invocation.parent != 0 {
@@ -160,6 +161,22 @@ impl Linker {
             && !is_caused
         {
             self.cause(now, child, cause);
+        }
+    }
+
+    /// Counts how often one message, or one request, is handled.
+    fn count_delivery(&mut self, child: u64, function: u32, over: Option<NodeId>, before: &[Seeker]) {
+        let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
+        let attempts = attempts.filter_map(|attempt| self.invocations.get(&attempt));
+        let number = attempts.filter(|attempt| attempt.function == function).count() + 1;
+        let (Some(node), Some(child)) = (self.functions.node(function), self.invocations.get(&child)) else { return };
+        let key = AttemptKey { function: node, operation: 0, over };
+        let new = || AttemptDelta::new("".into(), child.start);
+        let counted = self.delta.attempts.entry(key).or_insert_with(new);
+        counted.counts.count(u32::try_from(number).unwrap_or(u32::MAX));
+        counted.last_seen = counted.last_seen.max(child.start);
+        if number > 1 {
+            counted.exemplars.add(child.trace_id);
         }
     }
 

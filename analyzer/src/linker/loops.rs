@@ -12,6 +12,7 @@ use super::{
     chains::{Chain, ChainId, Chains},
     fragment::DeepestLap,
 };
+use crate::state::state;
 use crate::{
     canonical::canonical,
     config::Config,
@@ -345,3 +346,32 @@ impl Lap {
         EventTime(self.start.0.saturating_add(self.nanos))
     }
 }
+
+state!(LoopReport {
+    id,
+    level,
+    operations,
+    is_covered,
+    functions,
+    classes,
+    state,
+    assessment,
+    reasons,
+    confidence,
+    max_depth,
+    depth_probability,
+    alarm_depth,
+    chains,
+    open_chains,
+    learned_chains,
+    laps,
+    reproduction,
+    doubling_seconds,
+    lap_p50_ms,
+    lap_p99_ms,
+    laps_per_minute,
+    first_seen,
+    last_seen,
+    exemplars
+});
+state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { verdicts });

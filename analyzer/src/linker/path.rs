@@ -6,6 +6,7 @@
 //! functions; counts are exact while the functions of one lap, with those met once on the way, are no more than that,
 //! and lower bounds beyond.
 
+use crate::state::state;
 use smallvec::SmallVec;
 
 /// Slots of one table. 16 keeps a cycle of 16 functions exact, and one of 10 with 3 one-off functions a lap.
@@ -92,6 +93,9 @@ impl PathTable {
         self.slots.iter().find(|slot| slot.function == function).map_or(0, |slot| slot.count)
     }
 }
+
+state!(PathTable { slots, length, is_trimmed });
+state!(Slot { function, count, last });
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,14 @@
 //! Laps of one loop and the laps that followed them, over time: what R and its alarm are made of.
 //!
-//! Time is that of the functions (event time), and ends at the newest lap that was seen: batches of spans come late
-//! and together, and what has not been exported yet is no end of anything. When no lap comes any more, time goes on by
-//! the collector's clock, less the longest delay that was seen.
+//! Time is that of the functions (event time), and ends where nearly all spans have arrived: they come late and
+//! together, and what has not been exported yet is no end of anything. How late they come is learned as TCP learns how
+//! long an answer takes.
 
 use std::collections::VecDeque;
 
 use sketches_ddsketch::DDSketch;
 
+use crate::state::state;
 use crate::{
     detect::rate,
     span::{ArrivalTime, EventTime},
@@ -21,9 +22,15 @@ const SLOTS_PER_LAP: f64 = 8.0;
 /// Points at which the distribution of lap times is kept.
 const POINTS: usize = 32;
 /// First laps that are kept one by one, while the longest ones cannot have been seen yet.
-const YOUNG: usize = 128;
+const YOUNG: usize = 256;
 /// How many times the 99th percentile of the lap time a loop is young.
 const YOUNG_LAPS: f64 = 5.0;
+/// How many mean deviations beyond the mean delay nearly all spans have arrived.
+const DELAY_DEVIATIONS: f64 = 4.0;
+/// Weight of one more delay in their mean.
+const DELAY_GAIN: f64 = 0.05;
+/// Slots into which the delay must fit at least twice.
+const SLOTS_PER_DELAY: f64 = SLOTS as f64 / 2.0;
 /// Lap times in which what R is made of loses half of its weight, and the least such time in seconds.
 const MEMORY_LAPS: f64 = 20.0;
 const MEMORY_SECONDS: f64 = 60.0;
@@ -31,25 +38,43 @@ const MEMORY_SECONDS: f64 = 60.0;
 /// Laps and their successors.
 #[derive(Clone)]
 pub(crate) struct Renewal {
-    /// Start and number of the laps in each slot, the oldest first.
-    slots: VecDeque<(u64, f64)>,
+    /// Laps by when they began, the oldest first.
+    slots: VecDeque<Slot>,
     slot_nanos: u64,
-    /// Laps that left the slots.
-    older: f64,
-    /// Successors since the last tick.
-    fresh_offspring: f64,
-    /// Exposure at the last tick.
-    exposed: f64,
-    /// What R is made of: successors and exposure, the older the lighter.
-    offspring: f64,
-    exposure: f64,
+    /// What left the slots.
+    older: Counts,
+    /// What there was at the last tick.
+    before: Counts,
+    /// What R is made of, the older the lighter; and the same with the squares of the weights.
+    recent: Counts,
+    squares: f64,
     /// The sum of the rate detector.
     pub(crate) cusum: f64,
-    newest: u64,
-    longest_delay: u64,
+    delay: Delay,
     ticked: ArrivalTime,
     lap_times: LapTimes,
     is_branching: bool,
+}
+
+/// Laps that could be followed, and laps that did follow one.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    exposure: f64,
+    offspring: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    number: u64,
+    counts: Counts,
+}
+
+/// How long spans take to arrive, seconds.
+#[derive(Clone, Copy, Default)]
+struct Delay {
+    mean: f64,
+    deviation: f64,
+    is_known: bool,
 }
 
 /// How long laps take.
@@ -75,14 +100,12 @@ impl Renewal {
         Self {
             slots: VecDeque::new(),
             slot_nanos: 1,
-            older: 0.0,
-            fresh_offspring: 0.0,
-            exposed: 0.0,
-            offspring: 0.0,
-            exposure: 0.0,
+            older: Counts::default(),
+            before: Counts::default(),
+            recent: Counts::default(),
+            squares: 0.0,
             cusum: 0.0,
-            newest: 0,
-            longest_delay: 0,
+            delay: Delay::default(),
             ticked: ArrivalTime(0),
             lap_times: LapTimes::new(),
             is_branching: false,
@@ -97,17 +120,13 @@ impl Renewal {
     /// An invocation after the first lap of its chain began at `at`: it may cause another lap. `follows` says that it
     /// itself followed such an invocation.
     pub(crate) fn lap(&mut self, now: ArrivalTime, at: EventTime, weight: f64, follows: bool) {
-        if follows {
-            self.fresh_offspring += weight;
-        }
-        self.newest = self.newest.max(at.0);
-        self.longest_delay = self.longest_delay.max(now.0.saturating_sub(at.0));
-        self.count(at.0, 1.0);
+        self.delay.learn(millis(now.0.saturating_sub(at.0)) / 1e3);
+        self.count(at.0, Counts { exposure: weight, offspring: if follows { weight } else { 0.0 } });
     }
 
     /// A lap that was counted as the first of its chain turned out to follow another.
     pub(crate) fn follows_after_all(&mut self, weight: f64) {
-        self.fresh_offspring += weight;
+        self.older.offspring += weight;
     }
 
     /// One lap has caused two or more.
@@ -117,75 +136,108 @@ impl Renewal {
 
     /// Brings R and the sum of the rate detector up to date; `baseline` is what R used to be, when that is known.
     pub(crate) fn tick(&mut self, now: ArrivalTime, baseline: Option<f64>) {
-        self.lap_times.refresh(self.newest);
+        let latest = now.0.saturating_sub(self.delay.nanos());
+        self.lap_times.refresh(latest);
         self.coarsen();
-        let latest = self.newest.max(now.0.saturating_sub(self.longest_delay));
-        let exposed = self.exposed_at(latest);
+        let sum = self.until(latest);
         // Lap times that are learned later can make earlier exposure smaller; it is not taken back.
-        let fresh = (exposed - self.exposed).max(0.0);
-        self.exposed = self.exposed.max(exposed);
-        let offspring = std::mem::take(&mut self.fresh_offspring);
+        let exposure = (sum.exposure - self.before.exposure).max(0.0);
+        let offspring = (sum.offspring - self.before.offspring).max(0.0);
+        self.before = Counts {
+            exposure: self.before.exposure.max(sum.exposure),
+            offspring: self.before.offspring.max(sum.offspring),
+        };
         let passed = now.since(self.ticked).as_secs_f64();
         let memory = (self.lap_times.p50_ms / 1e3 * MEMORY_LAPS).max(MEMORY_SECONDS);
         let left = if self.ticked.0 == 0 { 1.0 } else { 0.5_f64.powf(passed / memory) };
         self.ticked = now;
-        self.offspring = self.offspring * left + offspring;
-        self.exposure = self.exposure * left + fresh;
-        self.cusum = baseline.map_or(0.0, |baseline| rate::step(self.cusum, offspring, fresh, baseline));
+        self.recent.exposure = self.recent.exposure * left + exposure;
+        self.recent.offspring = self.recent.offspring * left + offspring;
+        self.squares = self.squares * left * left + exposure;
+        self.cusum = baseline.map_or(0.0, |baseline| rate::step(self.cusum, offspring, exposure, baseline));
     }
 
     /// Successors and exposure in the recent past, and whether laps branch.
+    ///
+    /// Old laps are lighter than new ones, so they say as much as a number of equal laps that is larger than the sum of
+    /// their weights (Kish, "Survey sampling", 1965); that number is what is given.
     pub(crate) fn recent(&self) -> (f64, f64, bool) {
-        (self.offspring, self.exposure, self.is_branching)
+        let effective = if self.squares > 0.0 { (self.recent.exposure / self.squares).max(1.0) } else { 1.0 };
+        (self.recent.offspring * effective, self.recent.exposure * effective, self.is_branching)
     }
 
     pub(crate) fn lap_times(&self) -> &LapTimes {
         &self.lap_times
     }
 
-    /// Laps times the part of the lap times that is shorter than their age.
-    fn exposed_at(&self, latest: u64) -> f64 {
-        let recent: f64 = self
-            .slots
-            .iter()
-            .map(|(start, laps)| {
-                let middle = start.saturating_mul(self.slot_nanos).saturating_add(self.slot_nanos / 2);
-                laps * self.lap_times.part_below(millis(latest.saturating_sub(middle)))
-            })
-            .sum();
-        self.older + recent
+    /// Everything until then: laps count with the part of the lap times that is shorter than their age.
+    fn until(&self, latest: u64) -> Counts {
+        let mut sum = self.older;
+        for Slot { number, counts } in &self.slots {
+            let start = number.saturating_mul(self.slot_nanos);
+            let age = latest.saturating_sub(start);
+            let begun = (age as f64 / self.slot_nanos as f64).min(1.0);
+            let middle = (age as f64 / 2.0).max(age as f64 - self.slot_nanos as f64 / 2.0);
+            sum.exposure += counts.exposure * begun * self.lap_times.part_below(middle / 1e6);
+            sum.offspring += counts.offspring * begun;
+        }
+        sum
     }
 
-    fn count(&mut self, at: u64, laps: f64) {
-        let slot = at / self.slot_nanos;
-        let place = self.slots.partition_point(|(start, _)| *start < slot);
+    fn count(&mut self, at: u64, counts: Counts) {
+        let number = at / self.slot_nanos;
+        let place = self.slots.partition_point(|slot| slot.number < number);
         let is_full = self.slots.len() == SLOTS;
         match self.slots.get_mut(place) {
-            Some((start, known)) if *start == slot => *known += laps,
-            _ if place == 0 && is_full => self.older += laps,
-            _ => self.slots.insert(place, (slot, laps)),
+            Some(slot) if slot.number == number => slot.counts.add(counts),
+            _ if place == 0 && is_full => self.older.add(counts),
+            _ => self.slots.insert(place, Slot { number, counts }),
         }
         if self.slots.len() > SLOTS
-            && let Some((_, laps)) = self.slots.pop_front()
+            && let Some(slot) = self.slots.pop_front()
         {
-            self.older += laps;
+            self.older.add(slot.counts);
         }
     }
 
-    /// Widens the slots when laps take longer than the slots were made for.
+    /// Widens the slots when laps, or spans on their way, take longer than the slots were made for.
     fn coarsen(&mut self) {
-        let wanted = (self.lap_times.p50_ms * 1e6 / SLOTS_PER_LAP) as u64;
+        let wanted =
+            (self.lap_times.p50_ms * 1e6 / SLOTS_PER_LAP).max(self.delay.nanos() as f64 / SLOTS_PER_DELAY) as u64;
         if wanted < self.slot_nanos.saturating_mul(2) {
             return;
         }
         let factor = wanted / self.slot_nanos;
         self.slot_nanos *= factor;
-        for (start, laps) in std::mem::take(&mut self.slots) {
+        for Slot { number, counts } in std::mem::take(&mut self.slots) {
             match self.slots.back_mut() {
-                Some((last, known)) if *last == start / factor => *known += laps,
-                _ => self.slots.push_back((start / factor, laps)),
+                Some(last) if last.number == number / factor => last.counts.add(counts),
+                _ => self.slots.push_back(Slot { number: number / factor, counts }),
             }
         }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.exposure += other.exposure;
+        self.offspring += other.offspring;
+    }
+}
+
+impl Delay {
+    fn learn(&mut self, seconds: f64) {
+        if self.is_known {
+            self.deviation += DELAY_GAIN * ((seconds - self.mean).abs() - self.deviation);
+            self.mean += DELAY_GAIN * (seconds - self.mean);
+        } else {
+            *self = Self { mean: seconds, deviation: seconds / 2.0, is_known: true };
+        }
+    }
+
+    /// The time after which nearly all spans have arrived.
+    fn nanos(self) -> u64 {
+        ((self.mean + DELAY_DEVIATIONS * self.deviation) * 1e9) as u64
     }
 }
 
@@ -262,8 +314,8 @@ impl LapTimes {
 /// The distribution of lap times of which only those were seen that are shorter than their age: the product limit for
 /// truncated data (Lynden-Bell, "A method of allowing for known observational selection in small samples", 1971).
 fn untruncated(laps: &[(f64, u64)], newest: u64) -> Vec<(f64, f64)> {
-    let mut times: Vec<(f64, f64)> =
-        laps.iter().map(|(ms, begin)| (*ms, millis(newest.saturating_sub(*begin)))).collect();
+    let with_age = laps.iter().map(|(ms, begin)| (*ms, millis(newest.saturating_sub(*begin))));
+    let mut times: Vec<(f64, f64)> = with_age.filter(|(ms, age)| ms <= age).collect();
     times.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     let mut part = 1.0;
     let mut points = Vec::with_capacity(times.len());
@@ -278,6 +330,12 @@ fn untruncated(laps: &[(f64, u64)], newest: u64) -> Vec<(f64, f64)> {
     points.reverse();
     points
 }
+
+state!(Renewal { slots, slot_nanos, older, before, recent, squares, cusum, delay, ticked, lap_times, is_branching });
+state!(Counts { exposure, offspring });
+state!(Slot { number, counts });
+state!(Delay { mean, deviation, is_known });
+state!(LapTimes { sketch, sum_ms, sum_squares, count, young, born, points, pointed_at, p50_ms, p99_ms });
 
 #[cfg(test)]
 mod tests {
@@ -316,9 +374,11 @@ mod tests {
     fn a_chain_that_has_stopped_shows_once_its_next_lap_is_overdue() {
         let mut renewal = chain(20, 2, 1, 1);
         let at = |second: u64| ArrivalTime(START + second * SECOND);
-        let (_, before, _) = renewal.recent();
+        let (followed, before, _) = renewal.recent();
+        assert!(followed >= before - 0.5);
         renewal.tick(at(50), None);
-        assert!(renewal.recent().1 > before * 0.5 + 0.5, "the last lap is exposed wholly");
+        let (followed, after, _) = renewal.recent();
+        assert!(followed < after - 0.5, "the last lap could have been followed, and was not");
     }
 
     #[test]

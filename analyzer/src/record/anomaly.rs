@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::state::state;
 use crate::{
     snapshot::{Anomaly, AnomalyExemplar, AnomalyKind},
     span::{SpanId, TraceId},
@@ -56,3 +57,5 @@ impl Anomalies {
         list
     }
 }
+
+state!(Anomalies(inner));

@@ -88,6 +88,11 @@ impl Operations {
         Occurrence { operation, above: 0, count: 1, is_inner }
     }
 
+    /// The name of an operation; `None` when it has gone.
+    pub(super) fn name(&self, operation: u64) -> Option<Arc<str>> {
+        self.names.get(operation).cloned()
+    }
+
     /// The cycle through these spans, from the earlier occurrence down to the parent of the later, which belongs to
     /// `invocation`; and how often it was asked for.
     fn cycle(&mut self, steps: &[Step], invocation: u64) -> Option<(Arc<OperationCycle>, u32)> {
@@ -123,6 +128,11 @@ impl Operations {
 }
 
 impl Occurrence {
+    /// Identifies function and name.
+    pub(super) fn operation(self) -> u64 {
+        self.operation
+    }
+
     /// Its place in a Bloom filter: two bits, so that a path of ten operations lets one of ten new ones climb in vain.
     fn bits(self) -> u64 {
         1 << (self.operation & 63) | 1 << (self.operation >> 6 & 63)
@@ -174,7 +184,7 @@ impl Shard {
             let (start, is_covered) = (above.start, above.invocation != invocation);
             upwards.reverse();
             let cycle = self.operations.cycle(&upwards, invocation);
-            let is_evidence_only = is_covered && !self.config.covered_operations;
+            let is_evidence_only = is_covered && !self.config.is_capture;
             if let Some((cycle, _)) = cycle.filter(|(_, told)| !is_evidence_only || *told <= TELL) {
                 self.records.push(Record::Operation(OperationLap {
                     cycle,

@@ -17,7 +17,7 @@ use super::{
 };
 
 mod attributes;
-mod tree;
+pub(super) mod tree;
 
 /// Bound on the spans of one answer; what is beyond is counted, not shown.
 pub(super) const SPANS_SHOWN: usize = 10_000;

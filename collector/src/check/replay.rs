@@ -10,6 +10,7 @@ use loopscope_analyzer::{
 };
 
 use super::{Streams, order::Step};
+use crate::price;
 
 /// How often the engine looks at the clock while spans come.
 const TICK: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ const SETTLING: u32 = 5;
 pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_>) -> io::Result<Snapshot> {
     let total = steps.len();
     let mut player = Player {
-        engine: Engine::new(&Config::for_capture(total), 1),
+        engine: engine(total),
         now: steps.first().map_or(ArrivalTime(0), |(time, _)| *time),
         ticked: ArrivalTime(0),
         batch: Vec::new(),
@@ -49,9 +50,20 @@ pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_
     streams.progress("")?;
     let mut found = player.engine.snapshot(player.now);
     for each in &mut found.loops {
-        each.max_depth = each.max_depth.max(player.engine.deepest(each.id));
+        // A chain remembers the depth of a bounded number of loops; one with laps is at least one lap deep.
+        let least = u32::from(each.laps > 0);
+        each.max_depth = each.max_depth.max(player.engine.deepest(each.id)).max(least);
     }
     Ok(found)
+}
+
+fn engine(spans: usize) -> Engine {
+    let mut engine = Engine::new(&Config::for_capture(spans), 1);
+    // They are read without fault, as a test of theirs proves; without prices nothing would be missing but costs.
+    if let Ok(prices) = price::built_in() {
+        engine.aggregate_mut().set_facts(prices, Vec::new());
+    }
+    engine
 }
 
 struct Player {

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loopscope_analyzer::{
+    intended::Judgement::{Broken, Expired, Within},
     snapshot::{Loop, LoopState, Snapshot},
     span::{EventTime, Span, TraceId},
 };
 use loopscope_proto::v1;
 
 use super::Verdict;
-use crate::{intended::file::Intended, view::View};
+use crate::view::View;
 
 /// All that a check has to say.
 pub(super) struct Report<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) size: Size,
     /// One for each loop of the snapshot, in its order.
-    pub(super) judgements: Vec<Judgement<'a>>,
+    pub(super) judgements: Vec<Judgement>,
     /// Laps of one chain that are tolerated where nothing else is said.
     pub(super) max_depth: u32,
 }
@@ -35,7 +36,7 @@ pub(super) struct Size {
 
 /// What is made of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement<'a> {
+pub(super) enum Judgement {
     /// No chain went round it.
     Latent,
     /// Operations that begin again together with a function, whose own loop is judged.
@@ -45,13 +46,13 @@ pub(super) enum Judgement<'a> {
     /// No deeper than is tolerated of any.
     Tolerated,
     /// Intended, and no deeper than it may be.
-    Intended(&'a Intended),
+    Intended,
     /// Deeper than is tolerated.
     Failing,
     /// Intended, and deeper than it may be.
-    BeyondIntended(&'a Intended),
+    BeyondIntended,
     /// Deeper than is tolerated, and intended no more.
-    Expired(&'a Intended),
+    Expired,
 }
 
 impl Size {
@@ -63,15 +64,8 @@ impl Size {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(
-        snapshot: &'a Snapshot,
-        size: Size,
-        max_depth: u32,
-        intended: &'a [Intended],
-        now_unix_nanos: u64,
-    ) -> Self {
-        let now = i64::try_from(now_unix_nanos / 1_000_000_000).unwrap_or(i64::MAX);
-        let judgements = snapshot.loops.iter().map(|found| judge(found, max_depth, intended, now)).collect();
+    pub(super) fn new(snapshot: &'a Snapshot, size: Size, max_depth: u32) -> Self {
+        let judgements = snapshot.loops.iter().map(|found| judge(found, max_depth)).collect();
         Self { snapshot, size, judgements, max_depth }
     }
 
@@ -93,13 +87,14 @@ impl<'a> Report<'a> {
     }
 }
 
-impl Judgement<'_> {
+impl Judgement {
     pub(super) fn fails(self) -> bool {
-        matches!(self, Self::Failing | Self::BeyondIntended(_) | Self::Expired(_))
+        matches!(self, Self::Failing | Self::BeyondIntended | Self::Expired)
     }
 }
 
-fn judge<'a>(found: &Loop, max_depth: u32, intended: &'a [Intended], now: i64) -> Judgement<'a> {
+/// What is intended of a loop counts before what is tolerated of any.
+fn judge(found: &Loop, max_depth: u32) -> Judgement {
     if found.state == LoopState::Latent {
         return Judgement::Latent;
     }
@@ -109,47 +104,44 @@ fn judge<'a>(found: &Loop, max_depth: u32, intended: &'a [Intended], now: i64) -
     if found.max_depth == 0 {
         return Judgement::Finding;
     }
-    // Of several entries the most generous one counts.
-    let about = || intended.iter().filter(|entry| entry.is_about(found));
-    let valid = about().filter(|entry| !entry.is_expired(now)).max_by_key(|entry| entry.max_depth);
-    match valid {
-        Some(entry) if found.max_depth <= entry.max_depth => Judgement::Intended(entry),
-        Some(entry) => Judgement::BeyondIntended(entry),
-        None if found.max_depth <= max_depth => Judgement::Tolerated,
-        None => about().next().map_or(Judgement::Failing, Judgement::Expired),
+    match found.intended.as_ref().map(|intended| intended.judgement) {
+        Some(Within) => Judgement::Intended,
+        Some(Broken(_)) => Judgement::BeyondIntended,
+        _ if found.max_depth <= max_depth => Judgement::Tolerated,
+        Some(Expired) => Judgement::Expired,
+        None => Judgement::Failing,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use loopscope_analyzer::snapshot::Severity;
+    use loopscope_analyzer::{intended, snapshot::Severity, span::ArrivalTime};
 
     use super::*;
     use crate::{alert::machine::tests::found, intended::file};
 
     #[test]
     fn a_bound_of_its_own_counts_before_that_of_all() {
-        let intended = file::parse(
+        let declared = file::parse(
             "f",
-            "[[loop]]\nfunctions = ['thumbnail']\nmax_depth = 5\n[[loop]]\nfunctions = ['thumbnail']\nmax_depth = 3\n\
+            "[[loop]]\nfunctions = ['thumbnail']\nmax_depth = 5\n\
              [[loop]]\nid = '00000000000000000000000000000002'\nmax_depth = 9\nexpires = 1999-01-01",
         )
         .unwrap();
         let depth = |id: u128, laps: u64| found(id, LoopState::Growing, Severity::Info, laps);
-        let judge = |found: &Loop, max_depth: u32, some: &'static [usize]| {
-            let some: Vec<Intended> = some.iter().map(|place| intended[*place].clone()).collect();
-            let judgement = super::judge(found, max_depth, &some, 1_800_000_000);
-            (judgement.fails(), format!("{judgement:?}").chars().take_while(|c| c.is_alphabetic()).collect::<String>())
+        let judge = |found: Loop, max_depth: u32, place: Option<usize>| {
+            let declared: Vec<_> = place.map(|place| declared[place].clone()).into_iter().collect();
+            let intended = intended::find(&declared, &found, ArrivalTime(1_800_000_000_000_000_000));
+            super::judge(&Loop { intended, ..found }, max_depth)
         };
-        assert_eq!(judge(&depth(1, 5), 0, &[0, 1]), (false, "Intended".to_owned()));
-        assert_eq!(judge(&depth(1, 6), 9, &[0, 1]), (true, "BeyondIntended".to_owned()));
-        assert_eq!(judge(&depth(2, 6), 0, &[2]), (true, "Expired".to_owned()));
-        assert_eq!(judge(&depth(2, 6), 6, &[2]), (false, "Tolerated".to_owned()));
-        assert_eq!(judge(&depth(1, 6), 5, &[]), (true, "Failing".to_owned()));
-        assert_eq!(judge(&depth(1, 0), 0, &[]), (false, "Finding".to_owned()));
-        let covered = Loop { is_covered: true, ..depth(1, 6) };
-        assert_eq!(judge(&covered, 0, &[]), (false, "Covered".to_owned()));
-        let latent = found(1, LoopState::Latent, Severity::Info, 0);
-        assert_eq!(judge(&latent, 0, &[]), (false, "Latent".to_owned()));
+        assert_eq!(judge(depth(1, 5), 0, Some(0)), Judgement::Intended);
+        assert_eq!(judge(depth(1, 6), 9, Some(0)), Judgement::BeyondIntended);
+        assert_eq!(judge(depth(2, 6), 0, Some(1)), Judgement::Expired);
+        assert_eq!(judge(depth(2, 6), 6, Some(1)), Judgement::Tolerated);
+        assert_eq!(judge(depth(1, 6), 5, None), Judgement::Failing);
+        assert_eq!(judge(depth(1, 0), 0, None), Judgement::Finding);
+        assert_eq!(judge(Loop { is_covered: true, ..depth(1, 6) }, 0, None), Judgement::Covered);
+        assert_eq!(judge(found(1, LoopState::Latent, Severity::Info, 0), 0, None), Judgement::Latent);
+        assert!(Judgement::Failing.fails() && Judgement::BeyondIntended.fails() && Judgement::Expired.fails());
     }
 }

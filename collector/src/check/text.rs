@@ -59,11 +59,14 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let judged = || report.snapshot.loops.iter().zip(&report.judgements);
-    let list = |wanted: Judgement<'_>| -> Vec<&Loop> {
+    let list = |wanted: Judgement| -> Vec<&Loop> {
         judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
     };
     let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
-    let others = judged().filter(|(_, judgement)| !matches!(judgement, Judgement::Latent | Judgement::Covered));
+    let storms = list(Judgement::Finding);
+    let is_plain =
+        |judgement: &Judgement| !matches!(judgement, Judgement::Latent | Judgement::Covered | Judgement::Finding);
+    let others = judged().filter(|(_, judgement)| is_plain(judgement));
     for (place, (found, judgement)) in others.enumerate() {
         if place == 0 {
             writeln!(out, "\nLoops")?;
@@ -77,6 +80,7 @@ fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  depth {:>3}  {}", found.max_depth, cycle(&found.operations))?;
     }
     write_more(covered.len(), COVERED, out)?;
+    write_storms(&storms, out)?;
     if !latent.is_empty() {
         writeln!(out, "\nLatent loops: cycles in the graph that nothing went round")?;
     }
@@ -86,6 +90,37 @@ fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     write_more(latent.len(), LATENT, out)
 }
 
+fn write_storms(storms: &[&Loop], out: &mut dyn Write) -> io::Result<()> {
+    let storms = storms.iter().filter_map(|found| Some((found, found.retry_storm?)));
+    for (place, (found, storm)) in storms.enumerate() {
+        if place == 0 {
+            writeln!(out, "\nRetry storms: requests that fail and are tried again")?;
+        }
+        let operations: Vec<&str> = found.operations.iter().map(named).collect();
+        let operation = if operations.is_empty() { String::new() } else { format!(": {}", operations.join(", ")) };
+        writeln!(out, "  {}{operation}", found.names.join(" -> "))?;
+        let layers = if storm.amplification > storm.attempts_per_request {
+            format!(", {:.1} with the layers below", storm.amplification)
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "        {:.1} attempts a request{layers}; {} of {} tried again",
+            storm.attempts_per_request,
+            storm.retried,
+            count(storm.requests, "request"),
+        )?;
+        write_traces(found, out)?;
+    }
+    Ok(())
+}
+
+fn write_traces(found: &Loop, out: &mut dyn Write) -> io::Result<()> {
+    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
+    if traces.is_empty() { Ok(()) } else { writeln!(out, "        trace {}", traces.join(", ")) }
+}
+
 fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> {
     if all > listed {
         writeln!(out, "  and {} more (--format json lists all)", all - listed)?;
@@ -93,7 +128,7 @@ fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
+fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
     let mark = if judgement.fails() { "FAIL" } else { "ok  " };
     let names = if found.level == LoopLevel::Operation { cycle(&found.operations) } else { cycle(&found.names) };
     let environment = if found.environment.is_empty() { String::new() } else { format!(" ({})", found.environment) };
@@ -122,32 +157,29 @@ fn write_loop(found: &Loop, judgement: Judgement<'_>, max_depth: u32, out: &mut 
         }
         LoopLevel::Function => {}
     }
-    if let Some(why) = why(judgement, max_depth) {
+    if let Some(why) = why(found, judgement, max_depth) {
         writeln!(out, "        {why}")?;
     }
-    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
-    if !traces.is_empty() {
-        writeln!(out, "        trace {}", traces.join(", "))?;
-    }
+    write_traces(found, out)?;
     writeln!(out, "        id {}", found.id)
 }
 
 /// Why a loop is judged as it is, where that is not plain.
-fn why(judgement: Judgement<'_>, max_depth: u32) -> Option<String> {
-    let owner = |owner: &Option<String>| owner.as_ref().map(|owner| format!("; ask {owner}")).unwrap_or_default();
+fn why(found: &Loop, judgement: Judgement, max_depth: u32) -> Option<String> {
+    if judgement == Judgement::Tolerated {
+        return Some(format!("tolerated by --max-depth {max_depth}"));
+    }
+    let declared = found.intended.as_ref()?;
+    let depth = declared.max_depth.map(|depth| format!(" up to depth {depth}"));
+    let rate = declared.max_rate_per_minute.map(|rate| format!(" up to {rate} laps a minute"));
+    let bounds: Vec<String> = depth.into_iter().chain(rate).collect();
+    let bounds = bounds.join(" and");
+    let said = |text: &str, before: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
     match judgement {
-        Judgement::Intended(entry) => {
-            let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("intended up to depth {}{reason}", entry.max_depth))
-        }
-        Judgement::BeyondIntended(entry) => {
-            Some(format!("intended only up to depth {} (line {}){}", entry.max_depth, entry.line, owner(&entry.owner)))
-        }
-        Judgement::Expired(entry) => {
-            Some(format!("was intended, but that has expired (line {}){}", entry.line, owner(&entry.owner)))
-        }
-        Judgement::Tolerated => Some(format!("tolerated by --max-depth {max_depth}")),
-        Judgement::Latent | Judgement::Covered | Judgement::Finding | Judgement::Failing => None,
+        Judgement::Intended => Some(format!("intended{bounds}{}", said(&declared.reason, ": "))),
+        Judgement::BeyondIntended => Some(format!("intended only{bounds}{}", said(&declared.owner, "; ask "))),
+        Judgement::Expired => Some(format!("was intended, and that has expired{}", said(&declared.owner, "; ask "))),
+        _ => None,
     }
 }
 
@@ -194,8 +226,8 @@ fn write_anomalies(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()>
 
 fn write_verdict(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let failing = report.judgements.iter().filter(|judgement| judgement.fails()).count();
-    let judged = |wanted: fn(&Judgement<'_>) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
-    let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended(_)));
+    let judged = |wanted: fn(&Judgement) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
+    let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended));
     let latent = judged(|each| *each == Judgement::Latent);
     let verdict = if failing == 0 { "clean".to_owned() } else { format!("{} too deep", count(failing, "loop")) };
     writeln!(out, "\n{verdict} ({tolerated} tolerated, {latent} latent)")

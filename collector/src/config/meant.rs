@@ -4,16 +4,21 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
+
+use loopscope_analyzer::intended::Intended;
 
 use super::{
     Config, ConfigError, DataDir, Demo, Mode, Secret, WebhookTarget,
     typed::{Command, Settings},
 };
-use crate::price;
+use crate::{
+    intended::{file, registry::MAX_DECLARED},
+    price,
+};
 
 /// Most shards that may be asked for.
 const MAX_SHARDS: usize = 64;
@@ -53,6 +58,7 @@ pub(super) fn check(
         retention: retention(settings.retention)?,
         max_disk_bytes: max_disk(settings.max_disk)?,
         shards: shards(settings.shards)?,
+        intended: settings.intended.map(|path| intended(&path)).transpose()?.unwrap_or_default(),
         prices: match settings.prices {
             Some(path) => price::load(&path),
             None => price::built_in(),
@@ -72,6 +78,7 @@ fn mode(command: &Command) -> Result<Mode, ConfigError> {
     let demo = match command {
         Command::Serve(_) => return Ok(Mode::Serve),
         Command::Check(check) => return Ok(Mode::Check(check.clone().into())),
+        Command::Generate(options) => return Ok(Mode::Generate(options.clone())),
         Command::Demo(demo) => demo,
     };
     let loop_after = duration("loop_after", &demo.loop_after)?;
@@ -127,6 +134,17 @@ fn webhooks(urls: Vec<String>) -> Result<Vec<WebhookTarget>, ConfigError> {
         return Err(wrong("webhook", format!("there are {}; at most {MAX_WEBHOOKS} are allowed", targets.len())));
     }
     Ok(targets)
+}
+
+fn intended(path: &Path) -> Result<Vec<Intended>, ConfigError> {
+    let entries = file::read(path).map_err(|error| wrong("intended", error))?;
+    if entries.len() > MAX_DECLARED {
+        return Err(wrong(
+            "intended",
+            format!("{} loops are declared; at most {MAX_DECLARED} are held", entries.len()),
+        ));
+    }
+    Ok(entries)
 }
 
 fn duration(setting: &'static str, text: &str) -> Result<Duration, ConfigError> {

@@ -15,7 +15,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use crate::{check, price::FunctionSetting};
+use crate::{check, generate, price::FunctionSetting};
 
 /// Variables that set something begin with this.
 const PREFIX: &str = "LOOPSCOPE_";
@@ -48,6 +48,8 @@ pub(super) enum Command {
     Demo(DemoCommand),
     /// Look for loops in files of spans, and end: 0 when there is none, 1 when there is one, 2 when nothing can be read.
     Check(CheckCommand),
+    /// Write labelled spans of functions that run away, as OTLP JSON lines, and end.
+    Generate(generate::Options),
 }
 
 /// What the check takes. It reads no settings: nothing around it can change its verdict.
@@ -153,6 +155,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shards: Option<usize>,
+    /// A TOML file with loops that are intended, each with a bound.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) intended: Option<PathBuf>,
     /// A TOML file with prices in place of those that are built in.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +197,7 @@ impl Settings {
 fn default_in_words(key: &str) -> Option<&'static str> {
     Some(match key {
         "data_dir" => "$XDG_DATA_HOME/loopscope, or ~/.local/share/loopscope",
+        "intended" => "none but those of the API",
         "prices" => "those that are built in",
         "public_url" => "the address of the page",
         "webhook" => "nobody",
@@ -221,7 +228,7 @@ pub(super) fn read(
     let source = match &command {
         Command::Serve(source) => source,
         Command::Demo(demo) => &demo.source,
-        Command::Check(_) => return Ok((command, Settings::defaults())),
+        Command::Check(_) | Command::Generate(_) => return Ok((command, Settings::defaults())),
     };
     let named = variables.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut figment = Figment::from(Serialized::defaults(Settings::defaults()));

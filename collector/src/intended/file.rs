@@ -3,61 +3,34 @@
 //! ```toml
 //! [[loop]]
 //! functions = ["crawl", "store"]   # the cycle, from any of its functions on; or: id = "0a07ce56…"
-//! max_depth = 40                   # laps of one chain that are fine
-//! environment = "prod"             # optional: only there
-//! operations = ["poll", "judge"]   # optional: only the loop of level operation through these
-//! owner = "team-crawl"             # optional, like all below
-//! expires = 2027-06-30             # not intended any more from the end of that day (UTC) on; a time is fine too
+//! max_depth = 40                   # laps of one chain that are fine; and, or instead: max_rate_per_minute = 600
+//! environment = "prod"             # optional, like all below: only there
+//! owner = "team-crawl"
+//! expires = 2027-06-30             # not intended any more when this day (UTC) is over; a time is fine too
 //! reason = "follows pagination"
 //! ```
 //!
-//! What it says of the loops of a running system is decided elsewhere; this is text to values. Every error names the
-//! file, the line, and what to write instead.
+//! What a declaration may say is decided in `message.rs`, for the file as for the API; this is text to values. Every
+//! error names the file, the line, and what to write instead.
 
-use std::{fs, io, ops::Range, path::Path};
+use std::{fs, io, path::Path};
 
-use loopscope_analyzer::snapshot::{Loop, LoopId};
+use loopscope_analyzer::intended::Intended;
+use loopscope_proto::v1;
+use prost_types::Timestamp;
 use serde::Deserialize;
 use toml::{
     Spanned,
-    value::{Date, Datetime, Offset, Time},
+    value::{Datetime, Offset},
 };
 
-/// Bound on the loops of one file.
-pub const LOOPS: usize = 10_000;
+use super::message::{self, Source};
 
-/// A loop that somebody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intended {
-    /// Which loop.
-    pub target: Target,
-    /// Laps of one chain up to which it is fine.
-    pub max_depth: u32,
-    /// Only in this environment, when it is given.
-    pub environment: Option<String>,
-    /// Whom to ask.
-    pub owner: Option<String>,
-    /// From then on it is not intended any more: seconds since 1970-01-01 UTC.
-    pub expires_unix_seconds: Option<i64>,
-    /// Why it is wanted.
-    pub reason: Option<String>,
-    /// The line of the file on which it stands.
-    pub line: usize,
-}
+/// Bound on the loops of one file; each is held against every loop that is found.
+pub const LOOPS: usize = 1_000;
 
-/// Which loop is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The one with this identity.
-    Id(LoopId),
-    /// Those through these functions.
-    Functions {
-        /// Their names in the order of the cycle, from any of them on.
-        names: Vec<String>,
-        /// The operations of the cycle, for a loop of level operation; any when it is empty.
-        operations: Vec<String>,
-    },
-}
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// Why a file of intended loops cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,41 +78,17 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Intended>, FileError> {
         reason,
     };
     let written: Written = toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span: Range<usize>| span.start);
+        let at = error.span().map_or(0, |span| span.start);
         wrong(at, format!("{}; each entry is a [[loop]] table with functions or id, and max_depth", error.message()))
     })?;
     if written.loops.len() > LOOPS {
         return Err(wrong(0, format!("it holds {} loops; at most {LOOPS} are read", written.loops.len())));
     }
-    let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-    written
-        .loops
-        .into_iter()
-        .map(|entry| {
-            let at = entry.span().start;
-            entry.into_inner().understand(line(at)).map_err(|reason| wrong(at, reason))
-        })
-        .collect()
-}
-
-impl Intended {
-    /// True when this is about the loop, whether or not it is within its bound.
-    pub fn is_about(&self, found: &Loop) -> bool {
-        let is_there = self.environment.as_deref().is_none_or(|wanted| wanted == &*found.environment);
-        is_there
-            && match &self.target {
-                Target::Id(id) => *id == found.id,
-                Target::Functions { names, operations } => {
-                    is_rotation(names, &found.names)
-                        && (operations.is_empty() || is_rotation(operations, &found.operations))
-                }
-            }
-    }
-
-    /// True when it holds no more.
-    pub fn is_expired(&self, unix_seconds: i64) -> bool {
-        self.expires_unix_seconds.is_some_and(|expires| unix_seconds >= expires)
-    }
+    let understand = |entry: Spanned<Entry>| {
+        let at = entry.span().start;
+        entry.into_inner().understand().map_err(|reason| wrong(at, reason))
+    };
+    written.loops.into_iter().map(understand).collect()
 }
 
 /// The file as it is written.
@@ -150,98 +99,74 @@ struct Written {
     loops: Vec<Spanned<Entry>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Entry {
-    id: Option<String>,
-    functions: Option<Vec<String>>,
-    #[serde(default)]
-    operations: Vec<String>,
+    id: String,
+    functions: Vec<String>,
     max_depth: Option<u32>,
-    environment: Option<String>,
-    owner: Option<String>,
+    max_rate_per_minute: Option<f64>,
+    environment: String,
+    owner: String,
     expires: Option<Datetime>,
-    reason: Option<String>,
+    reason: String,
 }
 
 impl Entry {
-    fn understand(self, line: usize) -> Result<Intended, String> {
-        let target = match (self.id, self.functions) {
-            (Some(_), Some(_)) => return Err("it has both id and functions; keep one of them".to_owned()),
-            (None, None) => return Err("it names no loop; add functions = [\"name\", ..] or id = \"..\"".to_owned()),
-            (Some(id), None) => Target::Id(loop_id(&id)?),
-            (None, Some(names)) if names.is_empty() => {
-                return Err("functions is empty; name the functions of the cycle in their order".to_owned());
-            }
-            (None, Some(names)) => Target::Functions { names, operations: self.operations },
-        };
-        Ok(Intended {
-            target,
-            max_depth: self
-                .max_depth
-                .ok_or("it has no bound; add max_depth = N, the laps of one chain that are fine")?,
-            environment: self.environment,
+    fn understand(self) -> Result<Intended, String> {
+        if self.id.is_empty() == self.functions.is_empty() {
+            return Err("give either id, or functions = [\"name\", ..] in the order of a lap".to_owned());
+        }
+        let declared = v1::Intended {
+            loop_id: self.id,
+            functions: self.functions,
+            max_depth: self.max_depth,
+            max_rate_per_minute: self.max_rate_per_minute,
             owner: self.owner,
-            expires_unix_seconds: self.expires.map(unix_seconds).transpose()?,
             reason: self.reason,
-            line,
-        })
+            expires: self.expires.map(expiry).transpose()?,
+            environment: self.environment,
+            ..v1::Intended::default()
+        };
+        message::to_intended(&declared, Source::File)
     }
 }
 
-fn loop_id(text: &str) -> Result<LoopId, String> {
-    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
-    number.map(LoopId).ok_or_else(|| {
-        format!("{text:?} is no id of a loop; copy the 32 hexadecimal digits from the report, or give functions")
-    })
-}
-
-/// A date means the end of that day; a time without an offset is one in UTC.
-fn unix_seconds(when: Datetime) -> Result<i64, String> {
-    let wrong = || format!("expires = {when} is no day; write 2027-06-30 or 2027-06-30T12:00:00Z");
-    let date = when.date.ok_or_else(wrong)?;
-    let midnight = days_since_1970(date) * 86_400;
-    let Some(Time { hour, minute, second, .. }) = when.time else { return Ok(midnight + 86_400) };
-    let offset = match when.offset {
-        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
-        Some(Offset::Z) | None => 0,
+/// A day means its end; a time without an offset is one in UTC.
+fn expiry(when: Datetime) -> Result<Timestamp, String> {
+    let timestamp = || {
+        let date = when.date?;
+        let (year, month, day) = (i64::from(date.year), date.month, date.day);
+        let Some(time) = when.time else {
+            let midnight = Timestamp::date(year, month, day).ok()?;
+            return Some(Timestamp { seconds: midnight.seconds + DAY, ..midnight });
+        };
+        let utc = Timestamp::date_time(year, month, day, time.hour, time.minute, time.second).ok()?;
+        let offset = match when.offset {
+            Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+            Some(Offset::Z) | None => 0,
+        };
+        Some(Timestamp { seconds: utc.seconds - offset, ..utc })
     };
-    Ok(midnight + i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second) - offset)
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar: years begin in March here, so that a leap day is the last of one.
-fn days_since_1970(Date { year, month, day }: Date) -> i64 {
-    const DAYS_TO_1970_03_01: i64 = 719_468;
-    let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - DAYS_TO_1970_03_01
-}
-
-fn is_rotation(wanted: &[String], found: &[std::sync::Arc<str>]) -> bool {
-    let n = found.len();
-    let starts_at = |first: usize| wanted.iter().enumerate().all(|(place, name)| **name == *found[(first + place) % n]);
-    wanted.len() == n && (0..n).any(starts_at)
+    timestamp().ok_or_else(|| format!("expires = {when} is no day; write 2027-06-30 or 2027-06-30T12:00:00Z"))
 }
 
 #[cfg(test)]
 mod tests {
     use loopscope_analyzer::{
-        snapshot::{LoopLevel, LoopState, NodeId, Severity},
-        span::EventTime,
+        intended::Target,
+        snapshot::{Loop, LoopId},
+        span::ArrivalTime,
     };
 
     use super::*;
-    use crate::alert::machine::tests::found;
 
-    fn through(names: &[&str], operations: &[&str]) -> Loop {
+    fn through(names: &[&str]) -> Loop {
         Loop {
+            id: LoopId(7),
             names: names.iter().map(|name| (*name).into()).collect(),
-            operations: operations.iter().map(|name| (*name).into()).collect(),
-            functions: (0..names.len() as u64).map(NodeId).collect(),
-            level: if operations.is_empty() { LoopLevel::Function } else { LoopLevel::Operation },
-            last_seen: EventTime(1),
-            ..found(7, LoopState::Growing, Severity::Info, 3)
+            environment: "prod".into(),
+            ..Loop::default()
         }
     }
 
@@ -255,56 +180,44 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_known_by_its_functions_from_any_on() {
-        let text = "# ours\n[[loop]]\nfunctions = ['b', 'a']\nmax_depth = 40\nowner = 'us'\nreason = 'pages'\n";
-        let intended = &parse("f", text).unwrap()[0];
-        assert_eq!((intended.max_depth, intended.line, intended.owner.as_deref()), (40, 2, Some("us")));
-        assert!(intended.is_about(&through(&["a", "b"], &[])));
-        assert!(!intended.is_about(&through(&["a", "b", "c"], &[])));
-        assert!(!intended.is_about(&through(&["a"], &[])));
-    }
-
-    #[test]
-    fn environment_operations_and_id_narrow_it() {
-        let text = "[[loop]]\nfunctions = ['a']\noperations = ['y', 'x']\nenvironment = 'prod'\nmax_depth = 1\n\
+    fn all_that_is_written_is_declared() {
+        let text = "# ours\n[[loop]]\nfunctions = ['b', 'a']\nmax_depth = 40\nowner = 'us'\nreason = 'pages'\n\
+                    environment = 'prod'\nmax_rate_per_minute = 6.5\n\
                     [[loop]]\nid = '00000000000000000000000000000007'\nmax_depth = 2";
         let intended = parse("f", text).unwrap();
-        assert!(intended[0].is_about(&through(&["a"], &["x", "y"])));
-        assert!(!intended[0].is_about(&through(&["a"], &[])));
-        assert!(!intended[0].is_about(&Loop { environment: "dev".into(), ..through(&["a"], &["x", "y"]) }));
-        assert!(intended[1].is_about(&through(&["z"], &[])));
-        assert!(!intended[1].is_about(&Loop { id: LoopId(8), ..through(&["z"], &[]) }));
+        assert_eq!((intended[0].max_depth, intended[0].max_rate_per_minute), (Some(40), Some(6.5)));
+        assert_eq!((&*intended[0].owner, &*intended[0].reason), ("us", "pages"));
+        assert!(intended[0].is_about(&through(&["a", "b"])));
+        assert!(!intended[0].is_about(&through(&["a", "b", "c"])));
+        assert!(!intended[0].is_about(&Loop { environment: "dev".into(), ..through(&["a", "b"]) }));
+        assert_eq!(intended[1].target, Target::Loop(LoopId(7)));
+        assert!(intended[1].is_about(&through(&["z"])));
     }
 
     #[test]
     fn a_day_ends_at_midnight_and_a_time_is_exact() {
         let expires = |when: &str| {
             let text = format!("[[loop]]\nfunctions = ['a']\nmax_depth = 1\nexpires = {when}");
-            parse("f", &text).unwrap()[0].expires_unix_seconds
+            parse("f", &text).unwrap()[0].expires.map(|ArrivalTime(nanos)| nanos / 1_000_000_000)
         };
         assert_eq!(expires("1970-01-01"), Some(86_400));
         assert_eq!(expires("2000-02-29"), Some(951_868_800));
         assert_eq!(expires("2027-06-30T12:00:00Z"), Some(1_814_356_800));
+        assert_eq!(expires("2027-06-30T12:00:00"), Some(1_814_356_800));
         assert_eq!(expires("2027-06-30T12:00:00+02:00"), Some(1_814_349_600));
-        let intended = &parse("f", "[[loop]]\nfunctions=['a']\nmax_depth=1\nexpires=2027-06-30T12:00:00Z").unwrap()[0];
-        assert!(!intended.is_expired(1_814_356_799) && intended.is_expired(1_814_356_800));
     }
 
     #[test]
     fn errors_name_the_line_and_what_to_write() {
-        refused("[[loop]]\nfunctions = ['a']\n", 1, &["max_depth = N"]);
+        refused("[[loop]]\nfunctions = ['a']\n", 1, &["max_depth", "max_rate_per_minute"]);
         refused("\n[[loop]]\nmax_depth = 3\n", 2, &["functions", "id"]);
         refused("[[loop]]\nid = 'abc'\nmax_depth = 3", 1, &["32 hexadecimal digits"]);
-        refused(
-            "[[loop]]\nid = '00000000000000000000000000000007'\nfunctions = ['a']\nmax_depth = 3",
-            1,
-            &["keep one"],
-        );
-        refused("[[loop]]\nfunctions = []\nmax_depth = 3", 1, &["name the functions"]);
+        refused("[[loop]]\nid = '00000000000000000000000000000007'\nfunctions = ['a']\nmax_depth = 3", 1, &["either"]);
         refused("[[loop]]\nfunctions = ['a']\nmax_dept = 3", 3, &["max_dept", "max_depth"]);
         refused("[[loop]]\nfunctions = ['a']\nmax_depth = -3", 3, &["max_depth"]);
         refused("[[loop]]\nfunctions = ['a'\n", 3, &["[[loop]]"]);
         refused("[[loop]]\nfunctions = ['a']\nmax_depth = 3\nexpires = 12:00:00", 1, &["2027-06-30"]);
+        refused("loops = 3", 1, &["loops", "[[loop]]"]);
         assert_eq!(parse("f", "").unwrap(), []);
         let missing = read(Path::new("/nowhere/intended.toml")).unwrap_err().to_string();
         assert!(missing.contains("/nowhere/intended.toml") && missing.contains("TOML"), "{missing}");

@@ -38,6 +38,7 @@ pub fn of_intended(intended: &Intended, source: Source, now: ArrivalTime) -> v1:
         id: intended.id.to_string(),
         loop_id,
         functions,
+        operations: intended.operations.iter().map(|name| name.to_string()).collect(),
         environment: intended.environment.as_deref().unwrap_or_default().to_owned(),
         max_depth: intended.max_depth,
         max_rate_per_minute: intended.max_rate_per_minute,
@@ -59,15 +60,16 @@ pub fn to_intended(message: &v1::Intended, source: Source) -> Result<Intended, S
         (true, false) => Target::Functions(message.functions.iter().map(|name| Arc::from(name.as_str())).collect()),
         _ => return Err("give either loop_id, or functions in the order of a lap".to_owned()),
     };
-    if message.functions.len() > MAX_FUNCTIONS {
-        return Err(format!("a loop has at most {MAX_FUNCTIONS} functions here"));
+    if message.functions.len() > MAX_FUNCTIONS || message.operations.len() > MAX_FUNCTIONS {
+        return Err(format!("a loop has at most {MAX_FUNCTIONS} functions or operations here"));
     }
-    let texts = message.functions.iter().chain([&message.environment, &message.owner, &message.reason]);
+    let names = message.functions.iter().chain(&message.operations);
+    let texts = names.clone().chain([&message.environment, &message.owner, &message.reason]);
     if texts.into_iter().any(|text| text.len() > MAX_TEXT) {
         return Err(format!("no text may be longer than {MAX_TEXT} bytes"));
     }
-    if message.functions.iter().any(String::is_empty) {
-        return Err("a function has an empty name".to_owned());
+    if names.clone().any(String::is_empty) {
+        return Err("a function or an operation has an empty name".to_owned());
     }
     if message.max_depth.is_none() && message.max_rate_per_minute.is_none() {
         return Err("give a bound: max_depth in laps of one chain, or max_rate_per_minute in laps".to_owned());
@@ -76,8 +78,9 @@ pub fn to_intended(message: &v1::Intended, source: Source) -> Result<Intended, S
         return Err("max_rate_per_minute is a number that is not below zero".to_owned());
     }
     Ok(Intended {
-        id: id_of(&target, &message.environment, source).into(),
+        id: id_of(&target, &message.operations, &message.environment, source).into(),
         target,
+        operations: message.operations.iter().map(|name| Arc::from(name.as_str())).collect(),
         environment: (!message.environment.is_empty()).then(|| message.environment.as_str().into()),
         max_depth: message.max_depth,
         max_rate_per_minute: message.max_rate_per_minute,
@@ -88,16 +91,22 @@ pub fn to_intended(message: &v1::Intended, source: Source) -> Result<Intended, S
 }
 
 /// The id of a declaration.
-pub fn id_of(target: &Target, environment: &str, source: Source) -> String {
+pub fn id_of(target: &Target, operations: &[String], environment: &str, source: Source) -> String {
     let meant = match target {
         Target::Loop(id) => id.to_string(),
-        Target::Functions(names) => {
-            // The same loop from whichever function it is written.
-            let turns = (0..names.len()).map(|turn| [&names[turn..], &names[..turn]].concat().join("\u{1f}"));
-            turns.min().unwrap_or_default()
-        }
+        Target::Functions(names) => least_turn(names),
     };
-    format!("{}_{:016x}", source.word(), xxh3_64(format!("{environment}\u{1e}{meant}").as_bytes()))
+    let text = [environment, &meant, &least_turn(operations)].join("\u{1e}");
+    format!("{}_{:016x}", source.word(), xxh3_64(text.as_bytes()))
+}
+
+/// The same text for the same cycle, from whichever name on it is written.
+fn least_turn<T: AsRef<str>>(names: &[T]) -> String {
+    let turn = |first: usize| {
+        let turned = names[first..].iter().chain(&names[..first]);
+        turned.map(AsRef::as_ref).collect::<Vec<_>>().join("\u{1f}")
+    };
+    (0..names.len()).map(turn).min().unwrap_or_default()
 }
 
 /// What somebody said of a loop, as the API shows it.

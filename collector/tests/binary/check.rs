@@ -15,7 +15,10 @@ use std::{
 use prost::Message as _;
 use serde_json::Value;
 
-use super::support::{otlp::Story, server::program};
+use super::support::{
+    otlp::{Story, fail},
+    server::program,
+};
 
 /// What a check said.
 struct Said {
@@ -86,6 +89,37 @@ fn the_report_as_json_has_the_messages_of_the_api() {
 }
 
 #[test]
+fn what_is_tried_again_and_again_is_told_and_is_no_loop() {
+    let mut story = Story::default();
+    for _ in 0..4 {
+        let run = story.start("shop");
+        for attempt in 0..3 {
+            let callee = story.call(&run, "stock");
+            story.shift(&callee, attempt * 20);
+            let client = story.edit_caller(&callee);
+            client.start_time_unix_nano += attempt * 20_000_000;
+            client.end_time_unix_nano += attempt * 20_000_000;
+            if attempt < 2 {
+                fail(client);
+            }
+        }
+    }
+    let body = serde_json::to_vec(&story.request()).unwrap();
+    let text = check(&["-"], &body);
+    assert_eq!(text.code, Some(0), "{}", text.output);
+    for words in ["Retry storms", "shop -> stock: shop works", "3.0 attempts a request; 4 of 4 requests tried again"] {
+        assert!(text.output.contains(words), "{words:?} is missing in {}", text.output);
+    }
+    let report = check(&["--format", "json", "-"], &body).json();
+    let storm = &report["loops"][0];
+    assert_eq!(
+        (&storm["classes"][0], &storm["max_depth"], &storm["laps"]),
+        (&"retry_storm".into(), &0.into(), &0.into())
+    );
+    assert_eq!(storm["retry_storm"]["attempts"], 12);
+}
+
+#[test]
 fn what_is_tolerated_or_intended_passes_until_it_is_deeper() {
     let story = json_of("a -> b -> a -> b -> a");
     assert_eq!(check(&["--max-depth", "1", "-"], &story).code, Some(1));
@@ -101,7 +135,7 @@ fn what_is_tolerated_or_intended_passes_until_it_is_deeper() {
     assert!(intended.output.contains("intended up to depth 2: follows pages"), "{}", intended.output);
     let broken = allowed("[[loop]]\nfunctions = ['a', 'b']\nmax_depth = 1\nowner = 'team-a'\n");
     assert_eq!(broken.code, Some(1));
-    assert!(broken.output.contains("only up to depth 1 (line 1); ask team-a"), "{}", broken.output);
+    assert!(broken.output.contains("only up to depth 1; ask team-a"), "{}", broken.output);
     let expired = allowed("[[loop]]\nfunctions = ['a', 'b']\nmax_depth = 9\nexpires = 2001-01-01\n");
     assert_eq!(expired.code, Some(1));
     assert!(expired.output.contains("expired"), "{}", expired.output);

@@ -73,6 +73,21 @@ fn a_declaration_that_is_withdrawn_or_expired_silences_nothing() {
 }
 
 #[test]
+fn a_file_declares_loops_and_the_api_cannot_withdraw_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("intended.toml");
+    std::fs::write(&file, "[[loop]]\nfunctions = ['crawl']\nmax_depth = 40\nowner = 'us'\n").unwrap();
+    let server = Server::start(&["--intended", file.to_str().unwrap()]);
+    laps(&server, "crawl", None, 30);
+    let found = server.loop_of(&["crawl"], 30);
+    assert_eq!((&found["severity"], &found["intended"]["owner"]), (&"info".into(), &"us".into()));
+    let declared = &server.get_json("/api/v1/intended")["intended"][0];
+    assert_eq!(declared["source"], "file");
+    let path = format!("/api/v1/intended/{}", declared["id"].as_str().unwrap());
+    assert_eq!(change(&server, "DELETE", &path, &json!({})).0, 409);
+}
+
+#[test]
 fn an_expected_loop_is_silent_and_a_withdrawn_verdict_is_not() {
     let target = Receiver::open();
     let server = Server::start(&["--webhook", &target.url(), "--webhook-secret", SECRET]);

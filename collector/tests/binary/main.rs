@@ -14,6 +14,7 @@ mod captures;
 mod check;
 mod demo;
 mod durability;
+mod evidence;
 mod graph;
 mod intended;
 mod loops;

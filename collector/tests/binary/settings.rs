@@ -72,6 +72,8 @@ fn what_makes_no_sense_is_refused_with_an_example() {
     refused(&["--shards", "0"], &[], &["shards", "64"]);
     refused(&["--ui", "4319"], &[], &["ui", "127.0.0.1:4317"]);
     refused(&["--webhook", "example.com"], &[], &["webhook"]);
+    refused(&["--prices", "/nowhere/prices.toml"], &[], &["prices", "/nowhere/prices.toml"]);
+    refused(&["--intended", "/nowhere/intended.toml"], &[], &["intended", "/nowhere/intended.toml"]);
     refused(&[], &[("LOOPSCOPE_WEBHOOK_SECRET", "short")], &["webhook_secret", "24"]);
 }
 

@@ -278,6 +278,33 @@ pub struct Loop {
     /// True for a loop of level "operation" whose laps are laps of a loop of level "function" as well.
     #[prost(bool, tag = "45")]
     pub covered: bool,
+    /// What is tried again and again, and how often; absent for all that go round.
+    #[prost(message, optional, tag = "46")]
+    pub retry_storm: ::core::option::Option<RetryStorm>,
+}
+/// Requests that are tried again and again; such a finding has no laps.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetryStorm {
+    /// What was wanted: each once, however often it was tried.
+    #[prost(uint64, tag = "1")]
+    pub requests: u64,
+    /// All attempts, the first ones included.
+    #[prost(uint64, tag = "2")]
+    pub attempts: u64,
+    /// Requests that took more than one.
+    #[prost(uint64, tag = "3")]
+    pub retried: u64,
+    /// Attempts that one request takes.
+    #[prost(double, tag = "4")]
+    pub attempts_per_request: f64,
+    /// Attempts at the bottom for one request here, where the function that is asked tries again as well.
+    #[prost(double, tag = "5")]
+    pub amplification: f64,
+    /// Id of the resource that is asked, or that delivers; empty when it is not known.
+    #[prost(string, tag = "6")]
+    pub resource_id: ::prost::alloc::string::String,
 }
 /// What a loop costs, at list prices.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -702,6 +729,9 @@ pub struct Intended {
     /// The environment in which it is meant; empty for all.
     #[prost(string, tag = "11")]
     pub environment: ::prost::alloc::string::String,
+    /// Operations of the loop of level operation that is meant, in the order of a lap, from whichever on; empty for all.
+    #[prost(string, repeated, tag = "12")]
+    pub operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// All declarations.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -761,7 +791,7 @@ pub struct Laps {
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
     /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing" or "bound".
+    /// "link_missing", "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }

@@ -11,7 +11,7 @@ mod money;
 mod ring;
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{Loop, VersionChange};
+use loopscope_proto::v1::{Loop, RetryStorm, VersionChange};
 
 use crate::app::App;
 use crate::format;
@@ -64,6 +64,8 @@ fn detail(app: App, id: String) -> impl IntoView {
     let traces = Memo::new(move |_| it.with(|it| it.exemplar_trace_ids.clone()));
     let path = Memo::new(move |_| it.with(|it| it.path.clone()));
     let changes = Memo::new(move |_| it.with(|it| it.changes.clone()));
+    let storm = Memo::new(move |_| it.with(words::is_retry_storm));
+    let asks = Memo::new(move |_| it.with(|it| it.function_ids.clone()));
     view! {
         <header class="page-head loop-head" data-testid="loop-detail" data-id=row>
             <div class="chips">
@@ -78,32 +80,33 @@ fn detail(app: App, id: String) -> impl IntoView {
             </div>
         </header>
         <dl class="stats">
-            {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
-            {stat("alarm at", number(words::alarm_depth))}
-            {stat("R", number(words::mean_ratio))}
-            {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
-            {stat("next 24 h", number(|it| words::next_day(it.cost.as_ref())))}
-            {stat("lap time, median", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
-            {stat("laps of all chains", number(|it| format::count(it.laps)))}
-            <div class="stat"><dt>"last lap"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
+            {move || if storm.get() { storm_numbers(it).into_any() } else { lap_numbers(it).into_any() }}
+            <div class="stat"><dt>"last seen"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
         </dl>
         <div class="loop-body">
             {judgement::judgement(app, it)}
             <div class="loop-side">
-                <section class="panel ring-panel">
-                    <h2>"One lap"</h2>
-                    {move || ring::ring(app, &path.get(), it)}
-                </section>
+                <Show when=move || !path.with(Vec::is_empty)>
+                    <section class="panel ring-panel">
+                        <h2>"One lap"</h2>
+                        {move || ring::ring(app, &path.get(), it)}
+                    </section>
+                </Show>
                 {money::money(it)}
             </div>
         </div>
         {cut::cut(app, it)}
-        {intent::intent(it)}
+        <Show when=move || !storm.get()>{intent::intent(it)}</Show>
         {laps::laps(it)}
         <div class="loop-body">
             <section class="panel">
                 <h2>"Step by step"</h2>
-                <ol class="steps">{move || steps(app, &path.get())}</ol>
+                <ol class="steps">
+                    {move || match storm.get() {
+                        true => steps(app, asks.get().windows(2).map(|pair| (pair[0].clone(), pair[1].clone()))),
+                        false => path.with(|path| steps(app, lap_edges(path).map(|(a, b)| (a.to_owned(), b.to_owned())))),
+                    }}
+                </ol>
                 {move || operations(&it.with(|it| it.operations.clone()))}
             </section>
             <div class="loop-side">
@@ -124,6 +127,31 @@ fn detail(app: App, id: String) -> impl IntoView {
                 </section>
             </div>
         </div>
+    }
+}
+
+fn lap_numbers(it: Memo<Loop>) -> impl IntoView {
+    let number = |value: fn(&Loop) -> String| move || it.with(value);
+    view! {
+        {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
+        {stat("alarm at", number(words::alarm_depth))}
+        {stat("R", number(words::mean_ratio))}
+        {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
+        {stat("next 24 h", number(|it| words::next_day(it.cost.as_ref())))}
+        {stat("lap time, median", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
+        {stat("laps of all chains", number(|it| format::count(it.laps)))}
+    }
+}
+
+fn storm_numbers(it: Memo<Loop>) -> impl IntoView {
+    let number =
+        |value: fn(&RetryStorm) -> String| move || it.with(|it| it.retry_storm.as_ref().map(value).unwrap_or_default());
+    view! {
+        {stat("requests", number(|it| format::count(it.requests)))}
+        {stat("tried again", number(|it| format::count(it.retried)))}
+        {stat("attempts", number(|it| format::count(it.attempts)))}
+        {stat("attempts a request", number(|it| format::times(it.attempts_per_request)))}
+        {stat("at the bottom", number(|it| format::times(it.amplification)))}
     }
 }
 
@@ -152,10 +180,8 @@ fn operations(list: &[String]) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// The edges of one lap, each with its numbers.
-fn steps(app: App, path: &[String]) -> impl IntoView + use<> {
-    let steps: Vec<(String, String)> =
-        lap_edges(path).map(|(source, target)| (source.to_owned(), target.to_owned())).collect();
+/// The edges on the way, each with its numbers.
+fn steps(app: App, steps: impl Iterator<Item = (String, String)>) -> AnyView {
     let step = move |(source, target): (String, String)| {
         let href = Route::edge(&source, &target).href();
         let names = app
@@ -169,7 +195,7 @@ fn steps(app: App, path: &[String]) -> impl IntoView + use<> {
             </li>
         }
     };
-    steps.into_iter().map(step).collect_view()
+    steps.map(step).collect_view().into_any()
 }
 
 fn edge_numbers(model: &Model, source: &str, target: &str) -> String {

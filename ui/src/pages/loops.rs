@@ -1,7 +1,7 @@
 //! All loops, the worst first.
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{Loop, LoopState};
+use loopscope_proto::v1::{Loop, LoopState, RetryStorm};
 
 use crate::app::App;
 use crate::format;
@@ -57,6 +57,7 @@ fn card(app: App, id: String) -> impl IntoView {
     let it = Memo::new(move |_| app.model.with(|model| model.loops.get(&id).cloned().unwrap_or_default()));
     let title = move || app.model.with(|model| it.with(|it| words::loop_title(it, |id| model.node_name(id))));
     let number = |value: fn(&Loop) -> String| move || it.with(value);
+    let storm = Memo::new(move |_| it.with(words::is_retry_storm));
     view! {
         <li
             class="card"
@@ -74,18 +75,29 @@ fn card(app: App, id: String) -> impl IntoView {
                 <p class="muted card-meaning">{number(words::loop_meaning)}</p>
             </div>
             <dl class="card-numbers">
-                <div><dt>"laps deep"</dt><dd>{number(depth)}</dd></div>
-                <div><dt>"alarm at"</dt><dd>{number(words::alarm_depth)}</dd></div>
-                <div><dt>"R"</dt><dd>{number(words::mean_ratio)}</dd></div>
-                <div><dt>"next 24 h"</dt><dd>{number(|it| words::next_day(it.cost.as_ref()))}</dd></div>
-                <div><dt>"now"</dt><dd>{number(|it| format::per_minute(it.laps_per_minute))}</dd></div>
-                <div><dt>"last lap"</dt><dd><Ago time=Signal::derive(move || it.with(|it| it.last_seen)) /></dd></div>
+                {move || if storm.get() { of_storm(it).into_any() } else { of_laps(it).into_any() }}
+                <div><dt>"last seen"</dt><dd><Ago time=Signal::derive(move || it.with(|it| it.last_seen)) /></dd></div>
             </dl>
         </li>
     }
 }
 
-/// The depth, or a dash for what has no laps.
-fn depth(it: &Loop) -> String {
-    if words::is_retry_storm(it) { "–".into() } else { format::count(it.max_depth.into()) }
+fn of_laps(it: Memo<Loop>) -> impl IntoView {
+    let number = |value: fn(&Loop) -> String| move || it.with(value);
+    view! {
+        <div><dt>"laps deep"</dt><dd>{number(|it| format::count(it.max_depth.into()))}</dd></div>
+        <div><dt>"alarm at"</dt><dd>{number(words::alarm_depth)}</dd></div>
+        <div><dt>"R"</dt><dd>{number(words::mean_ratio)}</dd></div>
+        <div><dt>"next 24 h"</dt><dd>{number(|it| words::next_day(it.cost.as_ref()))}</dd></div>
+        <div><dt>"now"</dt><dd>{number(|it| format::per_minute(it.laps_per_minute))}</dd></div>
+    }
+}
+
+fn of_storm(it: Memo<Loop>) -> impl IntoView {
+    let number = |value: fn(&RetryStorm) -> String| move || it.with(|it| it.retry_storm.as_ref().map(value));
+    view! {
+        <div><dt>"attempts"</dt><dd>{number(|it| format::count(it.attempts))}</dd></div>
+        <div><dt>"requests"</dt><dd>{number(|it| format::count(it.requests))}</dd></div>
+        <div><dt>"a request"</dt><dd>{number(|it| format::times(it.attempts_per_request))}</dd></div>
+    }
 }

@@ -3,7 +3,6 @@
 use loopscope_proto::v1::{Loop, PlatformGuard, Reproduction};
 
 use crate::format;
-use crate::words::is_retry_storm;
 
 /// The glyph that doubles the colour of an assessment.
 pub fn assessment_glyph(assessment: &str) -> &'static str {
@@ -107,8 +106,7 @@ pub fn depth(it: &Loop) -> Vec<String> {
 
 /// The lap at which a chain is an alarm, or a dash where there are no laps.
 pub fn alarm_depth(it: &Loop) -> String {
-    let depth = it.alarm_depth.filter(|_| !is_retry_storm(it));
-    depth.map_or_else(|| "–".into(), |depth| format::count(depth.into()))
+    it.alarm_depth.map_or_else(|| "–".into(), |depth| format::count(depth.into()))
 }
 
 /// What the platform's own guard does about it, with the name that `name` gives to a node.

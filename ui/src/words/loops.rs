@@ -1,7 +1,7 @@
 //! What a loop is and does: its title, its badge on the map, its state, and the sentence for somebody who has just been
 //! woken by it.
 
-use loopscope_proto::v1::{Loop, LoopState};
+use loopscope_proto::v1::{Loop, LoopState, RetryStorm};
 
 use crate::format;
 
@@ -29,9 +29,9 @@ pub fn state_meaning(state: LoopState) -> &'static str {
     }
 }
 
-/// Whether it is one request made again and again, so that no chain goes round.
+/// Whether it is a request that is made again and again, so that no chain goes round.
 pub fn is_retry_storm(it: &Loop) -> bool {
-    it.max_depth == 0 && it.classes.iter().any(|class| class == "retry_storm")
+    it.retry_storm.is_some()
 }
 
 /// Whether operations begin again, and not functions.
@@ -60,13 +60,14 @@ pub fn loop_title<'a>(it: &'a Loop, name: impl Fn(&'a str) -> &'a str) -> String
 ///
 /// The depth and not the laps of all chains: many short chains make many laps and no harm.
 pub fn loop_badge(it: &Loop) -> String {
+    if let Some(storm) = &it.retry_storm {
+        return format!("↻ {:.1} attempts a request", storm.attempts_per_request);
+    }
     let depth = format::counted(u64::from(it.max_depth), "lap deep", "laps deep");
     let rate = format::per_minute(it.laps_per_minute);
     match (it.state(), it.doubling_seconds) {
         (LoopState::Latent, _) => "↻ latent".into(),
-        (LoopState::Closed, _) if is_retry_storm(it) => "↻ retries · over".into(),
         (LoopState::Closed, _) => format!("↻ {depth} · over"),
-        _ if is_retry_storm(it) => format!("↻ retries · {rate}"),
         (LoopState::Growing, Some(seconds)) => format!("↻ {depth} · ×2 in {}", format::duration(seconds * 1000.0)),
         _ => format!("↻ {depth} · {rate}"),
     }
@@ -76,8 +77,8 @@ pub fn loop_badge(it: &Loop) -> String {
 pub fn loop_meaning(it: &Loop) -> String {
     let who = who(it);
     let rate = format::per_minute(it.laps_per_minute);
-    if is_retry_storm(it) {
-        return retry_storm(it, &rate);
+    if let Some(storm) = &it.retry_storm {
+        return retry_meaning(it, storm);
     }
     let gone = format!(
         "{} gone round, the deepest {}",
@@ -124,20 +125,23 @@ fn who(it: &Loop) -> String {
     }
 }
 
-fn retry_storm(it: &Loop, rate: &str) -> String {
-    let what = match it.functions.as_slice() {
-        [] => "A request".to_owned(),
-        [one] => format!("A request of {one}"),
-        [first, .., last] => format!("A request of {first} to {last}"),
+fn retry_meaning(it: &Loop, storm: &RetryStorm) -> String {
+    let who = match it.functions.as_slice() {
+        [] => "A function tries again what failed".into(),
+        [one] => format!("{one} runs again for what failed before"),
+        [first, .., last] => format!("{first} asks {last} again and again, because it fails"),
     };
-    match it.state() {
-        LoopState::Closed => {
-            format!("{what} was made again and again, because it failed. It is over. Nothing went round.")
-        }
-        _ => format!(
-            "{what} is made again and again, because it fails; {rate} now. Nothing goes round, so there are no laps."
-        ),
-    }
+    let retried = format::counted(storm.retried, "request was", "requests were");
+    let layers = if storm.amplification > storm.attempts_per_request {
+        format!(", and with the layers below {:.0} at the bottom", storm.amplification)
+    } else {
+        String::new()
+    };
+    format!(
+        "{who}: a request takes {:.1} attempts{layers}; {retried} tried again. Nothing goes round, but what fails already \
+         gets more to do.",
+        storm.attempts_per_request
+    )
 }
 
 #[cfg(test)]
@@ -218,14 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_storm_has_no_laps() {
-        let classes = vec!["retry_storm".to_owned()];
-        let it = Loop { classes, max_depth: 0, ..sample(LoopState::Persistent) };
-        assert_eq!(loop_title(&it, |id| id), "1 → 2", "it comes back to nobody");
-        assert_eq!(loop_badge(&it), "↻ retries · 40/min");
+    fn a_retry_storm_has_attempts_and_no_laps() {
+        let storm = RetryStorm { retried: 5, attempts_per_request: 4.0, amplification: 16.0, ..RetryStorm::default() };
+        let it = Loop { path: vec![], retry_storm: Some(storm), max_depth: 0, ..sample(LoopState::Persistent) };
+        assert_eq!(loop_title(&it, |id| id), "subscribe → mail", "it comes back to nobody");
+        assert_eq!(loop_badge(&it), "↻ 4.0 attempts a request");
         let text = loop_meaning(&it);
-        assert!(text.starts_with("A request of subscribe to mail is made again and again") && !text.contains("deep"));
-        let deep = Loop { max_depth: 3, ..it };
-        assert!(loop_badge(&deep).contains("3 laps deep"), "a loop may be retried as well");
+        assert!(
+            text.starts_with("subscribe asks mail again and again, because it fails: a request takes 4.0"),
+            "{text}"
+        );
+        assert!(text.contains("16 at the bottom; 5 requests were tried again") && !text.contains("lap "), "{text}");
     }
 }

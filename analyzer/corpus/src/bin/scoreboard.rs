@@ -6,13 +6,14 @@ use clap::{Parser, ValueEnum};
 use loopscope_analyzer::config::Config;
 use loopscope_corpus::{
     class::Class,
-    report,
+    report::{self, Table},
     score::Score,
     suites::{self, Size},
     targets::{self, Target},
     watch,
     world::World,
 };
+use serde_json::json;
 
 /// Runs the labelled corpus through the engine and prints what it found, what it missed and what it made up.
 #[derive(Parser)]
@@ -60,13 +61,8 @@ fn main() -> ExitCode {
         score.add(job.suite, job.setting, context, &outcome);
         worlds += 1;
     }
-    for table in report::tables(&score, options.seed) {
-        match options.format {
-            Format::Text => println!("{}", table.text()),
-            Format::Markdown => println!("{}", table.markdown()),
-            Format::Json => {}
-        }
-    }
+    let targets = targets::targets(&score, options.seed);
+    print(&options, &targets, &report::tables(&score, options.seed));
     if options.mistakes {
         println!("{}", report::mistakes(&score));
     }
@@ -76,11 +72,41 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64(),
         score.engine_seconds
     );
-    let missed: Vec<Target> = targets::targets(&score, options.seed).into_iter().filter(Target::is_missed).collect();
+    let missed: Vec<&Target> = targets.iter().filter(|target| target.is_missed()).collect();
     for target in &missed {
         eprintln!("not reached: {}", target.name);
     }
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(options: &Options, targets: &[Target], tables: &[Table]) {
+    match options.format {
+        Format::Text => tables.iter().for_each(|table| println!("{}", table.text())),
+        Format::Markdown => {
+            let size = if options.smoke { " --smoke" } else { "" };
+            let seed = options.seed;
+            let command = format!("cargo run --release -p loopscope-corpus -- --seed {seed}{size} --format markdown");
+            print!("{}", report::preface(&command));
+            tables.iter().for_each(|table| print!("\n{}", table.markdown()));
+        }
+        Format::Json => {
+            let targets: Vec<_> = targets
+                .iter()
+                .map(|target| {
+                    json!({
+                        "name": target.name,
+                        "wanted": target.wanted.to_string(),
+                        "measured": target.measured,
+                        "reached": target.is_reached(),
+                    })
+                })
+                .collect();
+            println!(
+                "{:#}",
+                json!({"seed": options.seed, "smoke": options.smoke, "targets": targets, "tables": tables})
+            );
+        }
+    }
 }
 
 fn class(word: &str) -> Result<Class, String> {

@@ -18,7 +18,7 @@ impl Loops {
         let cycle = &told.cycle;
         if told.is_covered {
             self.tell_operations(cycle.function_loop, cycle);
-            if !self.config.covered_operations {
+            if !self.config.is_capture {
                 return;
             }
         }

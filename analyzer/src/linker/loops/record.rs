@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{Lap, LoopReport};
+use crate::state::state;
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -433,3 +434,37 @@ impl Thresholds {
         Self { suspect: table.rarer_than(life_table::SUSPECT, life_table::LEAST_SUSPECT, prior).min(alarm), alarm }
     }
 }
+
+state!(LoopRecord {
+    id,
+    level,
+    functions,
+    operations,
+    is_covered,
+    laps_by,
+    state,
+    max_depth,
+    credit,
+    belief,
+    crosses_traces,
+    stays_in_trace,
+    chains,
+    open_chains,
+    daily,
+    daily_at,
+    rate,
+    first_seen,
+    last_seen,
+    last_lap,
+    renewal,
+    table,
+    branching,
+    thresholds,
+    reproduction,
+    statistics_at,
+    alarm_until,
+    suspect_until,
+    reasons,
+    exemplars
+});
+state!(Thresholds { suspect, alarm });

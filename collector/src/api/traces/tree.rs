@@ -33,7 +33,7 @@ struct Node<'a> {
 }
 
 /// Builds the answer. O(n log n); spans without a proper id are left out, and of several with one id the first counts.
-pub(super) fn build(
+pub(in crate::api) fn build(
     trace_id: TraceId,
     spans: &[(Arc<Resource>, Span)],
     identify: &dyn Fn(&Resource, &Span) -> Identity,
