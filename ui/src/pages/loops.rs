@@ -20,7 +20,10 @@ pub fn Loops() -> impl IntoView {
     let empty = move || ids.with(Vec::is_empty) && app.model.with(|model| model.ready);
     let summary = move || {
         app.model.with(|model| {
-            let of = |state: LoopState| model.loops.values().filter(|it| it.state() == state).count();
+            let of = |state: LoopState| {
+                let loops = model.loops.values().filter(|it| !words::is_retry_storm(it));
+                loops.filter(|it| it.state() == state).count()
+            };
             let assessed = |word: &str| {
                 let open = model.loops.values().filter(|it| it.state() != LoopState::Closed);
                 open.filter(|it| it.assessment == word).count() as u64

@@ -30,6 +30,12 @@ pub fn payload(lap: &LapDetail) -> Option<u64> {
     lap.stops.last().and_then(|stop| stop.payload_bytes)
 }
 
+/// What is different from the lap before. Bytes are left out: they change with nearly every lap, and have numbers of their
+/// own.
+pub fn lap_changes(lap: &LapDetail) -> impl Iterator<Item = &str> {
+    lap.changes.iter().map(String::as_str).filter(|it| !it.contains(" bytes, were "))
+}
+
 /// What is declared, in a sentence.
 pub fn declaration(it: &IntendedState) -> String {
     let depth = it.max_depth.map(|laps| format!("{} of one chain", format::counted(laps.into(), "lap", "laps")));
@@ -111,6 +117,13 @@ mod tests {
         let two = LapDetail { stops: vec![stop("b", ""), stop("a", "41")], ..LapDetail::default() };
         assert_eq!(versions(&two), "a 41");
         assert_eq!(payload(&LapDetail::default()), None);
+    }
+
+    #[test]
+    fn bytes_are_left_to_their_column() {
+        let changes = ["a is version 2, was 1", "a got 7 bytes, were 5"].map(String::from).into();
+        let lap = LapDetail { changes, ..LapDetail::default() };
+        assert_eq!(lap_changes(&lap).collect::<Vec<_>>(), ["a is version 2, was 1"]);
     }
 
     #[test]

@@ -109,14 +109,18 @@ pub fn alarm_depth(it: &Loop) -> String {
     it.alarm_depth.map_or_else(|| "–".into(), |depth| format::count(depth.into()))
 }
 
-/// What the platform's own guard does about it, with the name that `name` gives to a node.
-pub fn platform_guard<'a>(guard: &'a PlatformGuard, name: impl Fn(&'a str) -> &'a str) -> String {
+/// What the platform's own guard does about a loop of this depth, with the name that `name` gives to a node.
+pub fn platform_guard<'a>(guard: &'a PlatformGuard, max_depth: u32, name: impl Fn(&'a str) -> &'a str) -> String {
     let (who, what) = match guard.name.as_str() {
         "aws_lambda" => ("AWS Lambda", "AWS Lambda's recursive loop detection"),
         "cloudflare_workers" => ("Cloudflare", "Cloudflare's limit on chained invocations"),
         other => (other, other),
     };
     match (guard.stops_at.filter(|_| guard.is_covered), &guard.uncovered) {
+        (Some(at), _) if max_depth > at => format!(
+            "{who} should have stopped it: {what} follows every hop and drops what comes after {at} invocations of a \
+             chain. It went on all the same, so the guard is switched off or its header is lost on the way."
+        ),
         (Some(at), _) => {
             format!(
                 "{who} would stop it: {what} follows every hop and drops what comes after {at} invocations of a chain."
@@ -195,9 +199,11 @@ mod tests {
         let uncovered = Some(EdgeRef { source: "1".into(), target: "2".into() });
         let guard = PlatformGuard { name: "aws_lambda".into(), uncovered, ..PlatformGuard::default() };
         let name = |id| if id == "1" { "uploads" } else { "resize" };
-        assert!(platform_guard(&guard, name).ends_with("does not follow the hop uploads → resize."));
+        assert!(platform_guard(&guard, 5, name).ends_with("does not follow the hop uploads → resize."));
         let covered = PlatformGuard { is_covered: true, stops_at: Some(16), uncovered: None, ..guard.clone() };
-        let text = platform_guard(&covered, name);
+        let text = platform_guard(&covered, 5, name);
         assert!(text.starts_with("AWS Lambda would stop it") && text.contains("16"), "{text}");
+        let text = platform_guard(&covered, 60, name);
+        assert!(text.starts_with("AWS Lambda should have stopped it"), "{text}");
     }
 }

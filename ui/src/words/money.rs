@@ -4,7 +4,7 @@ use loopscope_proto::v1::LoopCost;
 
 use crate::format;
 
-/// An amount: `$0.06`, `$12,340`, `3.20 CHF`; what is too small to be read is `under $0.01`.
+/// An amount: `$0.06`, `$12,340`, `3.20 CHF`; what is too small to be read is `<$0.01`.
 pub fn money(amount: f64, currency: &str) -> String {
     let with = |number: String| match currency {
         "USD" => format!("${number}"),
@@ -15,7 +15,7 @@ pub fn money(amount: f64, currency: &str) -> String {
     };
     match amount {
         n if !n.is_finite() || n <= 0.0 => with("0".into()),
-        n if n < 0.01 => format!("under {}", with("0.01".into())),
+        n if n < 0.01 => format!("<{}", with("0.01".into())),
         n if n < 999.995 => with(format!("{n:.2}")),
         n => with(format::count(n.round() as u64)),
     }
@@ -50,7 +50,7 @@ mod tests {
         let cases = [
             (0.0, "$0"),
             (f64::NAN, "$0"),
-            (0.000_3, "under $0.01"),
+            (0.000_3, "<$0.01"),
             (0.064, "$0.06"),
             (12.5, "$12.50"),
             (999.999, "$1,000"),

@@ -19,16 +19,18 @@ pub(super) fn anomalies(app: App) -> impl IntoView {
     let round = Memo::new(move |_| (app.now.get() / EVERY_MS) as u64);
     let answer = fetched::<AnomalyList>(move || Some(format!("{ANOMALIES}#{}", round.get())));
     let list = Memo::new(move |_| answer.get());
-    let content = move || match list.get() {
+    let content = move || {
+        match list.get() {
         Fetched::Loading => view! { <p class="muted">"Loading…"</p> }.into_any(),
         Fetched::Failed(why) => failure(&why, "The collector keeps none.").into_any(),
         Fetched::Ready(list) if list.anomalies.is_empty() => {
-            view! { <p class="muted" data-testid="no-anomalies">"Nothing: all spans fit together so far."</p> }
+            view! { <p class="muted no-anomalies" data-testid="no-anomalies">"Nothing: all spans fit together so far."</p> }
                 .into_any()
         }
         Fetched::Ready(list) => {
             view! { <ul class="anomalies">{list.anomalies.into_iter().map(row).collect_view()}</ul> }.into_any()
         }
+    }
     };
     view! {
         <h2 class="section-title">"What cannot be right in the spans"</h2>

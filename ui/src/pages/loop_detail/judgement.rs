@@ -22,7 +22,11 @@ pub(super) fn judgement(app: App, it: Memo<Loop>) -> impl IntoView {
     let classes = Memo::new(move |_| it.with(|it| it.classes.clone()));
     let guard = Memo::new(move |_| {
         app.model.with(|model| {
-            it.with(|it| it.platform_guard.as_ref().map(|guard| words::platform_guard(guard, |id| model.node_name(id))))
+            it.with(|it| {
+                it.platform_guard
+                    .as_ref()
+                    .map(|guard| words::platform_guard(guard, it.max_depth, |id| model.node_name(id)))
+            })
         })
     });
     let reason = |word: String| view! { <li>{words::reason(&word).to_owned()}</li> };
@@ -61,21 +65,21 @@ fn ratio(it: Reproduction) -> impl IntoView {
     let (low, high) = (place(it.low), place(it.high));
     let tick = |(r, text): (f64, &'static str)| {
         view! {
-            <line class="r-tick" x1=place(r) x2=place(r) y1="24" y2="30" />
-            <text class="r-text" x=place(r) y="44">{text}</text>
+            <line class="r-tick" x1=place(r) x2=place(r) y1="37" y2="42" />
+            <text class="r-text" x=place(r) y="55">{text}</text>
         }
     };
     let label = format!("R is {numbers}");
     view! {
         <h3>"R, the further laps that each lap causes"</h3>
-        <svg class="r-bar" viewBox=format!("0 0 {WIDTH} 50") role="img" aria-label=label>
-            <rect class="r-line" x="0" y="14" width=WIDTH height="6" rx="3" />
-            <rect class="r-range" x=low - 3.0 y="10" width=high - low + 6.0 height="14" rx="7" />
-            <line class="r-one" x1=WIDTH / 2.0 x2=WIDTH / 2.0 y1="4" y2="30" />
-            <circle class="r-mean" cx=place(it.mean) cy="17" r="6" />
+        <svg class="r-bar" viewBox=format!("0 0 {WIDTH} 60") role="img" aria-label=label>
+            <text class="r-text r-end" x="0" y="12">"dying"</text>
+            <text class="r-text r-end last" x=WIDTH y="12">"growing"</text>
+            <rect class="r-line" x="0" y="27" width=WIDTH height="6" rx="3" />
+            <rect class="r-range" x=low - 3.0 y="23" width=high - low + 6.0 height="14" rx="7" />
+            <line class="r-one" x1=WIDTH / 2.0 x2=WIDTH / 2.0 y1="17" y2="42" />
+            <circle class="r-mean" cx=place(it.mean) cy="30" r="6" />
             {TICKS.map(tick).collect_view()}
-            <text class="r-text r-end" x="0" y="44">"dying"</text>
-            <text class="r-text r-end last" x=WIDTH y="44">"growing"</text>
         </svg>
         <p data-testid="r-words"><strong>{numbers}</strong> ". " {words::reproduction(&it)}</p>
     }

@@ -10,10 +10,14 @@ use crate::parts::short_id;
 use crate::url::Route;
 use crate::words;
 
+/// Rows at each end of a long chain before the reader asks for more.
+const AT_EACH_END: usize = 6;
+
 /// The panel. The chain is read from disk, so it is read once, and again when the reader asks.
 pub(super) fn laps(it: Memo<Loop>) -> impl IntoView {
     let id = it.with_untracked(|it| it.id.clone());
     let round = RwSignal::new(0_u32);
+    let unfolded = RwSignal::new(false);
     // Without laps there is nothing to read; a first one makes the question worth asking.
     let deep = Memo::new(move |_| it.with(|it| it.max_depth > 0));
     let answer = fetched::<Laps>(move || deep.get().then(|| format!("{}#{}", laps_url(&id), round.get())));
@@ -21,7 +25,7 @@ pub(super) fn laps(it: Memo<Loop>) -> impl IntoView {
         answer.with(|answer| match answer {
             Fetched::Loading => view! { <p class="muted">"Reading…"</p> }.into_any(),
             Fetched::Failed(why) => failure(why, "None of its traces is in the journal any more.").into_any(),
-            Fetched::Ready(laps) => chain(laps).into_any(),
+            Fetched::Ready(laps) => chain(laps, unfolded).into_any(),
         })
     };
     view! {
@@ -39,24 +43,32 @@ pub(super) fn laps(it: Memo<Loop>) -> impl IntoView {
     }
 }
 
-fn chain(it: &Laps) -> impl IntoView + use<> {
+fn chain(it: &Laps, unfolded: RwSignal<bool>) -> impl IntoView + use<> {
     let columns = Columns {
         versions: it.laps.iter().any(|lap| !words::versions(lap).is_empty()),
         payload: it.laps.iter().any(|lap| words::payload(lap).is_some()),
-        changes: it.laps.iter().any(|lap| !lap.changes.is_empty()),
+        changes: it.laps.iter().any(|lap| words::lap_changes(lap).next().is_some()),
     };
-    let mut rows = Vec::with_capacity(it.laps.len() + 1);
-    let mut before = None;
-    for lap in &it.laps {
-        if before.is_some_and(|before: u32| before + 1 < lap.lap) {
-            rows.push(elided(it.laps_elided, &columns).into_any());
+    let followed = it.ended_by.is_empty();
+    let folded = 2 * AT_EACH_END + 1 < it.laps.len() && !unfolded.get();
+    let hidden = |at: usize| folded && at >= AT_EACH_END && at + AT_EACH_END < it.laps.len();
+    let mut rows = Vec::with_capacity(it.laps.len() + 2);
+    let mut left_out = 0;
+    for (at, lap) in it.laps.iter().enumerate() {
+        let jump = at.checked_sub(1).map_or(0, |before| lap.lap.saturating_sub(it.laps[before].lap + 1));
+        left_out += jump + u32::from(hidden(at));
+        if !hidden(at) {
+            if left_out > 0 {
+                rows.push(elided(left_out, folded.then_some(unfolded), &columns).into_any());
+            }
+            left_out = 0;
+            rows.push(row(lap, followed, &columns).into_any());
         }
-        before = Some(lap.lap);
-        rows.push(row(lap, &columns).into_any());
     }
     let deepest = it.laps.last().map_or(0, |lap| u64::from(lap.lap));
-    let text = format!("{} of {}.", format::counted(deepest, "lap", "laps"), it.function);
     let end = words::chain_end(&it.ended_by).map(|text| format!(" {text}"));
+    let of = format!("{} of {}", format::counted(deepest, "lap", "laps"), it.function);
+    let text = if followed { format!("{of}, from the first to the last.") } else { format!("The last {of}.") };
     view! {
         <p class="muted laps-lead">{text} {end}</p>
         <div class="table-scroll" tabindex="0" role="region" aria-label="The laps of the deepest chain">
@@ -87,15 +99,18 @@ struct Columns {
     changes: bool,
 }
 
-fn elided(laps: u32, columns: &Columns) -> impl IntoView + use<> {
+fn elided(laps: u32, unfold: Option<RwSignal<bool>>, columns: &Columns) -> impl IntoView + use<> {
     let width = 5 + [columns.versions, columns.payload, columns.changes].into_iter().filter(|it| *it).count();
-    let text = format!("{} between are not shown", format::counted(laps.into(), "lap", "laps"));
-    view! { <tr class="elided" data-testid="laps-elided"><td colspan=width.to_string()>{text}</td></tr> }
+    let text = format!("{} between", format::counted(laps.into(), "lap", "laps"));
+    let button = unfold.map(|unfold| {
+        view! { <button class="link" type="button" on:click=move |_| unfold.set(true)>"Show more"</button> }
+    });
+    view! { <tr class="elided" data-testid="laps-elided"><td colspan=width.to_string()>{text} " " {button}</td></tr> }
 }
 
-fn row(lap: &LapDetail, columns: &Columns) -> impl IntoView + use<> {
+fn row(lap: &LapDetail, followed: bool, columns: &Columns) -> impl IntoView + use<> {
     let trace = Route::Trace { trace_id: lap.trace_id.clone(), span: Some(lap.span_id.clone()) }.href();
-    let number = if lap.lap == 0 { "start".to_owned() } else { format::count(lap.lap.into()) };
+    let number = if lap.lap == 0 && followed { "start".to_owned() } else { format::count(lap.lap.into()) };
     let bytes = words::payload(lap).map(format::bytes);
     let name = format!("{}{}", if lap.error { "✕ " } else { "" }, short_id(&lap.trace_id));
     view! {
@@ -107,7 +122,7 @@ fn row(lap: &LapDetail, columns: &Columns) -> impl IntoView + use<> {
             {columns.payload.then(|| view! { <td class="num">{bytes}</td> })}
             {columns.versions.then(|| view! { <td>{words::versions(lap)}</td> })}
             <td><a class="mono" href=trace title=lap.trace_id.clone()>{name}</a></td>
-            {columns.changes.then(|| view! { <td class="changed">{lap.changes.join("; ")}</td> })}
+            {columns.changes.then(|| view! { <td class="changed">{words::lap_changes(lap).collect::<Vec<_>>().join("; ")}</td> })}
         </tr>
     }
 }
