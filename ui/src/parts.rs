@@ -112,7 +112,7 @@ pub fn loop_chips(it: Signal<Loop>) -> impl IntoView {
     move || {
         let (assessment, state, severity, special, intended) = of.get();
         view! {
-            {(!assessment.is_empty()).then(|| assessment_chip(&assessment))}
+            {(!assessment.is_empty() && special != Some("retry storm")).then(|| assessment_chip(&assessment))}
             {(special != Some("retry storm")).then(|| state_chip(state))}
             {(severity != Severity::Info).then(|| severity_chip(severity))}
             {special.map(|word| view! { <span class="chip">{word}</span> })}

@@ -58,14 +58,22 @@ fn detail(app: App, id: String) -> impl IntoView {
     });
     let row = id.clone();
     let it = Memo::new(move |_| app.model.with(|model| model.loops.get(&id).cloned().unwrap_or_default()));
+    let storm = Memo::new(move |_| it.with(words::is_retry_storm));
+    let asks = Memo::new(move |_| it.with(|it| it.function_ids.clone()));
+    let on_map = move || {
+        asks.with(|asks| match (storm.get(), asks.as_slice()) {
+            // What does not go round is an edge of the map, or a node.
+            (true, [source, .., target]) => Route::edge(source, target).href(),
+            (true, [one]) => Route::node(one).href(),
+            _ => on_map.clone(),
+        })
+    };
     let title = move || app.model.with(|model| it.with(|it| words::loop_title(it, |id| model.node_name(id))));
     let number = |value: fn(&Loop) -> String| move || it.with(value);
     let time = |value: fn(&Loop) -> Option<prost_types::Timestamp>| Signal::derive(move || it.with(value));
     let traces = Memo::new(move |_| it.with(|it| it.exemplar_trace_ids.clone()));
     let path = Memo::new(move |_| it.with(|it| it.path.clone()));
     let changes = Memo::new(move |_| it.with(|it| it.changes.clone()));
-    let storm = Memo::new(move |_| it.with(words::is_retry_storm));
-    let asks = Memo::new(move |_| it.with(|it| it.function_ids.clone()));
     view! {
         <header class="page-head loop-head" data-testid="loop-detail" data-id=row>
             <div class="chips">
@@ -92,7 +100,7 @@ fn detail(app: App, id: String) -> impl IntoView {
                         {move || ring::ring(app, &path.get(), it)}
                     </section>
                 </Show>
-                {money::money(it)}
+                <Show when=move || !storm.get()>{money::money(it)}</Show>
             </div>
         </div>
         {cut::cut(app, it)}
@@ -112,7 +120,7 @@ fn detail(app: App, id: String) -> impl IntoView {
             <div class="loop-side">
                 <section class="panel">
                     <h2>"What changed just before"</h2>
-                    <p class="muted">"Its first lap began " <Ago time=time(|it| it.first_seen) /> "."</p>
+                    <p class="muted">"It began " <Ago time=time(|it| it.first_seen) /> "."</p>
                     {move || match changes.with(Vec::is_empty) {
                         true => view! { <p>"None of its functions got a new version in the hour before."</p> }.into_any(),
                         false => changes.with(|list| version_changes(list)).into_any(),

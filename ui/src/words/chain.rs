@@ -16,12 +16,12 @@ pub fn chain_end(ended_by: &str) -> Option<&'static str> {
     })
 }
 
-/// Versions of the functions of a lap: the bare version where there is one function, otherwise each with its name.
+/// Versions of the functions of a lap: the bare version where all have the same one, otherwise each with its name.
 pub fn versions(lap: &LapDetail) -> String {
-    let known = lap.stops.iter().filter(|stop| !stop.version.is_empty());
-    match lap.stops.len() {
-        1 => known.map(|stop| stop.version.clone()).collect(),
-        _ => known.map(|stop| format!("{} {}", stop.function, stop.version)).collect::<Vec<_>>().join(", "),
+    let known: Vec<_> = lap.stops.iter().filter(|stop| !stop.version.is_empty()).collect();
+    match known.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|stop| stop.version == first.version) => first.version.clone(),
+        _ => known.iter().map(|stop| format!("{} {}", stop.function, stop.version)).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_named_where_there_are_several_functions() {
+    fn versions_are_named_where_they_differ() {
         let stop = |function: &str, version: &str| LapStop {
             function: function.into(),
             version: version.into(),
@@ -114,8 +114,10 @@ mod tests {
         };
         let one = LapDetail { stops: vec![stop("a", "41")], ..LapDetail::default() };
         assert_eq!((versions(&one).as_str(), payload(&one)), ("41", Some(7)));
-        let two = LapDetail { stops: vec![stop("b", ""), stop("a", "41")], ..LapDetail::default() };
-        assert_eq!(versions(&two), "a 41");
+        let same = LapDetail { stops: vec![stop("b", ""), stop("c", "41"), stop("a", "41")], ..LapDetail::default() };
+        assert_eq!(versions(&same), "41");
+        let two = LapDetail { stops: vec![stop("b", "40"), stop("a", "41")], ..LapDetail::default() };
+        assert_eq!(versions(&two), "b 40, a 41");
         assert_eq!(payload(&LapDetail::default()), None);
     }
 

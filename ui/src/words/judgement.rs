@@ -3,6 +3,7 @@
 use loopscope_proto::v1::{Loop, PlatformGuard, Reproduction};
 
 use crate::format;
+use crate::words::is_retry_storm;
 
 /// The glyph that doubles the colour of an assessment.
 pub fn assessment_glyph(assessment: &str) -> &'static str {
@@ -19,6 +20,14 @@ pub fn assessment_meaning(assessment: &str) -> &'static str {
         "alarm" => "This is not how a benign loop behaves. Somebody should stop it, or say that it is meant.",
         "suspect" => "This is unusual for a benign loop, but not enough to wake anybody. No alert was sent.",
         _ => "Nothing about it is unusual so far.",
+    }
+}
+
+/// What an assessment says of this finding: a request that is made again and again is told of and never an alarm.
+pub fn assessed(it: &Loop) -> &'static str {
+    match is_retry_storm(it) {
+        true => "It is no loop, so nobody is alerted. Fewer attempts with growing pauses between them stop it.",
+        false => assessment_meaning(&it.assessment),
     }
 }
 
@@ -112,9 +121,9 @@ pub fn alarm_depth(it: &Loop) -> String {
 /// What the platform's own guard does about a loop of this depth, with the name that `name` gives to a node.
 pub fn platform_guard<'a>(guard: &'a PlatformGuard, max_depth: u32, name: impl Fn(&'a str) -> &'a str) -> String {
     let (who, what) = match guard.name.as_str() {
-        "aws_lambda" => ("AWS Lambda", "AWS Lambda's recursive loop detection"),
-        "cloudflare_workers" => ("Cloudflare", "Cloudflare's limit on chained invocations"),
-        other => (other, other),
+        "aws_lambda" => ("AWS Lambda", "its recursive loop detection"),
+        "cloudflare_workers" => ("Cloudflare", "its limit on chained invocations"),
+        other => (other, "its guard"),
     };
     match (guard.stops_at.filter(|_| guard.is_covered), &guard.uncovered) {
         (Some(at), _) if max_depth > at => format!(

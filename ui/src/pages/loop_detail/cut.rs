@@ -16,15 +16,21 @@ pub(super) fn cut(app: App, it: Memo<Loop>) -> impl IntoView {
 fn panel(app: App, it: CutAdvice) -> impl IntoView {
     let names = app.model.with_untracked(|model| [&it.source, &it.target].map(|id| model.node_name(id).to_owned()));
     let [from, to] = names;
-    let several = it.commands.iter().any(|command| command.cloud != it.commands[0].cloud);
+    let why = it.why.clone();
     let with_blanks = it.commands.iter().any(|command| command.text.contains('<'));
+    let href = Route::edge(&it.source, &it.target).href();
+    let clouds: Vec<String> = it.commands.iter().map(|command| command.cloud.clone()).collect();
+    // Named only where it could be several, and once for the commands of each.
+    let several = clouds.first() != clouds.last();
+    let heads = (0..clouds.len()).map(|at| several && (at == 0 || clouds[at] != clouds[at - 1]));
+    let commands = it.commands.into_iter().zip(heads.collect::<Vec<_>>()).map(|(it, head)| command(it, head));
     view! {
         <section class="panel" data-testid="cut">
             <h2>
-                "Cut it here: " <a href=Route::edge(&it.source, &it.target).href()>{from} " → " {to}</a>
+                "Cut it here: " <a href=href>{from} " → " {to}</a>
             </h2>
-            <p>{it.why}</p>
-            <ul class="commands">{it.commands.into_iter().map(|it| command(it, several)).collect_view()}</ul>
+            <p>{why}</p>
+            <ul class="commands">{commands.collect_view()}</ul>
             <p class="muted small">
                 "Loopscope runs none of this." {with_blanks.then_some(" Fill in the words in angle brackets.")}
             </p>
@@ -32,11 +38,11 @@ fn panel(app: App, it: CutAdvice) -> impl IntoView {
     }
 }
 
-fn command(it: CutCommand, several: bool) -> impl IntoView {
+fn command(it: CutCommand, head: bool) -> impl IntoView {
     let text = it.text.clone();
     view! {
         <li data-testid="cut-command">
-            {several.then(|| view! { <span class="cloud">{cloud(&it.cloud)}</span> })}
+            {head.then(|| view! { <span class="cloud">{cloud(&it.cloud)}</span> })}
             <pre tabindex="0"><code>{it.text}</code></pre>
             <Copy text=Signal::stored(text) />
         </li>

@@ -34,7 +34,7 @@ pub(super) fn judgement(app: App, it: Memo<Loop>) -> impl IntoView {
         <section class="panel judgement" data-testid="judgement" data-assessment=move || assessment.get()>
             <h2>"What to make of it"</h2>
             <p class=move || format!("verdict assessed-{}", assessment.get())>
-                {move || words::assessment_meaning(&assessment.get())}
+                {move || it.with(words::assessed)}
             </p>
             <ul class="reasons" class:none=move || reasons.with(Vec::is_empty)>
                 {move || reasons.get().into_iter().map(reason).collect_view()}
@@ -102,7 +102,7 @@ fn kinds(classes: &[String]) -> Option<impl IntoView + use<>> {
     };
     (!classes.is_empty()).then(|| {
         view! {
-            <h3>"What kind of loop"</h3>
+            <h3>"What kind"</h3>
             <dl class="kinds" data-testid="kinds">{classes.iter().map(kind).collect_view()}</dl>
         }
     })

@@ -18,13 +18,17 @@ pub(super) fn laps(it: Memo<Loop>) -> impl IntoView {
     let id = it.with_untracked(|it| it.id.clone());
     let round = RwSignal::new(0_u32);
     let unfolded = RwSignal::new(false);
-    // Without laps there is nothing to read; a first one makes the question worth asking.
-    let deep = Memo::new(move |_| it.with(|it| it.max_depth > 0));
+    // Without laps there is nothing to read, and those of operations lie within single runs.
+    let deep = Memo::new(move |_| it.with(|it| it.max_depth > 0 && !words::is_of_operations(it)));
     let answer = fetched::<Laps>(move || deep.get().then(|| format!("{}#{}", laps_url(&id), round.get())));
     let content = move || {
         answer.with(|answer| match answer {
             Fetched::Loading => view! { <p class="muted">"Reading…"</p> }.into_any(),
             Fetched::Failed(why) => failure(why, "None of its traces is in the journal any more.").into_any(),
+            Fetched::Ready(laps) if laps.laps.len() < 2 => {
+                let end = words::chain_end(&laps.ended_by).unwrap_or("Its laps were joined without parents or links.");
+                view! { <p class="muted">"No lap of it can be followed back. " {end}</p> }.into_any()
+            }
             Fetched::Ready(laps) => chain(laps, unfolded).into_any(),
         })
     };
