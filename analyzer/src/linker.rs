@@ -112,6 +112,10 @@ struct Invocation {
     is_retry: bool,
     /// True when its answer may take days.
     is_held: bool,
+    /// True when it knows an id of its cause that nobody else has.
+    knows_id: bool,
+    /// True when its cause is the likeliest of several, and not known by an id.
+    is_guess: bool,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -126,6 +130,8 @@ struct Cause {
     confidence: f32,
     /// What part of the other it accounts for.
     credit: f32,
+    /// True when it is the likeliest of several, and not known by an id.
+    is_guess: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -145,7 +151,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0 }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
     }
 }
 
@@ -200,6 +206,9 @@ impl Linker {
                 }
                 Record::Link { child, cause, delivered_by, credit } => {
                     self.link(now, PendingLink { child: child.0, delivered_by, credit }, cause.0);
+                }
+                Record::Answer { child, cause, over, end } => {
+                    self.answer(child.0, &Offer::new(cause.0, Some(self.functions.own(over)), end));
                 }
                 Record::Offer { key, cause, destination, end, is_slow } => {
                     self.offer(now, key, Offer::new(cause.0, destination, end), is_slow);
@@ -324,6 +333,8 @@ impl Linker {
             is_part: false,
             is_retry,
             is_held: false,
+            knows_id: run != 0,
+            is_guess: false,
             run,
             start,
             trace_id,
@@ -337,7 +348,7 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
@@ -349,7 +360,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -367,6 +378,8 @@ state!(Invocation {
     is_part,
     is_retry,
     is_held,
+    knows_id,
+    is_guess,
     run,
     start,
     trace_id
