@@ -99,26 +99,22 @@ impl Drop for Abort {
 }
 
 impl Abort {
-    /// Fetches a message from the server.
+    /// Fetches the text at an address.
     ///
     /// # Errors
-    /// When the server cannot be reached, answers with an error, or says something that is not the message.
-    pub fn get<T: for<'de> serde::Deserialize<'de> + 'static>(
-        &self,
-        url: String,
-    ) -> impl Future<Output = Result<T, Failure>> + 'static {
+    /// When the server cannot be reached or answers with an error.
+    pub fn get(&self, url: String) -> impl Future<Output = Result<String, Failure>> + 'static {
         let signal = self.0.as_ref().map(AbortController::signal);
         async move {
-            let other = |error: &dyn std::fmt::Display| Failure::Other(format!("{url}: {error}"));
+            let lost = |error: gloo_net::Error| Failure::Other(format!("The server cannot be reached: {error}"));
             let request = Request::get(&url).header("accept", "application/json").abort_signal(signal.as_ref());
-            let response = request.send().await.map_err(|error| other(&error))?;
-            match response.status() {
-                200..=299 => response.json().await.map_err(|error| other(&error)),
+            let response = request.send().await.map_err(lost)?;
+            let status = response.status();
+            let text = response.text().await.map_err(lost)?;
+            match status {
+                200..=299 => Ok(text),
                 404 => Err(Failure::NotFound),
-                status => {
-                    let text = response.text().await.unwrap_or_default();
-                    Err(Failure::Other(refusal(status, &text)))
-                }
+                status => Err(Failure::Other(refusal(status, &text))),
             }
         }
     }

@@ -126,13 +126,19 @@ pub fn loop_chips(it: Signal<Loop>) -> impl IntoView {
 }
 
 /// One number with its name.
-pub fn stat(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
+pub fn stat(name: &'static str, value: impl Fn() -> String + Send + Sync + 'static) -> impl IntoView {
+    stat_of(name, Signal::derive(value))
+}
+
+/// Not generic, so that the module holds it once.
+fn stat_of(name: &'static str, value: Signal<String>) -> AnyView {
     view! {
         <div class="stat">
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>{move || value.get()}</dd>
         </div>
     }
+    .into_any()
 }
 
 /// Links to traces.

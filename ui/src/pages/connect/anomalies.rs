@@ -17,8 +17,7 @@ const EVERY_MS: f64 = 5_000.0;
 /// The section.
 pub(super) fn anomalies(app: App) -> impl IntoView {
     let round = Memo::new(move |_| (app.now.get() / EVERY_MS) as u64);
-    let answer = fetched::<AnomalyList>(move || Some(format!("{ANOMALIES}#{}", round.get())));
-    let list = Memo::new(move |_| answer.get());
+    let list = fetched::<AnomalyList>(move || Some(format!("{ANOMALIES}#{}", round.get())));
     let content = move || {
         match list.get() {
         Fetched::Loading => view! { <p class="muted">"Loading…"</p> }.into_any(),

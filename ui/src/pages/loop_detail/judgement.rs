@@ -12,51 +12,94 @@ const WIDTH: f64 = 400.0;
 /// Marks below the bar.
 const TICKS: [(f64, &str); 5] = [(0.5, "0.5"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.25"), (2.0, "2")];
 
+/// What stays the same for long, so that it can be read and selected while the numbers move.
+#[derive(Clone, Debug, PartialEq)]
+struct Lasting {
+    assessment: String,
+    meaning: &'static str,
+    reasons: Vec<String>,
+    guard: Option<String>,
+    classes: Vec<String>,
+}
+
+/// What moves with the laps.
+#[derive(Clone, Debug, PartialEq)]
+struct Moving {
+    reproduction: Option<Reproduction>,
+    depth: Vec<String>,
+    doubt: Option<(&'static str, String)>,
+}
+
 /// The panel.
 pub(super) fn judgement(app: App, it: Memo<Loop>) -> impl IntoView {
-    let assessment = Memo::new(move |_| it.with(|it| it.assessment.clone()));
-    let reasons = Memo::new(move |_| it.with(|it| it.reasons.clone()));
-    let reproduction = Memo::new(move |_| it.with(|it| it.reproduction));
-    let depth = Memo::new(move |_| it.with(words::depth));
-    let doubt = Memo::new(move |_| it.with(|it| words::confidence(it.confidence).filter(|_| it.laps > 0)));
-    let classes = Memo::new(move |_| it.with(|it| it.classes.clone()));
-    let guard = Memo::new(move |_| {
+    let lasting = Memo::new(move |_| {
         app.model.with(|model| {
-            it.with(|it| {
-                it.platform_guard
+            it.with(|it| Lasting {
+                assessment: it.assessment.clone(),
+                meaning: words::assessed(it),
+                reasons: it.reasons.clone(),
+                guard: it
+                    .platform_guard
                     .as_ref()
-                    .map(|guard| words::platform_guard(guard, it.max_depth, |id| model.node_name(id)))
+                    .map(|guard| words::platform_guard(guard, it.max_depth, |id| model.node_name(id))),
+                classes: it.classes.clone(),
             })
         })
     });
-    let reason = |word: String| view! { <li>{words::reason(&word).to_owned()}</li> };
+    let moving = Memo::new(move |_| {
+        it.with(|it| Moving {
+            reproduction: it.reproduction,
+            depth: words::depth(it),
+            doubt: words::confidence(it.confidence).filter(|_| it.laps > 0),
+        })
+    });
     view! {
-        <section class="panel judgement" data-testid="judgement" data-assessment=move || assessment.get()>
+        <section class="panel judgement" data-testid="judgement" data-assessment=move || lasting.get().assessment>
             <h2>"What to make of it"</h2>
-            <p class=move || format!("verdict assessed-{}", assessment.get())>
-                {move || it.with(words::assessed)}
-            </p>
-            <ul class="reasons" class:none=move || reasons.with(Vec::is_empty)>
-                {move || reasons.get().into_iter().map(reason).collect_view()}
-            </ul>
-            {move || reproduction.get().map(ratio)}
-            {move || lines("How deep", "depth-words", depth.get())}
-            {move || doubt.get().map(|(word, text)| view! {
-                <h3>"How sure"</h3>
-                <p data-testid="confidence"><strong>{word}</strong> ". " {text}</p>
-            })}
-            {move || lines("Would the platform stop it", "guard-words", guard.get().into_iter().collect())}
-            {move || kinds(&classes.get())}
+            {move || verdict(&lasting.get())}
+            {move || numbers(moving.get())}
+            {move || background(lasting.get())}
         </section>
     }
 }
 
-fn lines(title: &'static str, testid: &'static str, lines: Vec<String>) -> Option<impl IntoView> {
-    let text = (!lines.is_empty()).then(|| lines.join(" "))?;
-    Some(view! {
+fn verdict(it: &Lasting) -> AnyView {
+    let reason = |word: &String| view! { <li>{words::reason(word).to_owned()}</li> };
+    view! {
+        <p class=format!("verdict assessed-{}", it.assessment)>{it.meaning}</p>
+        <ul class="reasons" class:none=it.reasons.is_empty()>{it.reasons.iter().map(reason).collect_view()}</ul>
+    }
+    .into_any()
+}
+
+fn numbers(it: Moving) -> AnyView {
+    let doubt = it.doubt.map(|(word, text)| (word, format!(". {text}")));
+    view! {
+        {it.reproduction.map(ratio)}
+        {section("How deep", "depth-words", "", it.depth.join(" "))}
+        {doubt.map(|(word, text)| section("How sure", "confidence", word, text))}
+    }
+    .into_any()
+}
+
+fn background(it: Lasting) -> AnyView {
+    view! {
+        {section("Would the platform stop it", "guard-words", "", it.guard.unwrap_or_default())}
+        {kinds(&it.classes)}
+    }
+    .into_any()
+}
+
+/// A heading and a sentence, whose first word may be strong; nothing without a sentence.
+fn section(title: &'static str, testid: &'static str, strong: &'static str, text: String) -> Option<AnyView> {
+    if text.is_empty() {
+        return None;
+    }
+    let view = view! {
         <h3>{title}</h3>
-        <p data-testid=testid>{text}</p>
-    })
+        <p data-testid=testid><strong>{strong}</strong>{text}</p>
+    };
+    Some(view.into_any())
 }
 
 /// R as a mark with its interval on a line from dying to growing.
