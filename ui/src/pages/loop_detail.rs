@@ -87,7 +87,7 @@ fn detail(app: App, id: String) -> impl IntoView {
                 <Copy text=link label="Copy link" />
             </div>
         </header>
-        <dl class="stats">
+        <dl class="stats loop-stats">
             {move || if storm.get() { storm_numbers(it).into_any() } else { lap_numbers(it).into_any() }}
             <div class="stat"><dt>"last seen"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
         </dl>

@@ -124,7 +124,7 @@ fn row(lap: &LapDetail, followed: bool, columns: &Columns) -> impl IntoView + us
             <td class="num">{format::duration_or_dash(lap.lap_ms)}</td>
             <td class="num" class:tone-err=lap.error>{format::duration(lap.duration_ms)}</td>
             {columns.payload.then(|| view! { <td class="num">{bytes}</td> })}
-            {columns.versions.then(|| view! { <td>{words::versions(lap)}</td> })}
+            {columns.versions.then(|| view! { <td class="versions">{words::versions(lap)}</td> })}
             <td><a class="mono" href=trace title=lap.trace_id.clone()>{name}</a></td>
             {columns.changes.then(|| view! { <td class="changed">{words::lap_changes(lap).collect::<Vec<_>>().join("; ")}</td> })}
         </tr>
