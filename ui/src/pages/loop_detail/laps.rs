@@ -41,7 +41,7 @@ pub(super) fn laps(it: Memo<Loop>) -> impl IntoView {
                         "Read again"
                     </button>
                 </div>
-                {content.clone()}
+                {content}
             </section>
         </Show>
     }
