@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::{
     aggregate::Aggregate,
     config::Config,
+    intended::Verdict,
     linker::Linker,
     shard::Shard,
     snapshot::{Loop, LoopId, Losses, Snapshot},
@@ -128,6 +129,11 @@ impl Engine {
         engine.linker = Linker::load(config, linker)?;
         engine.aggregate = Aggregate::load(config, aggregate)?;
         Some(engine)
+    }
+
+    /// Takes in what somebody says of a loop.
+    pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
+        self.linker.teach(loop_id, verdict);
     }
 
     /// The aggregate, to tell it what spans do not say.

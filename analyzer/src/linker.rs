@@ -247,11 +247,11 @@ impl Linker {
         LinkerOutput { aliases, delta: self.delta.take(), loops: self.loops.drain(now), removed }
     }
 
-    /// The invocation that caused the one with this entry span, while both are kept; for tools that compare chains
-    /// with what they know to be true.
-    pub fn cause_of(&self, entry: SpanKey) -> Option<SpanKey> {
-        let cause = self.invocations.get(&self.whole(entry.0))?.parent;
-        (cause != 0).then(|| SpanKey(self.whole(cause)))
+    /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
+    /// for tools that compare chains with what they know to be true.
+    pub fn cause_of(&self, entry: SpanKey) -> Option<(SpanKey, f32)> {
+        let invocation = self.invocations.get(&self.whole(entry.0))?;
+        (invocation.parent != 0).then(|| (SpanKey(self.whole(invocation.parent)), invocation.confidence))
     }
 
     fn rotate(&mut self, now: ArrivalTime) {

@@ -72,6 +72,7 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("journal segments expired", status.journal_segments_expired),
         ("batches gone unanalysed", status.batches_skipped),
         ("writes that failed", status.journal_failures),
+        ("engine states not written", status.engine_states_failed),
         ("alerts given up", status.webhooks_failed),
         ("loops nobody was told of", status.incidents_suppressed),
         ("pages too slow", status.live_resyncs),

@@ -48,7 +48,9 @@ pub(crate) fn cycles(edges: &[(NodeId, NodeId, u64)], is_function: impl Fn(NodeI
     nodes.dedup();
     let index = |node: NodeId| NodeIndex::new(nodes.binary_search(&node).unwrap_or_default());
     let mut graph = DiGraph::<(), u64>::with_capacity(nodes.len(), edges.len());
-    nodes.iter().for_each(|_| drop(graph.add_node(())));
+    for _ in &nodes {
+        graph.add_node(());
+    }
     // The graph gives the edges of a node back in the opposite order.
     for (source, target, calls) in edges.iter().rev() {
         graph.add_edge(index(*source), index(*target), *calls);

@@ -286,8 +286,11 @@ impl Loops {
             if let Some(Verdict::Expected { max_depth }) = self.verdicts.get(&report.id)
                 && report.max_depth <= *max_depth
             {
-                report.assessment = Assessment::Unremarkable;
-                report.reasons.clear();
+                // How deep a chain may go says nothing of how wide it may be.
+                report.reasons.retain(|reason| !matches!(reason, Reason::Depth | Reason::Slow));
+                if report.reasons.is_empty() {
+                    report.assessment = Assessment::Unremarkable;
+                }
             }
             Some(report)
         };
@@ -307,7 +310,7 @@ impl Loops {
         });
         for chain in ended {
             if let Some(record) = self.records.get_mut(&chain.loop_index) {
-                record.end_chain(now, &chain);
+                record.end_chain(now, &chain, self.verdicts.get(&record.id()).copied());
                 self.changed.insert(chain.loop_index);
             }
         }
