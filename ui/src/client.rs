@@ -45,8 +45,32 @@ pub fn edge_exemplars_url(source: &str, target: &str) -> String {
     format!("/api/v1/exemplars?source={}&target={}", encode(source), encode(target))
 }
 
+/// The address of the laps of a loop's deepest chain.
+pub fn laps_url(loop_id: &str) -> String {
+    format!("/api/v1/loops/{}/laps", encode(loop_id))
+}
+
+/// Where to say what one thinks of a loop.
+pub fn verdict_url(loop_id: &str) -> String {
+    format!("/api/v1/loops/{}/verdict", encode(loop_id))
+}
+
+/// The address of one declaration.
+pub fn declaration_url(id: &str) -> String {
+    format!("{INTENDED}/{}", encode(id))
+}
+
 /// The address of the newest alerts.
 pub const ALERTS: &str = "/api/v1/alerts";
+
+/// The address of what cannot be right in the input.
+pub const ANOMALIES: &str = "/api/v1/anomalies";
+
+/// The address of all that was said of loops.
+pub const VERDICTS: &str = "/api/v1/verdicts";
+
+/// Where loops are declared as intended.
+pub const INTENDED: &str = "/api/v1/intended";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,25 +99,75 @@ impl Drop for Abort {
 }
 
 impl Abort {
-    /// Fetches a message from the server.
+    /// Fetches the text at an address.
     ///
     /// # Errors
-    /// When the server cannot be reached, answers with an error, or says something that is not the message.
-    pub fn get<T: for<'de> serde::Deserialize<'de> + 'static>(
-        &self,
-        url: String,
-    ) -> impl Future<Output = Result<T, Failure>> + 'static {
+    /// When the server cannot be reached or answers with an error.
+    pub fn get(&self, url: String) -> impl Future<Output = Result<String, Failure>> + 'static {
         let signal = self.0.as_ref().map(AbortController::signal);
         async move {
-            let other = |error: &dyn std::fmt::Display| Failure::Other(format!("{url}: {error}"));
+            let lost = |error: gloo_net::Error| Failure::Other(format!("The server cannot be reached: {error}"));
             let request = Request::get(&url).header("accept", "application/json").abort_signal(signal.as_ref());
-            let response = request.send().await.map_err(|error| other(&error))?;
-            match response.status() {
-                200..=299 => response.json().await.map_err(|error| other(&error)),
+            let response = request.send().await.map_err(lost)?;
+            let status = response.status();
+            let text = response.text().await.map_err(lost)?;
+            match status {
+                200..=299 => Ok(text),
                 404 => Err(Failure::NotFound),
-                status => Err(other(&format!("the server answered {status}"))),
+                status => Err(Failure::Other(refusal(status, &text))),
             }
         }
+    }
+}
+
+/// Asks the server to change something.
+///
+/// # Errors
+/// What the server says against it, or that it cannot be reached, in a sentence.
+pub async fn change(order: Change) -> Result<(), String> {
+    let lost = |error: gloo_net::Error| format!("The server cannot be reached: {error}");
+    let request = match &order {
+        Change::Post(url, _) => Request::post(url),
+        Change::Delete(url) => Request::delete(url),
+    };
+    let body = match order {
+        Change::Post(_, body) => body,
+        Change::Delete(_) => String::new(),
+    };
+    let request = request.header("content-type", "application/json").body(body).map_err(lost)?;
+    let response = request.send().await.map_err(lost)?;
+    if response.ok() {
+        return Ok(());
+    }
+    Err(refusal(response.status(), &response.text().await.unwrap_or_default()))
+}
+
+/// Something that the server is asked to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// To take a message, in JSON, at an address.
+    Post(String, String),
+    /// To forget what is at an address.
+    Delete(String),
+}
+
+/// Why the server said no, in its own words where it has some.
+fn refusal(status: u16, body: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: Reason,
+    }
+    #[derive(serde::Deserialize)]
+    struct Reason {
+        message: String,
+    }
+    match from_str::<Said>(body) {
+        Ok(said) => {
+            let mut letters = said.error.message.chars();
+            let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
+            format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+        }
+        Err(_) => format!("The server answered {status}."),
     }
 }
 
@@ -196,5 +270,17 @@ impl Live {
         // The handlers are replaced only then: one of them may be running now.
         let live = self.clone();
         set_timeout(move || live.connect(), pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_says_no_in_its_own_words() {
+        let body = r#"{"error": {"code": "bad_request", "message": "give a bound"}}"#;
+        assert_eq!(refusal(400, body), "Give a bound.");
+        assert_eq!(refusal(502, "<html>"), "The server answered 502.");
     }
 }

@@ -119,6 +119,19 @@ pub fn moment(time: Option<&prost_types::Timestamp>) -> String {
     whole.replace('T', " ").replace('Z', " UTC")
 }
 
+/// The time of the day of a time, for rows that follow each other closely: `02:58:41.137`.
+pub fn clock(time: Option<&prost_types::Timestamp>) -> String {
+    let Some(time) = time else { return "–".into() };
+    let whole = prost_types::Timestamp { seconds: time.seconds, nanos: 0 }.to_string();
+    let of_day = whole.split_once('T').map(|(_, rest)| rest.trim_end_matches('Z')).unwrap_or_default();
+    format!("{of_day}.{:03}", time.nanos.clamp(0, 999_999_999) / 1_000_000)
+}
+
+/// A day as `2026-11-23`.
+pub fn day(time: Option<&prost_types::Timestamp>) -> String {
+    moment(time).split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// A singular or plural noun after its number: `1 lap`, `12 laps`.
 pub fn counted(n: u64, singular: &str, plural: &str) -> String {
     format!("{} {}", count(n), if n == 1 { singular } else { plural })
@@ -218,6 +231,8 @@ mod tests {
         let time = prost_types::Timestamp { seconds: 1_795_402_721, nanos: 5 };
         assert_eq!(moment(Some(&time)), "2026-11-23 02:58:41 UTC");
         assert_eq!(moment(None), "–");
+        let late = prost_types::Timestamp { nanos: 137_900_000, ..time };
+        assert_eq!((clock(Some(&late)).as_str(), day(Some(&late)).as_str()), ("02:58:41.137", "2026-11-23"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Data goes one way: `client` (network) → `model` (plain state) → `scene` (shapes) → `draw` (pixels), with `app` as
 //! the one place that ties them to signals, and `pages` inside the `frame` as what readers see. `url`, `format`,
-//! `words`, `snippets`, `waterfall` and `geometry` are pure and tested natively. The page computes no layout and no
+//! `words`, `intent`, `snippets`, `waterfall` and `geometry` are pure and tested natively. The page computes no layout and no
 //! statistics: both come from the server, so that every reader sees the same.
 
 pub mod app;
@@ -11,6 +11,7 @@ pub mod draw;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod intent;
 pub mod model;
 pub mod pages;
 pub mod parts;

@@ -110,10 +110,13 @@ impl Model {
         self.loops.values().filter(move |it| it.path.iter().any(|id| id == node))
     }
 
-    /// All loops, the worst first: by severity, then by how alive they are, then by depth.
+    /// All loops, the worst first: by severity, then by what the detectors make of them, then by how alive they are, then
+    /// by depth.
     pub fn ranked_loops(&self) -> Vec<&Loop> {
         let mut loops: Vec<&Loop> = self.loops.values().collect();
-        loops.sort_by_key(|it| std::cmp::Reverse((it.severity, liveness(it.state()), it.max_depth, it.laps)));
+        loops.sort_by_key(|it| {
+            std::cmp::Reverse((it.severity, suspicion(&it.assessment), liveness(it.state()), it.max_depth, it.laps))
+        });
         loops
     }
 
@@ -134,6 +137,14 @@ pub fn lap_edges(path: &[String]) -> impl Iterator<Item = (&str, &str)> {
 pub fn slowness(function: &Function) -> Option<f64> {
     let baseline = function.baseline_p95_ms.filter(|it| *it > 0.0)?;
     Some(function.current_p95_ms? / baseline)
+}
+
+fn suspicion(assessment: &str) -> u8 {
+    match assessment {
+        "alarm" => 2,
+        "suspect" => 1,
+        _ => 0,
+    }
 }
 
 fn liveness(state: LoopState) -> u8 {
@@ -225,14 +236,15 @@ mod tests {
             ..Loop::default()
         };
         let loops = vec![
-            make("quiet", LoopState::Latent, Severity::Info),
+            make("quiet", LoopState::Persistent, Severity::Info),
+            Loop { assessment: "suspect".into(), ..make("odd", LoopState::Dying, Severity::Info) },
             make("over", LoopState::Closed, Severity::Critical),
             make("fire", LoopState::Growing, Severity::Critical),
         ];
         let mut model = Model::default();
         model.apply(LiveEvent { loops, ..snapshot(1) });
         let order: Vec<&str> = model.ranked_loops().iter().map(|it| it.id.as_str()).collect();
-        assert_eq!(order, ["fire", "over", "quiet"]);
+        assert_eq!(order, ["fire", "over", "odd", "quiet"]);
         assert_eq!(model.open_loops(), 1);
     }
 

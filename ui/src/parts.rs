@@ -9,7 +9,7 @@ pub mod table;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{LoopState, Severity};
+use loopscope_proto::v1::{Loop, LoopState, Severity};
 use prost_types::Timestamp;
 
 use crate::app::App;
@@ -85,14 +85,60 @@ pub fn severity_chip(severity: Severity) -> impl IntoView {
     }
 }
 
+/// What the detectors make of a loop: glyph, word, colour.
+pub fn assessment_chip(assessment: &str) -> impl IntoView + use<> {
+    let class = format!("chip assessed-{assessment}");
+    view! {
+        <span class=class title=words::assessment_meaning(assessment)>
+            <span aria-hidden="true">{words::assessment_glyph(assessment)}</span>
+            {assessment.to_owned()}
+        </span>
+    }
+}
+
+/// All that is said of a loop in chips: assessment, state, how urgent an alarm is, and what is special about it.
+pub fn loop_chips(it: Signal<Loop>) -> impl IntoView {
+    let of = Memo::new(move |_| {
+        it.with(|it| {
+            let special = match () {
+                () if words::is_retry_storm(it) => Some("retry storm"),
+                () if words::is_of_operations(it) => Some("operations"),
+                () => None,
+            };
+            let intended = it.intended.as_ref().map(|it| words::declaration_state(it).0);
+            (it.assessment.clone(), it.state(), it.severity(), special, intended)
+        })
+    });
+    move || {
+        let (assessment, state, severity, special, intended) = of.get();
+        view! {
+            {(!assessment.is_empty() && special != Some("retry storm")).then(|| assessment_chip(&assessment))}
+            {(special != Some("retry storm")).then(|| state_chip(state))}
+            {(severity != Severity::Info).then(|| severity_chip(severity))}
+            {special.map(|word| view! { <span class="chip">{word}</span> })}
+            {intended.map(|word| match word {
+                "holds" => view! { <span class="chip">"✓ intended"</span> }.into_any(),
+                "broken" => view! { <span class="chip severity-warning">"✕ breaks its bound"</span> }.into_any(),
+                _ => view! { <span class="chip">"declaration expired"</span> }.into_any(),
+            })}
+        }
+    }
+}
+
 /// One number with its name.
-pub fn stat(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
+pub fn stat(name: &'static str, value: impl Fn() -> String + Send + Sync + 'static) -> impl IntoView {
+    stat_of(name, Signal::derive(value))
+}
+
+/// Not generic, so that the module holds it once.
+fn stat_of(name: &'static str, value: Signal<String>) -> AnyView {
     view! {
         <div class="stat">
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>{move || value.get()}</dd>
         </div>
     }
+    .into_any()
 }
 
 /// Links to traces.

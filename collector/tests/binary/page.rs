@@ -173,3 +173,107 @@ fn an_empty_page_says_what_to_do_and_fills_by_itself() {
     server.stop(Stop::AtOnce);
     browser.until("document.querySelector('[data-testid=freshness]').dataset.state !== 'live'");
 }
+
+/// Writes into a field as a reader would.
+#[track_caller]
+fn fill(browser: &Browser, selector: &str, text: &str) {
+    browser.until(&format!("!!document.querySelector({selector:?})"));
+    browser.ask(&format!(
+        "(() => {{ const it = document.querySelector({selector:?}); it.value = {text:?}; \
+         it.dispatchEvent(new Event('input', {{bubbles: true}})); return true; }})()"
+    ));
+}
+
+/// Waits until the text of an element has some words in it.
+#[track_caller]
+fn says(browser: &Browser, selector: &str, words: &str) {
+    browser.until(&format!("document.querySelector({selector:?})?.innerText.includes({words:?})"));
+}
+
+/// The server with a chain of 30 laps through a queue, and the browser on the page of its loop; with its id.
+fn on_the_page_of_a_loop(browser: &Browser) -> (Server, String) {
+    let server = Server::start(&[]);
+    post_well(server.otlp_http, &Story::parse(&format!("resize{}", " ~jobs~> resize".repeat(30))).request());
+    let id = server.loop_of(&["resize"], 30)["id"].as_str().unwrap().to_owned();
+    server.caught_up();
+    browser.goto(&format!("http://{}/loops/{id}", server.ui));
+    (server, id)
+}
+
+#[test]
+fn a_loop_says_why_it_is_an_alarm_and_shows_its_evidence() {
+    let Some(browser) = Browser::open() else { return };
+    let (server, id) = on_the_page_of_a_loop(&browser);
+    browser.until("document.querySelector('[data-testid=judgement]')?.dataset.assessment === 'alarm'");
+    says(&browser, "[data-testid=judgement]", "deeper than benign chains get");
+    says(&browser, "[data-testid=depth-words]", "has 30 laps; a chain of this loop is an alarm at 18");
+    says(&browser, "[data-testid=kinds]", "cross trace");
+    says(&browser, "[data-testid=cost]", "next 24 h");
+    let advice = server.get_json(&format!("/api/v1/loops/{id}"))["cut"].clone();
+    says(&browser, "[data-testid=cut]", "jobs → resize");
+    let commands = browser.texts("[data-testid=cut-command] pre");
+    let told = advice["commands"].as_array().unwrap().iter().map(|command| command["text"].as_str().unwrap());
+    assert_eq!(commands, told.collect::<Vec<_>>());
+
+    // The chain with its middle left out, then whole, then one of its traces.
+    browser.until("document.querySelectorAll('[data-testid=lap-row]').length === 12");
+    says(&browser, "[data-testid=laps-elided]", "19 laps between");
+    browser.click("[data-testid=laps-elided] button");
+    browser.until("document.querySelectorAll('[data-testid=lap-row]').length === 31");
+    assert!(browser.texts("[data-testid=lap-row]:last-child").concat().starts_with("30"));
+    browser.click("[data-testid=lap-row]:last-child a");
+    browser.until("document.querySelectorAll('[data-testid=span-row]').length > 0");
+
+    browser.goto(&format!("http://{}/loops", server.ui));
+    browser.until("document.querySelector('[data-testid=loop-row]')?.dataset.assessment === 'alarm'");
+}
+
+#[test]
+fn a_loop_is_declared_and_judged_from_its_page() {
+    let Some(browser) = Browser::open() else { return };
+    let (server, id) = on_the_page_of_a_loop(&browser);
+    let field = |place: usize| format!("[data-testid=declare-form] label:nth-of-type({place}) input");
+    browser.click("[data-testid=declare]");
+    fill(&browser, &field(1), "");
+    browser.click("[data-testid=declare-form] [type=submit]");
+    says(&browser, "[data-testid=intent-problem]", "at least one bound");
+    for (place, text) in [(1, "20"), (3, "team-media"), (4, "follows pages"), (5, "2099-06-30")] {
+        fill(&browser, &field(place), text);
+    }
+    browser.click("[data-testid=declare-form] [type=submit]");
+    browser.until("document.querySelector('[data-testid=declared]')?.dataset.state === 'broken'");
+    says(
+        &browser,
+        "[data-testid=declared]",
+        "Intended up to 20 laps of one chain, until 2099-06-30. Owner: team-media.",
+    );
+    says(&browser, "[data-testid=declared]", "30 laps deep, declared are 20");
+    assert_eq!(server.get_json("/api/v1/intended")["intended"][0]["loop_id"], id.as_str());
+    browser.click("[data-testid=declared] button");
+    browser.until("!document.querySelector('[data-testid=declared]')");
+
+    browser.click("[data-testid=mark-expected]");
+    fill(&browser, "[data-testid=expected-form] input", "60");
+    browser.click("[data-testid=expected-form] [type=submit]");
+    says(&browser, "[data-testid=said]", "Marked as expected, up to 60 laps");
+    browser.until("document.querySelector('[data-testid=judgement]').dataset.assessment !== 'alarm'");
+    browser.click("[data-testid=mark-runaway]");
+    says(&browser, "[data-testid=said]", "Marked as a runaway");
+    assert_eq!(server.get_json("/api/v1/verdicts")["verdicts"][0]["verdict"], "runaway");
+    browser.click("[data-testid=said] button");
+    browser.until("!document.querySelector('[data-testid=said]')");
+}
+
+#[test]
+fn what_cannot_be_right_is_listed_with_its_trace() {
+    let Some(browser) = Browser::open() else { return };
+    let server = Server::start(&[]);
+    browser.goto(&format!("http://{}/connect", server.ui));
+    browser.until("!!document.querySelector('[data-testid=no-anomalies]')");
+    let request = Story::parse("front -> orders").request();
+    post_well(server.otlp_http, &request);
+    post_well(server.otlp_http, &request);
+    says(&browser, "[data-testid=anomaly][data-kind=duplicate]", "Spans seen before");
+    browser.click("[data-testid=anomaly] a");
+    browser.until("document.querySelectorAll('[data-testid=span-row]').length === 3");
+}

@@ -18,8 +18,7 @@ const EVERY_MS: f64 = 5_000.0;
 pub fn Alerts() -> impl IntoView {
     let app = App::get();
     let round = Memo::new(move |_| (app.now.get() / EVERY_MS) as u64);
-    let answer = fetched::<AlertList>(move || Some(format!("{ALERTS}#{}", round.get())));
-    let list = Memo::new(move |_| answer.get());
+    let list = fetched::<AlertList>(move || Some(format!("{ALERTS}#{}", round.get())));
     let content = move || match list.get() {
         Fetched::Loading => view! { <p class="muted">"Loading…"</p> }.into_any(),
         Fetched::Failed(why) => failure(&why, "The collector keeps no alerts.").into_any(),

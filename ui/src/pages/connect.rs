@@ -1,4 +1,6 @@
-//! How to send spans, and what has come so far.
+//! How to send spans, and what has come so far. `connect/anomalies.rs` lists what cannot be right in it.
+
+mod anomalies;
 
 use leptos::prelude::*;
 
@@ -34,6 +36,7 @@ pub fn Connect() -> impl IntoView {
                 {stat("journal", number(|it| format::bytes(it.journal_bytes)))}
             </dl>
             <Losses />
+            {anomalies::anomalies(app)}
             <p class="muted">"Loopscope " {number(|it| it.version.clone())}</p>
         </div>
     }

@@ -8,7 +8,7 @@ use crate::client::{edge_exemplars_url, node_exemplars_url};
 use crate::format;
 use crate::model::{Model, slowness};
 use crate::parts::fetched::{Fetched, failure, fetched};
-use crate::parts::{Ago, icon::icon, severity_chip, stat, state_chip, trace_links};
+use crate::parts::{Ago, icon::icon, loop_chips, stat, trace_links};
 use crate::scene::{self, Tone, share};
 use crate::url::{MapQuery, Route, Selection};
 use crate::words;
@@ -284,24 +284,24 @@ fn of_loop(app: App, id: String) -> impl IntoView {
     };
     let traces =
         Memo::new(move |_| it.with(|it| it.as_ref().map(|it| it.exemplar_trace_ids.clone()).unwrap_or_default()));
-    let chips = move || {
-        it.with(|it| it.as_ref().map(|it| (it.state(), it.severity()))).map(|(state, severity)| {
-            view! { {state_chip(state)} {severity_chip(severity)} }
-        })
-    };
+    let known = move || it.with(Option::is_some);
     view! {
         <header class="inspector-head">
             <p class="kicker">"Loop"</p>
             <h2 data-testid="inspector-title" data-id=row>{title}</h2>
-            <div class="chips">{chips}</div>
+            <Show when=known>
+                <div class="chips">{loop_chips(Signal::derive(move || it.get().unwrap_or_default()))}</div>
+            </Show>
         </header>
         <p class="lead">{number(words::loop_meaning)}</p>
         <dl class="numbers">
-            {stat("depth", number(|it| format::count(it.max_depth.into())))}
-            {stat("laps", number(|it| format::count(it.laps)))}
-            {stat("chains", number(|it| format::count(it.chains)))}
+            {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
+            {stat("alarm at", number(words::alarm_depth))}
+            {stat("R", number(words::mean_ratio))}
+            {stat("next 24 h", number(|it| words::next_day(it.cost.as_ref())))}
             {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
             {stat("lap time", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
+            {stat("chains", number(|it| format::count(it.chains)))}
             <div class="stat"><dt>"last lap"</dt><dd><Ago time=Signal::derive(move || it.with(|it| it.as_ref().and_then(|it| it.last_seen))) /></dd></div>
         </dl>
         <p><a class="button primary" href=detail>"Open the loop"</a></p>
