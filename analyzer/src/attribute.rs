@@ -107,6 +107,8 @@ attributes! {
     /// Id of the conversation that the message belongs to.
     ConversationId =
         ["messaging.message.conversation_id", "messaging.conversation_id", "messaging.message.correlation_id"];
+    /// What the work is about: an id that its author gives it, or a hash of the message's body.
+    EntityId = ["loopscope.entity.id", "messaging.message.body.hash"];
     /// Messages of a batch.
     BatchMessageCount = ["messaging.batch.message_count"];
     /// URL of an SQS queue.
@@ -137,6 +139,12 @@ attributes! {
     ServerAddress = ["server.address", "net.peer.name", "net.sock.peer.name"];
     /// Address that is called.
     UrlFull = ["url.full", "http.url"];
+    /// Path that is called.
+    UrlPath = ["url.path", "http.target"];
+    /// Port that is called.
+    ServerPort = ["server.port", "net.peer.port", "net.sock.peer.port"];
+    /// Method of a request.
+    HttpMethod = ["http.request.method", "http.method"];
     /// Route of a request that is handled.
     HttpRoute = ["http.route"];
     /// Why an operation failed.

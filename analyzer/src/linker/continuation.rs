@@ -317,7 +317,8 @@ impl Continuations {
                 best = Some(offer);
             }
         }
-        let share = if class == KeyClass::Object { rivals.len().max(1) as f32 } else { 1.0 };
+        let share =
+            if matches!(class, KeyClass::Object | KeyClass::Schedule) { rivals.len().max(1) as f32 } else { 1.0 };
         let confidence = class.confidence() / share;
         let best = best.filter(|_| confidence >= ACCEPT_SHARED)?;
         best.take(function, 1.0);
