@@ -37,7 +37,10 @@ fn main() {
     if let Some((.., run)) = CASES.iter().find(|(name, ..)| wanted.as_deref() == Some(*name)) {
         return measure(*run);
     }
-    println!("{:<40} {:>10} {:>12} {:>12} {:>12} {:>12}", "case", "items", "CPU s", "CPU us/item", "bytes/item", "tick ms");
+    println!(
+        "{:<40} {:>10} {:>12} {:>12} {:>12} {:>12}",
+        "case", "items", "CPU s", "CPU us/item", "bytes/item", "tick ms"
+    );
     for (name, item, _) in CASES {
         let program = env::current_exe().expect("the program knows where it is");
         let output = Command::new(program).env("LOOPSCOPE_FOOTPRINT", name).output().expect("a case runs");
@@ -286,6 +289,7 @@ fn cpu() -> std::time::Duration {
 
 /// Bytes of memory that the process has.
 fn memory() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    let pages =
+        fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     pages.unwrap_or_default() * 4_096
 }

@@ -216,6 +216,11 @@ impl Attributes {
         })
     }
 
+    /// All values, each with what it means.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Attribute, &Value)> {
+        self.0.iter().map(|(attribute, _, value)| (*attribute, value))
+    }
+
     /// The value, if it was given.
     pub fn get(&self, attribute: Attribute) -> Option<&Value> {
         self.0.iter().find(|(known, ..)| *known == attribute).map(|(.., value)| value)

@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    attribute::Attribute,
+    attribute::{Attribute, Value},
     span::{ArrivalTime, Span, SpanKind},
     state::state,
 };
@@ -46,18 +46,24 @@ pub(crate) fn is_export(span: &Span) -> bool {
     if span.kind != SpanKind::Client {
         return false;
     }
-    let text = |attribute| span.attributes.text(attribute);
-    let is_service = |name: &str| name.trim_start_matches('/').starts_with(SERVICES);
-    if [Attribute::RpcService, Attribute::RpcMethod].into_iter().filter_map(text).any(is_service) {
-        return true;
+    let is_path = |path: &str| PATHS.iter().any(|end| without_query(path).ends_with(end));
+    let (mut is_export, mut is_asking) = (false, false);
+    // Once over all of them: most client spans have none of these.
+    for (attribute, value) in span.attributes.known() {
+        match (attribute, value) {
+            (Attribute::RpcService | Attribute::RpcMethod, Value::Text(name)) => {
+                is_export |= name.trim_start_matches('/').starts_with(SERVICES);
+            }
+            (Attribute::UrlPath, Value::Text(path)) => is_export |= is_path(path),
+            (Attribute::UrlFull, Value::Text(url)) => is_export |= is_path(url) || port(url).is_some_and(is_port),
+            (Attribute::ServerPort, Value::Int(port)) => is_export |= is_port(*port),
+            (Attribute::ServerPort, Value::Text(port)) => is_export |= port.parse().is_ok_and(is_port),
+            // Whoever reads from such an address asks for telemetry.
+            (Attribute::HttpMethod, Value::Text(method)) => is_asking = !method.eq_ignore_ascii_case("POST"),
+            _ => {}
+        }
     }
-    let is_path = |path: &str| PATHS.iter().any(|end| path.ends_with(end));
-    let url = text(Attribute::UrlFull).map(without_query);
-    let is_address = text(Attribute::UrlPath).map(without_query).is_some_and(is_path)
-        || url.is_some_and(is_path)
-        || span.attributes.number(Attribute::ServerPort).or_else(|| url.and_then(port)).is_some_and(is_port);
-    // Whoever reads from such an address asks for telemetry.
-    is_address && text(Attribute::HttpMethod).is_none_or(|method| method.eq_ignore_ascii_case("POST"))
+    is_export && !is_asking
 }
 
 fn is_port(port: i64) -> bool {
@@ -79,7 +85,7 @@ state!(Exports { recent });
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attribute::Value, fixture::Story};
+    use crate::fixture::Story;
 
     const SECOND: u64 = 1_000_000_000;
 
