@@ -32,7 +32,7 @@ use crate::{
         NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
-    window::{Sums, slot_of},
+    window::{Sums, Time, slot_of},
 };
 use series::{EdgeSeries, FunctionSeries};
 
@@ -267,9 +267,14 @@ impl Aggregate {
     }
 
     fn find_cycles(&mut self) {
-        let mut causal: BTreeMap<(NodeId, NodeId), u64> = BTreeMap::new();
+        let mut causal: Vec<(NodeId, NodeId, u64)> = Vec::with_capacity(self.edges.len());
         for (key, series) in self.edges.iter().filter(|(key, _)| key.kind.is_causal()) {
-            *causal.entry((key.source, key.target)).or_default() += series.calls();
+            match causal.last_mut() {
+                Some((source, target, calls)) if (*source, *target) == (key.source, key.target) => {
+                    *calls += series.calls();
+                }
+                _ => causal.push((key.source, key.target, series.calls())),
+            }
         }
         let cycles = cycle::cycles(&causal, |node| self.functions.contains_key(&node));
         let mut before = std::mem::take(&mut self.latent);
@@ -368,7 +373,7 @@ impl Aggregate {
     }
 
     fn hotspots(&self, now: ArrivalTime) -> Vec<crate::snapshot::Hotspot> {
-        let slot = slot_of(now);
+        let time = if self.config.is_capture { Time::All } else { Time::Current(slot_of(now)) };
         let own = self.functions.iter().map(|(id, series)| Spent {
             function: *id,
             name: series.name(),
@@ -386,7 +391,7 @@ impl Aggregate {
             let edge = Some((key.source, key.target));
             Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
         });
-        hotspot::hotspots(own.chain(between), slot, self.root_ms.current(slot))
+        hotspot::hotspots(own.chain(between), time, self.root_ms.over(time))
     }
 }
 

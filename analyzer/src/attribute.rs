@@ -56,8 +56,6 @@ attributes! {
     FaasName = ["faas.name"];
     /// Version of the function.
     FaasVersion = ["faas.version", "service.version"];
-    /// Instance of the function: a log stream on AWS.
-    FaasInstance = ["faas.instance"];
     /// Id of the run; on a client span the id of the run that it caused.
     FaasInvocationId = ["faas.invocation_id", "faas.execution"];
     /// Id of a request to AWS; the id of the run where the request is one.
@@ -133,10 +131,6 @@ attributes! {
     DynamodbKey = ["aws.dynamodb.key"];
     /// Place of a change in the stream of a table.
     DynamodbSequence = ["aws.dynamodb.sequence_number", "aws.dynamodb.stream.sequence_number"];
-    /// Name of the service that is called.
-    PeerService = ["service.peer.name", "peer.service"];
-    /// Host that is called, or that handles.
-    ServerAddress = ["server.address", "net.peer.name", "net.sock.peer.name"];
     /// Address that is called.
     UrlFull = ["url.full", "http.url"];
     /// Path that is called.
@@ -147,8 +141,6 @@ attributes! {
     HttpMethod = ["http.request.method", "http.method"];
     /// Route of a request that is handled.
     HttpRoute = ["http.route"];
-    /// Why an operation failed.
-    ErrorType = ["error.type"];
     /// Database system.
     DbSystem = ["db.system.name", "db.system"];
     /// Database.
@@ -157,8 +149,6 @@ attributes! {
     DbCollection = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cosmosdb.container"];
     /// What is done to the database.
     DbOperation = ["db.operation.name", "db.operation"];
-    /// RPC system.
-    RpcSystem = ["rpc.system.name", "rpc.system"];
     /// RPC service.
     RpcService = ["rpc.service"];
     /// RPC method.

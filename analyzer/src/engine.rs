@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::{
     aggregate::Aggregate,
     config::Config,
+    intended::Verdict,
     linker::Linker,
     shard::Shard,
     snapshot::{Loop, LoopId, Losses, Snapshot},
@@ -128,6 +129,11 @@ impl Engine {
         engine.linker = Linker::load(config, linker)?;
         engine.aggregate = Aggregate::load(config, aggregate)?;
         Some(engine)
+    }
+
+    /// Takes in what somebody says of a loop.
+    pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
+        self.linker.teach(loop_id, verdict);
     }
 
     /// The aggregate, to tell it what spans do not say.
@@ -361,6 +367,81 @@ mod tests {
         crate::identity::Resource::new(attributes)
     }
 
+    /// A resource with these attributes.
+    fn resource_of(pairs: &[(&str, &str)]) -> std::sync::Arc<crate::identity::Resource> {
+        let mut attributes = crate::attribute::Attributes::default();
+        for (key, value) in pairs {
+            attributes.insert(key, crate::attribute::Value::Text((*value).into()));
+        }
+        crate::identity::Resource::new(attributes)
+    }
+
+    #[test]
+    fn a_host_and_its_worker_are_one_invocation() {
+        let site = resource_of(&[("service.name", "shop"), ("cloud.platform", "azure_functions")]);
+        // The caller's client span, the host's server span, the worker's below it, and a call out of the worker that
+        // does not say which function it is of.
+        for worker_kind in [SpanKind::Internal, SpanKind::Server] {
+            let mut story = Story::parse("caller -> host -> other");
+            story.spans[2].resource = site.clone();
+            story.spans[3].resource = site.clone();
+            story.spans[3].name = "POST other".into();
+            let mut worker = story.spans[2].clone();
+            worker.kind = worker_kind;
+            worker.name = "function Order".into();
+            worker.parent_span_id = Some(worker.span_id);
+            worker.span_id = crate::span::SpanId([9; 8]);
+            story.spans[3].parent_span_id = Some(worker.span_id);
+            story.spans.push(worker);
+            for rotation in 0..story.spans.len() {
+                for (batch, reverse) in [(1, false), (1, true), (9, false), (2, true)] {
+                    let mut spans = story.spans.clone();
+                    spans.rotate_left(rotation);
+                    if reverse {
+                        spans.reverse();
+                    }
+                    let snapshot = analyse(spans, 1, batch);
+                    let found = describe(&snapshot);
+                    assert_eq!(
+                        found, "Order -call-> other x1\ncaller -call-> Order x1",
+                        "{rotation} {batch} {reverse}"
+                    );
+                    assert_eq!(snapshot.functions.len(), 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_worker_is_an_invocation_of_its_app() {
+        let mut story = Story::parse("caller -> host");
+        story.spans[2].resource = resource_of(&[("service.name", "shop"), ("cloud.platform", "azure_functions")]);
+        assert_eq!(describe(&analyse(story.spans, 1, 1)), "caller -call-> shop x1");
+    }
+
+    #[test]
+    fn a_function_that_is_told_more_of_later_stays_one() {
+        let arn = ("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:f");
+        let region = [("faas.name", "f"), ("cloud.provider", "aws"), ("cloud.region", "eu-west-1")];
+        let kinds = [resource_of(&[("faas.name", "f")]), resource_of(&region), resource_of(&[arn])];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+            let mut story = Story::parse("f ~> f ~> f ~> f ~> f ~> f");
+            // Each run is a consumer, and the producer of the next.
+            for (at, span) in story.spans.iter_mut().enumerate() {
+                span.resource = kinds[order[at / 2 % 3]].clone();
+            }
+            for shards in [1, 4] {
+                let snapshot = analyse(story.spans.clone(), shards, 1);
+                let functions = &snapshot.functions;
+                assert_eq!((functions.len(), functions[0].invocations, functions[0].aliases.len()), (1, 6, 2));
+                assert_eq!(snapshot.edges.iter().map(|edge| edge.calls).collect::<Vec<_>>(), [5], "{order:?}");
+                let first = kinds[order[0]].function().id;
+                assert_eq!((snapshot.loops[0].max_depth, snapshot.loops[0].functions.as_slice()), (5, &[first][..]));
+                assert_eq!(functions[0].id, first, "the oldest id stays");
+            }
+        }
+    }
+
     #[test]
     fn a_function_that_is_invoked_by_name_is_joined_by_the_time() {
         for (invoked, by_parent) in [
@@ -386,6 +467,78 @@ mod tests {
                 assert_eq!(confidence == 1.0, by_parent, "{confidence}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_known_invocation_answers_is_no_cause_of_another() {
+        // a calls b by name and b knows its parent; shortly after, somebody else runs b.
+        for (story, queue) in [("a -> b -> c\nb", false), ("a ~q~> b -> c\nb", true)] {
+            let mut story = Story::parse(story);
+            for span in &mut story.spans {
+                let name = span.resource.function().name.clone();
+                span.resource = lambda(&name);
+            }
+            let own = story.spans[2].clone();
+            let stranger = story.spans.last_mut().unwrap();
+            stranger.start = EventTime(own.start.0 + 100_000_000);
+            if queue {
+                (stranger.kind, stranger.attributes) = (own.kind, own.attributes);
+                (story.spans[2].trace_id, story.spans[2].parent_span_id, story.spans[2].links) =
+                    (story.spans[1].trace_id, Some(story.spans[1].span_id), Vec::new());
+            } else {
+                story.spans[1].attributes.insert("faas.invoked_name", crate::attribute::Value::Text("b".into()));
+            }
+            for reverse in [false, true] {
+                if reverse {
+                    story.spans.reverse();
+                }
+                let mut engine = Engine::new(&Config::recommended(), 1);
+                engine.ingest(START, story.spans.clone());
+                (0..4).for_each(|at| engine.tick(ArrivalTime(START.0 + at * 10 * SECOND)));
+                let causes: Vec<bool> = story
+                    .spans
+                    .iter()
+                    .filter(|span| span.resource.function().name.as_ref() == "b" && span.kind.is_inbound())
+                    .map(|span| {
+                        engine.linker().cause_of(crate::record::SpanKey::new(span.trace_id, span.span_id)).is_some()
+                    })
+                    .collect();
+                assert_eq!(causes, if reverse { [false, true] } else { [true, false] }, "{queue}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lap_is_as_sure_as_its_causes_together() {
+        for (story, expected) in [
+            ("a -> b ~> a", 1.0),
+            ("a => b -> a", 0.98),
+            ("a => b ~q#~> a", 0.98 * 0.98),
+            ("a ~s/k#~> b ~s/l~> a", 0.95 * 0.95),
+            // What repeats within a lap is a lap of its own, and makes the outer one no less sure.
+            ("a ~> b => b => b ~> a", 1.0),
+        ] {
+            let snapshot = analyse(Story::parse(story).spans, 2, 3);
+            let longest = snapshot.loops.iter().filter(|found| found.laps > 0).max_by_key(|found| found.names.len());
+            let confidence = longest.unwrap().confidence;
+            assert!((confidence - expected).abs() < 1e-6, "{story}: {confidence}");
+        }
+    }
+
+    #[test]
+    fn a_batch_shares_its_credit_among_its_messages() {
+        // Two laps of one cycle: one alone and known by its id, one as one of four messages with a link.
+        let mut story = Story::default();
+        let first = story.root("f");
+        let second = story.lose_context(&first, "f", "q#");
+        let others: Vec<_> = (0..3).map(|_| story.root("g")).collect();
+        let causes: Vec<_> = [&second].into_iter().chain(&others).collect();
+        story.handle(&causes, "f");
+        let snapshot = analyse(story.spans, 1, 50);
+        let own = snapshot.loops.iter().find(|found| found.names.len() == 1).unwrap();
+        assert_eq!((own.laps, own.max_depth), (2, 2));
+        let expected = (0.98 + 0.25) / 1.25;
+        assert!((own.confidence - expected).abs() < 1e-6, "{}", own.confidence);
     }
 
     #[test]
@@ -743,7 +896,7 @@ mod tests {
 
     /// A forest of invocations: for each its function, an earlier one that caused it, and how.
     fn forest() -> impl Strategy<Value = Vec<(u8, prop::sample::Index, u8)>> {
-        prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 0u8..6), 1..40)
+        prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 0u8..10), 1..40)
     }
 
     fn grow(forest: &[(u8, prop::sample::Index, u8)]) -> Vec<Span> {
@@ -756,6 +909,10 @@ mod tests {
                 (_, 1 | 2) => story.call(cause.get(&runs), &name),
                 (_, 3) => story.message(cause.get(&runs), &name, None),
                 (_, 4) => story.handle(&[cause.get(&runs)], &name),
+                (_, 6) => story.invoke(cause.get(&runs), &name),
+                (_, 7) => story.lose_context(cause.get(&runs), &name, "p#"),
+                (_, 8) => story.lose_context(cause.get(&runs), &name, "uploads/"),
+                (_, 9) => story.lose_context(cause.get(&runs), &name, "files/k#"),
                 _ => story.message(cause.get(&runs), &name, Some("q")),
             };
             runs.push(run);

@@ -114,7 +114,7 @@ impl Story {
     }
 
     /// An invocation in a new trace that a resource triggered, without a link to who used the resource.
-    fn lose_context(&mut self, from: &Run, name: &str, word: &str) -> Run {
+    pub(crate) fn lose_context(&mut self, from: &Run, name: &str, word: &str) -> Run {
         let (resource, said) = word.split_at(word.find(['#', '@', '?', '/', '+']).expect("a sign of what is known"));
         let id = format!("id-{}", self.next);
         let (kind, hour) = match said.starts_with(['/', '+']) {

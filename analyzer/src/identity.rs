@@ -1,8 +1,12 @@
-//! Which function or resource a span belongs to, and the persistent id of each.
+//! Which function a span belongs to, and its persistent id; what it touches is `identity/touch.rs`'s.
 //!
-//! A function is known by what its OTLP resource says, because all spans of an invocation share it; attributes of the
-//! span itself count only where the resource has no name. Version, alias and instance are never part of identity; the
+//! A function is known by what its OTLP resource says, because all spans of an invocation share it. Where that is a
+//! service or an app of several functions, the entry span may name the function; the other spans of the process do not,
+//! and take the name from it (`shard/naming.rs`). Where less is told of a function at one time than at another, the ids
+//! under which it may be known are kept with it, so that the linker can tell that they are one. Version, alias and instance are never part of identity; the
 //! environment always is, so that the same name in two environments stays two functions.
+
+mod touch;
 
 use std::sync::Arc;
 
@@ -11,9 +15,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     attribute::{Attribute, Attributes},
-    snapshot::{EdgeKind, NodeId, ResourceKind, ResourceNode},
+    snapshot::NodeId,
     span::{Span, SpanKind},
 };
+
+pub use touch::{Touch, touch_of};
 
 /// The name of a function that gives none: the one that the OpenTelemetry SDKs fall back to.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -44,15 +50,6 @@ pub struct Function {
     pub is_app: bool,
     /// Ids under which the same function is known where less is told of it, the most telling first.
     pub also: SmallVec<[NodeId; 4]>,
-}
-
-/// A resource that a span touches, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Touch {
-    /// The resource.
-    pub node: ResourceNode,
-    /// How it is touched: published to, delivered from, written or read.
-    pub kind: EdgeKind,
 }
 
 impl Resource {
@@ -118,28 +115,6 @@ pub fn invoked_by(span: &Span) -> Option<NodeId> {
         }
     };
     Some(function_id(environment, &key))
-}
-
-/// The resource that the span touches, if it names one.
-///
-/// Inbound spans are delivered to; producers publish; a client publishes, writes or reads as its operation says.
-/// Polling, receiving and settling are not uses: they cause nothing.
-pub fn touch_of(span: &Span) -> Option<Touch> {
-    let environment = span.resource.function.environment.as_ref();
-    let attributes = &span.attributes;
-    if let Some((name, kind, system)) = messaging_destination(attributes) {
-        let use_kind = messaging_use(span.kind, attributes)?;
-        let class = if kind == ResourceKind::Schedule { "schedule" } else { "messaging" };
-        return Some(Touch { node: resource(environment, class, name, kind, system), kind: use_kind });
-    }
-    if span.kind.is_inbound() {
-        return inbound_touch(environment, attributes);
-    }
-    if !span.kind.is_outbound() {
-        return None;
-    }
-    let (node, operation) = store(environment, attributes)?;
-    Some(Touch { node, kind: if is_write(operation) { EdgeKind::Write } else { EdgeKind::Read } })
 }
 
 /// How Azure's worker calls the span that runs a function.
@@ -356,134 +331,6 @@ fn lambda_name(text: &str) -> &str {
     text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
 
-fn resource(environment: &str, class: &str, name: &str, kind: ResourceKind, system: &str) -> ResourceNode {
-    let id = NodeId(xxh3_64(format!("resource\u{1f}{environment}\u{1f}{class}\u{1f}{name}").as_bytes()));
-    ResourceNode { id, name: name.into(), kind, system: system.into() }
-}
-
-fn messaging_destination(attributes: &Attributes) -> Option<(&str, ResourceKind, &str)> {
-    let system = attributes.text(Attribute::MessagingSystem);
-    if let Some(name) = attributes.text(Attribute::MessagingDestination) {
-        let system = system.unwrap_or_default();
-        return Some((last_segment(name), messaging_kind(system), system));
-    }
-    if let Some(url) = attributes.text(Attribute::SqsQueueUrl) {
-        return Some((last_segment(url), ResourceKind::Queue, system.unwrap_or("aws_sqs")));
-    }
-    if let Some(arn) = attributes.text(Attribute::SnsTopicArn) {
-        return Some((last_segment(arn), ResourceKind::Topic, system.unwrap_or("aws.sns")));
-    }
-    let stream = attributes.text(Attribute::KinesisStreamName)?;
-    Some((stream, ResourceKind::Topic, system.unwrap_or("aws.kinesis")))
-}
-
-/// The last part of a queue URL or an ARN; plain names have no such parts.
-fn last_segment(name: &str) -> &str {
-    let separator = if name.starts_with("arn:") {
-        ':'
-    } else if name.starts_with("https://") || name.starts_with("http://") {
-        '/'
-    } else {
-        return name;
-    };
-    name.rsplit(separator).find(|part| !part.is_empty()).unwrap_or(name)
-}
-
-fn messaging_kind(system: &str) -> ResourceKind {
-    let system = system.to_ascii_lowercase();
-    if ["scheduler", "cloud_tasks", "cloudtasks"].iter().any(|schedule| system.contains(schedule)) {
-        return ResourceKind::Schedule;
-    }
-    let is_topic = ["sns", "kafka", "pubsub", "kinesis", "eventhubs", "eventgrid", "eventbridge"]
-        .iter()
-        .any(|topic| system.contains(topic));
-    if is_topic { ResourceKind::Topic } else { ResourceKind::Queue }
-}
-
-fn messaging_use(kind: SpanKind, attributes: &Attributes) -> Option<EdgeKind> {
-    if kind.is_inbound() {
-        return Some(EdgeKind::Deliver);
-    }
-    match attributes.text(Attribute::MessagingOperation) {
-        Some("send" | "publish" | "create") => Some(EdgeKind::Publish),
-        Some(_) if kind == SpanKind::Producer => Some(EdgeKind::Publish),
-        None if kind.is_outbound() => Some(EdgeKind::Publish),
-        _ => None,
-    }
-}
-
-fn inbound_touch(environment: &str, attributes: &Attributes) -> Option<Touch> {
-    let node = match attributes.text(Attribute::FaasTrigger) {
-        Some("timer") => {
-            resource(environment, "schedule", attributes.text(Attribute::FaasCron)?, ResourceKind::Schedule, "")
-        }
-        Some("datasource") => triggering_store(environment, attributes)?,
-        _ => return None,
-    };
-    Some(Touch { node, kind: EdgeKind::Deliver })
-}
-
-fn triggering_store(environment: &str, attributes: &Attributes) -> Option<ResourceNode> {
-    if let Some((node, _)) = store(environment, attributes) {
-        return Some(node);
-    }
-    // What kind of store a collection stands in is not said, so the system stays empty and any other span decides.
-    let collection = attributes.text(Attribute::FaasDocumentCollection)?;
-    Some(resource(environment, "store", collection, ResourceKind::Bucket, ""))
-}
-
-fn store<'a>(environment: &str, attributes: &'a Attributes) -> Option<(ResourceNode, &'a str)> {
-    let method = attributes.text(Attribute::RpcMethod).unwrap_or_default();
-    if let Some(bucket) = attributes.text(Attribute::S3Bucket) {
-        return Some((resource(environment, "store", bucket, ResourceKind::Bucket, "aws.s3"), method));
-    }
-    let operation = attributes.text(Attribute::DbOperation).unwrap_or(method);
-    if let Some(tables) = attributes.text(Attribute::DynamodbTableNames) {
-        let table = tables.split(',').next().unwrap_or(tables);
-        return Some((resource(environment, "store", table, ResourceKind::Table, "aws.dynamodb"), operation));
-    }
-    let system = attributes.text(Attribute::DbSystem)?;
-    let (namespace, collection) = (attributes.text(Attribute::DbNamespace), attributes.text(Attribute::DbCollection));
-    let node = match (namespace, collection) {
-        (_, Some(table)) if system.ends_with("dynamodb") => {
-            resource(environment, "store", table, ResourceKind::Table, "aws.dynamodb")
-        }
-        (namespace, Some(collection)) => {
-            let class = format!("store\u{1f}{system}\u{1f}{}", namespace.unwrap_or_default());
-            resource(environment, &class, collection, ResourceKind::Table, system)
-        }
-        (Some(namespace), None) => {
-            resource(environment, &format!("store\u{1f}{system}"), namespace, ResourceKind::Database, system)
-        }
-        (None, None) => resource(environment, "store", system, ResourceKind::Database, system),
-    };
-    Some((node, operation))
-}
-
-/// True for operations that change what a store holds.
-fn is_write(operation: &str) -> bool {
-    const VERBS: [&str; 16] = [
-        "put",
-        "copy",
-        "delete",
-        "update",
-        "insert",
-        "create",
-        "complete",
-        "upload",
-        "write",
-        "batchwrite",
-        "transactwrite",
-        "set",
-        "upsert",
-        "replace",
-        "merge",
-        "remove",
-    ];
-    let operation = operation.rsplit(['/', '.']).next().unwrap_or(operation).to_ascii_lowercase();
-    VERBS.iter().any(|verb| operation.starts_with(verb))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -520,6 +367,69 @@ mod tests {
         assert_eq!(plain, parts);
     }
 
+    /// The function of a span, with the name of what runs it.
+    fn of_span(resource: &[(&str, &str)], span_name: &str, span: &[(&str, &str)]) -> (NodeId, String, String) {
+        let resource = Resource::new(attributes(resource));
+        let function = function_named_by(&resource, SpanKind::Server, span_name, &attributes(span));
+        (function.id, function.name.to_string(), function.platform.to_string())
+    }
+
+    #[test]
+    fn an_app_of_azure_holds_functions_that_host_and_worker_name_alike() {
+        let site = [("service.name", "Shop"), ("cloud.platform", "azure_functions")];
+        let by_id = of_span(
+            &site,
+            "x",
+            &[(
+                "cloud.resource_id",
+                "/subscriptions/1/resourceGroups/g/providers/Microsoft.Web/sites/shop/functions/Order",
+            )],
+        );
+        let same = [
+            of_span(&site, "x", &[("faas.name", "Order")]),
+            of_span(&site, "x", &[("faas.name", "Shop/Order")]),
+            of_span(&site, "function Order", &[]),
+            of_span(&site, "POST", &[("http.route", "/api/Order")]),
+            of_span(&[("service.name", "shop"), ("cloud.platform", "azure.functions")], "function order", &[]),
+        ];
+        assert_eq!((by_id.1.as_str(), by_id.2.as_str()), ("Order", "azure_functions"));
+        assert!(same.iter().all(|one| one.0 == by_id.0), "{same:?}");
+        let bare = of_span(&site, "POST", &[]);
+        assert_ne!(bare.0, by_id.0);
+        assert_ne!(of_span(&site, "function Refund", &[]).0, by_id.0);
+        assert!(Resource::new(attributes(&site)).function().is_app);
+    }
+
+    #[test]
+    fn clouds_name_functions_each_in_its_way() {
+        let uri = "//run.googleapis.com/projects/p1/locations/europe-west1/services/resize";
+        let parts = [
+            ("faas.name", "resize"),
+            ("cloud.provider", "gcp"),
+            ("cloud.account.id", "p1"),
+            ("cloud.region", "europe-west1"),
+            ("faas.version", "resize-00002"),
+        ];
+        assert_eq!(id(&[("cloud.resource_id", uri), ("service.name", "images")]), id(&parts));
+        // A worker runs at the edge: the region is that of the caller, and no part of what it is.
+        let worker = |region| id(&[("cloud.provider", "cloudflare"), ("cloud.region", region), ("faas.name", "edge")]);
+        assert_eq!(worker("AMS"), worker("FRA"));
+        assert_eq!(worker("AMS"), id(&[("cloudflare.script_name", "edge"), ("service.name", "other")]));
+        let knative = |namespace| id(&[("faas.name", "resize"), ("k8s.namespace.name", namespace)]);
+        assert_ne!(knative("a").0, knative("b").0);
+        let page = of_span(&[("service.name", "shop"), ("telemetry.sdk.language", "webjs")], "click", &[]);
+        assert_eq!(page.2, "browser");
+    }
+
+    #[test]
+    fn what_leaves_a_function_does_not_name_it() {
+        let resource = Resource::new(attributes(&[("service.name", "front")]));
+        let arn = attributes(&[("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:resize")]);
+        assert_eq!(&*function_named_by(&resource, SpanKind::Client, "Invoke", &arn).name, "front");
+        let named = function_named_by(&resource, SpanKind::Server, "resize", &arn);
+        assert_eq!((&*named.name, named.app), ("resize", Some(resource.function().id)));
+    }
+
     #[test]
     fn the_environment_keeps_functions_apart() {
         let production = id(&[("service.name", "api"), ("deployment.environment.name", "production")]);
@@ -536,27 +446,5 @@ mod tests {
         let two = id(&[("service.name", "unknown_service:node"), ("service.instance.id", "2")]);
         assert_ne!(one.0, two.0);
         assert_eq!(id(&[]).1, UNKNOWN_SERVICE);
-    }
-
-    #[test]
-    fn a_queue_is_the_same_by_name_url_or_arn() {
-        let names = [
-            ("messaging.destination.name", "mail"),
-            ("aws.sqs.queue.url", "https://sqs.eu-west-1.amazonaws.com/123456789012/mail"),
-            ("messaging.destination.name", "arn:aws:sqs:eu-west-1:123456789012:mail"),
-        ];
-        for (key, value) in names {
-            assert_eq!(messaging_destination(&attributes(&[(key, value)])).unwrap().0, "mail");
-        }
-    }
-
-    #[test]
-    fn only_changing_operations_write() {
-        for operation in ["PutObject", "S3.CopyObject", "INSERT", "BatchWriteItem", "UpdateItem", "s3/DeleteObject"] {
-            assert!(is_write(operation), "{operation}");
-        }
-        for operation in ["GetObject", "SELECT", "Query", "HeadObject", ""] {
-            assert!(!is_write(operation), "{operation}");
-        }
     }
 }

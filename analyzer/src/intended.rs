@@ -172,6 +172,11 @@ impl IntendedState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::Config,
+        engine::Engine,
+        fixture::{SECOND, START, Story},
+    };
 
     fn names(text: &str) -> Vec<Arc<str>> {
         text.split_whitespace().map(Arc::from).collect()
@@ -251,5 +256,41 @@ mod tests {
         assert_eq!(judged(&[by_names, expired.clone()]).0, "names".into());
         assert_eq!(judged(&[expired]), ("id".into(), Judgement::Expired));
         assert!(find(&[], &found("a", 30, 0.0), ArrivalTime(10)).is_none());
+    }
+
+    /// Chains of 20 laps of one loop, a while apart; after the first somebody says something of it.
+    fn taught(verdict: Option<Verdict>) -> Loop {
+        let mut engine = Engine::new(&Config::recommended(), 1);
+        let mut now = START;
+        let mut found = Loop::default();
+        for chain in 0..4 {
+            let mut spans = Story::parse(&format!("a{}", " -> a".repeat(20))).spans;
+            for span in &mut spans {
+                span.trace_id.0[0] = chain + 1;
+                span.start.0 += now.0 - START.0;
+                span.end.0 += now.0 - START.0;
+            }
+            engine.ingest(now, spans);
+            for _ in 0..200 {
+                now.0 += SECOND;
+                engine.tick(now);
+            }
+            found = engine.snapshot(now).loops.remove(0);
+            if let Some(verdict) = verdict {
+                engine.teach(found.id, verdict);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_verdict_teaches_what_the_engine_would_not_learn_and_the_other_forbids() {
+        let silent = taught(Some(Verdict::Expected { max_depth: 20 }));
+        assert_eq!((silent.severity, silent.learned_chains), (Severity::Info, 3));
+        assert!(silent.alarm_depth > taught(None).alarm_depth, "{:?}", silent.alarm_depth);
+        assert_eq!(taught(None).learned_chains, 0, "each was an alarm");
+        assert!(taught(Some(Verdict::Expected { max_depth: 19 })).severity > Severity::Info);
+        assert_eq!(taught(Some(Verdict::Runaway)).learned_chains, 0);
+        assert_eq!(taught(Some(Verdict::Withdrawn)).learned_chains, 0);
     }
 }

@@ -124,6 +124,10 @@ struct Invocation {
     failed: bool,
     /// What started it.
     trigger: Trigger,
+    /// True when it knows an id of its cause that nobody else has.
+    knows_id: bool,
+    /// True when its cause is the likeliest of several, and not known by an id.
+    is_guess: bool,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -138,6 +142,8 @@ struct Cause {
     confidence: f32,
     /// What part of the other it accounts for.
     credit: f32,
+    /// True when it is the likeliest of several, and not known by an id.
+    is_guess: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -157,7 +163,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0 }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
     }
 }
 
@@ -214,6 +220,9 @@ impl Linker {
                 Record::Link { child, cause, delivered_by, credit } => {
                     self.link(now, PendingLink { child: child.0, delivered_by, credit }, cause.0);
                 }
+                Record::Answer { child, cause, over, end } => {
+                    self.answer(child.0, &Offer::new(cause.0, Some(self.functions.own(over)), end));
+                }
                 Record::Offer { key, cause, destination, end, is_slow } => {
                     if is_entity(key.class) {
                         self.handle(now, cause.0, key.hash);
@@ -266,11 +275,11 @@ impl Linker {
         LinkerOutput { aliases, delta: self.delta.take(), loops, removed }
     }
 
-    /// The invocation that caused the one with this entry span, while both are kept; for tools that compare chains
-    /// with what they know to be true.
-    pub fn cause_of(&self, entry: SpanKey) -> Option<SpanKey> {
-        let cause = self.invocations.get(&self.whole(entry.0))?.parent;
-        (cause != 0).then(|| SpanKey(self.whole(cause)))
+    /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
+    /// for tools that compare chains with what they know to be true.
+    pub fn cause_of(&self, entry: SpanKey) -> Option<(SpanKey, f32)> {
+        let invocation = self.invocations.get(&self.whole(entry.0))?;
+        (invocation.parent != 0).then(|| (SpanKey(self.whole(invocation.parent)), invocation.confidence))
     }
 
     fn rotate(&mut self, now: ArrivalTime) {
@@ -355,6 +364,8 @@ impl Linker {
             makes_progress: false,
             failed,
             trigger,
+            knows_id: run != 0,
+            is_guess: false,
             run,
             start,
             trace_id,
@@ -368,7 +379,7 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
@@ -380,7 +391,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -406,6 +417,8 @@ state!(Invocation {
     makes_progress,
     failed,
     trigger,
+    knows_id,
+    is_guess,
     run,
     start,
     trace_id

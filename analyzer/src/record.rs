@@ -190,6 +190,17 @@ pub enum Record {
         /// True when the answer may take days, as that of a schedule.
         is_slow: bool,
     },
+    /// A send over a resource, or a call of a function by name, is the cause of an invocation for certain.
+    Answer {
+        /// Key of the caused invocation.
+        child: SpanKey,
+        /// Key of the causing invocation.
+        cause: SpanKey,
+        /// The resource or the function.
+        over: NodeId,
+        /// When the send ended, or the call began.
+        end: EventTime,
+    },
     /// An invocation may have been caused by an outbound span that knows the same key.
     Seek {
         /// What the invocation knows of its cause.

@@ -18,6 +18,7 @@ mod anomaly;
 mod attempt;
 mod clue;
 mod invocation;
+mod naming;
 mod operation;
 mod touch;
 
@@ -37,7 +38,7 @@ use crate::{
     window::millis,
 };
 use attempt::Attempting;
-use clue::{Clues, may_be_invoked, run_of, trigger_of};
+use clue::{Clues, Ends, may_be_invoked, run_of, trigger_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
 
@@ -110,8 +111,10 @@ struct SpanRecord {
     has_pair: bool,
     /// True once its place was looked for; the others of its batch are not before it.
     is_looked_at: bool,
-    /// The function that it invokes, until a span of that function shows the call.
+    /// The function that it invokes by name.
     invokes: Option<NodeId>,
+    /// True when a span of that function shows the call.
+    is_answered: bool,
     /// True when nothing in the span says what caused it, and another function may have invoked it.
     is_open: bool,
     /// What started it, if it is an entry.
@@ -226,7 +229,9 @@ impl Shard {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
-        let clues = Clues::of(span, key, parent, touch.as_ref(), function.id);
+        let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
+        let ends = Ends { function: function.id, invoked: invokes };
+        let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
         if !clues.is_empty() {
             self.clues.insert(key, clues);
         }
@@ -262,7 +267,7 @@ impl Shard {
                 has_sound_start: start == span.start,
                 duration_nanos,
                 touch,
-                invokes: if span.kind.is_outbound() { invoked_by(span) } else { None },
+                invokes,
                 trigger,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
@@ -270,27 +275,11 @@ impl Shard {
                 error: span.error,
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
+                is_answered: false,
                 has_pair: false,
                 is_looked_at: false,
             },
         );
-    }
-
-    /// The parent of a span, where a caller and its callee share one id: the callee stands below the caller.
-    fn pair(&mut self, key: u64, span: &Span, parent: u64) -> u64 {
-        let shared = SpanKey::new(span.trace_id, span.span_id).0;
-        if key == shared {
-            return parent;
-        }
-        let Some(other) = self.spans.get_mut(shared) else { return parent };
-        if span.kind.is_inbound() {
-            other.has_pair = true;
-            return shared;
-        }
-        if other.invocation == 0 {
-            other.parent = key;
-        }
-        parent
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.
@@ -335,46 +324,17 @@ impl Shard {
                 if span.is_part_of(&parent) {
                     self.park(now, key);
                 } else {
-                    // Whose invocation called is not known yet, but which function did is.
                     self.enter(now, key, None, true);
-                    self.count_call(key, &span, &parent);
+                    // Whose invocation called is not known yet, but which function did mostly is.
+                    if !parent.function.is_app {
+                        self.count_call(key, &span, &parent);
+                    }
                 }
             }
             None => {
                 self.wait(span.parent, key);
                 if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
             }
-        }
-    }
-
-    /// What names a shared id as its parent is below the callee, if it runs in its function.
-    fn find_pair(&mut self, key: u64, span: &mut SpanRecord) {
-        let callee = SpanKey(span.parent).pair().0;
-        if self.spans.get(span.parent).is_none_or(|parent| !parent.has_pair)
-            || callee == key
-            || self.spans.get(callee).is_none_or(|callee| !span.runs_in(callee))
-        {
-            return;
-        }
-        span.parent = callee;
-        if let Some(record) = self.spans.get_mut(key) {
-            record.parent = callee;
-        }
-    }
-
-    /// Names the function of a span that does not itself, by what stands above and below it; false when neither does.
-    fn learn_name(&mut self, key: u64, span: &mut SpanRecord) -> bool {
-        let below = self.waiting.get(key).into_iter().flatten().filter_map(|child| self.spans.get(*child));
-        let mut near = self.spans.get(span.parent).into_iter().chain(below);
-        let Some(function) = near.find_map(|other| span.named_by(other)) else { return false };
-        span.function = Arc::clone(&function);
-        self.name(key, function);
-        true
-    }
-
-    fn name(&mut self, key: u64, function: Arc<Function>) {
-        if let Some(span) = self.spans.get_mut(key) {
-            span.function = function;
         }
     }
 
@@ -453,10 +413,12 @@ impl Shard {
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, Some(parent.invocation), true);
+                self.answer(key, parent);
                 self.count_call(key, span, parent);
             }
             (false, true) => {
                 self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
+                self.answer(key, parent);
                 self.count_duration(key, span);
                 if !span.is_call_counted {
                     self.count_call(key, span, parent);
@@ -465,6 +427,15 @@ impl Shard {
         }
         self.follow_operation(key, span, parent);
         self.compare_clocks(span, parent);
+    }
+
+    /// What the parent sent caused this invocation, and no other that may seek its cause.
+    fn answer(&mut self, key: u64, parent: &SpanRecord) {
+        let called = parent.invokes.map(|function| (function, parent.start));
+        if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
+            let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
+            self.records.push(Record::Answer { child, cause, over, end });
+        }
     }
 
     /// Counts how long an invocation took, once.
@@ -481,7 +452,7 @@ impl Shard {
         if parent.invokes.is_some()
             && let Some(record) = self.spans.get_mut(span.parent)
         {
-            record.invokes = None;
+            record.is_answered = true;
         }
         self.attempt_reached(parent, span.function.id);
         touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
@@ -489,7 +460,7 @@ impl Shard {
 
     /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
     fn count_invoke(&mut self, key: u64) {
-        if let Some(span) = self.spans.get(key)
+        if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
             && let Some(function) = span.invokes
         {
             touch::count_invoke(&mut self.delta, span, function);
@@ -524,18 +495,6 @@ impl Shard {
             failed: span.error,
         });
         self.placed(now, key, &span, key);
-    }
-
-    /// Tells under which other names a function may be known, before it is spoken of first.
-    fn introduce(&mut self, function: &Function) {
-        if function.also.is_empty() || self.introduced.contains(&function.id) {
-            return;
-        }
-        if self.introduced.len() >= self.config.function_capacity {
-            self.introduced.clear();
-        }
-        self.introduced.insert(function.id);
-        self.records.push(Record::Names { function: function.id, also: function.also.clone() });
     }
 
     /// The span is a part of an invocation.

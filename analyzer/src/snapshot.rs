@@ -211,7 +211,7 @@ pub struct Loop {
     pub exemplars: Vec<TraceId>,
     /// What is tried again and again, and how often; `None` for all that go round.
     pub retry_storm: Option<RetryStorm>,
-    /// What it costs; `None` for a latent loop, and without prices.
+    /// What it costs; `None` for a latent loop, one of operations, and without prices.
     pub cost: Option<LoopCost>,
     /// The declaration that somebody intends it; `None` when nobody does.
     pub intended: Option<IntendedState>,

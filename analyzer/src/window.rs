@@ -46,6 +46,15 @@ pub(crate) fn slot_of(now: ArrivalTime) -> u64 {
     now.0 / u64::try_from(SLOT.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// What time is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Time {
+    /// The window that is current in this slot.
+    Current(u64),
+    /// All of it.
+    All,
+}
+
 /// Durations over all time, with the last slots apart, so that now can be held against the recent past.
 pub(crate) struct Series {
     /// Over all time.
@@ -90,6 +99,14 @@ impl Series {
         self.collect(|known| known + (CURRENT_SLOTS as u64) > slot)
     }
 
+    /// What arrived in some time.
+    pub(crate) fn over(&self, time: Time) -> DDSketch {
+        match time {
+            Time::Current(slot) => self.current(slot),
+            Time::All => self.total.clone(),
+        }
+    }
+
     /// What arrived in the baseline window; `None` while there are too few samples.
     pub(crate) fn baseline(&self, slot: u64) -> Option<DDSketch> {
         let baseline = self.collect(|known| known + (CURRENT_SLOTS as u64) <= slot);
@@ -107,20 +124,29 @@ impl Series {
 
 /// A sum over the same windows as [`Series`].
 #[derive(Default)]
-pub(crate) struct Sums(Vec<(u64, f64)>);
+pub(crate) struct Sums {
+    total: f64,
+    slots: Vec<(u64, f64)>,
+}
 
 impl Sums {
     pub(crate) fn add(&mut self, slot: u64, value: f64) {
-        match self.0.iter_mut().find(|(known, _)| *known == slot) {
+        self.total += value;
+        match self.slots.iter_mut().find(|(known, _)| *known == slot) {
             Some((_, sum)) => *sum += value,
-            None => self.0.push((slot, value)),
+            None => self.slots.push((slot, value)),
         }
-        self.0.retain(|(known, _)| known + (CURRENT_SLOTS as u64) > slot);
+        self.slots.retain(|(known, _)| known + (CURRENT_SLOTS as u64) > slot);
     }
 
-    /// The sum over the current window.
-    pub(crate) fn current(&self, slot: u64) -> f64 {
-        self.0.iter().filter(|(known, _)| known + (CURRENT_SLOTS as u64) > slot).map(|(_, sum)| sum).sum()
+    /// The sum over some time.
+    pub(crate) fn over(&self, time: Time) -> f64 {
+        match time {
+            Time::All => self.total,
+            Time::Current(slot) => {
+                self.slots.iter().filter(|(known, _)| known + (CURRENT_SLOTS as u64) > slot).map(|(_, sum)| sum).sum()
+            }
+        }
     }
 }
 
@@ -193,7 +219,7 @@ pub(crate) fn merge(into: &mut DDSketch, from: &DDSketch) {
 
 state!(Series { total, slots });
 state!(Rate { counts, newest, first, taken });
-state!(Sums(inner));
+state!(Sums { total, slots });
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,10 @@ pub struct Counters {
     pub journal_rereads: Counter,
     /// Batches that were gone from the journal before they were analysed.
     pub batches_skipped: Counter,
+    /// States of the engine written to disk.
+    pub engine_states_written: Counter,
+    /// States of the engine that could not be written.
+    pub engine_states_failed: Counter,
     /// Webhook messages delivered.
     pub webhooks_delivered: Counter,
     /// Webhook messages given up after the last attempt.

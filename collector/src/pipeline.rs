@@ -13,6 +13,7 @@ mod aggregator;
 mod feeder;
 mod linker;
 mod shard;
+mod state;
 
 use std::{
     io,
@@ -37,7 +38,11 @@ use loopscope_analyzer::{
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::aggregator::Outlets;
+use self::state::Keeper;
+pub use self::{
+    aggregator::Outlets,
+    state::{EngineState, Restored, decode, encode, restore},
+};
 use crate::{
     intended::registry::Lessons,
     journal::{
@@ -74,6 +79,10 @@ pub struct Knowledge {
     pub functions: Vec<FunctionRule>,
     /// What people declare and say while it runs.
     pub lessons: Lessons,
+    /// What an engine before it knew; `tail` must start where that says.
+    pub restored: Option<Restored>,
+    /// True when what it knows is written down for the next.
+    pub is_kept: bool,
 }
 
 /// To a shard: spans that are its own, or none when only time has passed.
@@ -84,6 +93,19 @@ struct ToShard {
     /// What the decoder had to mend or let go.
     losses: Losses,
     is_tick: bool,
+    mark: Option<Mark>,
+}
+
+/// A place between two batches at which all threads do something.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// Up to here all was known before, and what was said is dropped.
+    Known,
+    /// What is known here is saved.
+    Checkpoint {
+        /// The first batch that shards would have to see again.
+        replay_from: Position,
+    },
 }
 
 /// To the linker.
@@ -92,12 +114,15 @@ struct ToLinker {
     shard: usize,
     position: Position,
     records: Vec<Record>,
+    /// The first batch to see again, when this is the shard's part of a checkpoint.
+    checkpoint: Option<Position>,
 }
 
 /// To the aggregator.
 enum ToAggregator {
     Delta { now: ArrivalTime, delta: Delta },
     Linked { now: ArrivalTime, position: Position, output: LinkerOutput },
+    Checkpoint { now: ArrivalTime, position: Position, replay_from: Position, linker: Vec<u8> },
 }
 
 /// Starts the threads.
@@ -115,6 +140,14 @@ pub fn start(
     let stop = tail.stop_handle();
     // What came before the start has been told before. Waiting for a pause instead would wait for ever under load.
     let replay_end = tail.last_position();
+    let Knowledge { prices, functions, lessons, restored, is_kept } = knowledge;
+    let known = restored.as_ref().map_or((0, ArrivalTime(0)), |restored| (restored.position, restored.now));
+    let (linker, mut aggregate) = match restored {
+        Some(Restored { linker, aggregate, .. }) => (linker, aggregate),
+        None => (Linker::new(config), Aggregate::new(config)),
+    };
+    aggregate.set_facts(prices, functions);
+    let (saved, at_feeder) = sync_channel(1);
     let (to_aggregator, at_aggregator) = sync_channel(QUEUE);
     let (to_linker, at_linker) = sync_channel(QUEUE);
     let mut to_shards = Vec::new();
@@ -123,19 +156,26 @@ pub fn start(
     for number in 0..shards {
         let (to_shard, at_shard) = sync_channel(QUEUE);
         to_shards.push(to_shard);
-        let stage = shard::Stage::new(number, Shard::new(config, shards), to_linker.clone(), to_aggregator.clone());
+        let shard = Shard::new(config, shards);
+        let stage = shard::Stage::new(number, shard, known.0 > 0, to_linker.clone(), to_aggregator.clone());
         threads.push(spawn(format!("shard-{number}"), &died, move || run(stage, &at_shard))?);
     }
     drop(to_linker);
-    let Knowledge { prices, functions, lessons } = knowledge;
-    let stage = linker::Stage::new(Linker::new(config), shards, lessons.verdicts, to_aggregator);
+    let stage = linker::Stage::new(linker, shards, known, lessons.verdicts, to_aggregator);
     threads.push(spawn("linker".into(), &died, move || run(stage, &at_linker))?);
     let counters = Arc::clone(&outlets.counters);
-    let mut aggregate = Aggregate::new(config);
-    aggregate.set_facts(prices, functions);
-    let stage = aggregator::Stage::new(aggregate, lessons.declared, outlets, replay_end);
+    let lateness = config.lateness;
+    let keeper = if is_kept {
+        let keeper = Keeper::start(Arc::clone(&outlets.store), Arc::clone(&outlets.counters))?;
+        Some((keeper, saved))
+    } else {
+        None
+    };
+    let stage = aggregator::Stage::new(aggregate, known, lessons.declared, outlets, replay_end, keeper);
     threads.push(spawn("aggregator".into(), &died, move || run(stage, &at_aggregator))?);
-    threads.push(spawn("feeder".into(), &died, move || feeder::run(tail, &to_shards, &counters))?);
+    threads.push(spawn("feeder".into(), &died, move || {
+        feeder::run(tail, &to_shards, &counters, known, is_kept.then_some(&at_feeder), lateness)
+    })?);
     Ok(Pipeline { stop, threads, died })
 }
 

@@ -38,7 +38,7 @@ use crate::{
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
     otlp::{identify, trace_view},
-    pipeline::{self, Knowledge, Outlets, Pipeline},
+    pipeline::{self, Knowledge, Outlets, Pipeline, Restored},
     store::{Store, StoreError},
     view::View,
 };
@@ -215,15 +215,20 @@ impl Core {
             counters: Arc::clone(&self.counters),
             is_ready: Arc::clone(&is_ready),
         };
-        let tail = self.journal.tail_from(1);
+        let config = EngineConfig::recommended();
+        let is_kept = !self.config.ephemeral;
+        let restored =
+            if is_kept { pipeline::restore(&config, &self.store, self.journal.last_position())? } else { None };
+        let tail = self.journal.tail_from(restored.as_ref().map_or(1, Restored::replay_from));
         let knowledge = Knowledge {
             prices: self.config.prices.clone(),
             functions: self.config.functions.clone(),
             lessons: self.registry.lessons(),
+            restored,
+            is_kept,
         };
-        let pipeline =
-            pipeline::start(&EngineConfig::recommended(), self.config.shards.get(), tail, knowledge, outlets)
-                .map_err(ServerError::Engine)?;
+        let pipeline = pipeline::start(&config, self.config.shards.get(), tail, knowledge, outlets)
+            .map_err(ServerError::Engine)?;
         Ok(Engine { pipeline, views, is_ready })
     }
 

@@ -1,11 +1,12 @@
-//! The state that outlives the process and is not the journal: incidents, alerts, the outbox, places on the map, and
-//! what people declared and said.
+//! The state that outlives the process and is not the journal: incidents, alerts, the outbox, places on the map,
+//! what people declared and said, and what the engine knew.
 //!
 //! One SQLite file, `state.sqlite`, opened once. What a table holds and how it is bounded stands in the file of that
 //! table under `store/`; this file opens, migrates and hands out transactions. It knows nothing of what the rows are
 //! good for.
 
 pub mod alerts;
+pub mod engine_state;
 pub mod incidents;
 pub mod intended;
 pub mod outbox;
@@ -31,8 +32,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from an empty file to today's tables; the version of a file is the number of steps it has seen. A step
 /// that was released is never changed.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("store/migrations/0001_first_tables.sql"), include_str!("store/migrations/0002_intended.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("store/migrations/0001_first_tables.sql"),
+    include_str!("store/migrations/0002_intended.sql"),
+    include_str!("store/migrations/0003_engine_state.sql"),
+];
 
 /// The open state file. All calls block; an async task goes through `spawn_blocking`.
 #[derive(Debug)]

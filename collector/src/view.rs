@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use loopscope_analyzer::{
-    snapshot::{Loop, Losses, NodeId, Snapshot},
+    snapshot::{Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -139,7 +139,8 @@ fn loop_with_cut(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
     let mut message = convert::loop_(found);
     let known: Option<Vec<Stop<'_>>> =
         found.path.iter().zip(&message.path).map(|(id, text)| stop(snapshot, *id, text)).collect();
-    message.cut = known.and_then(|lap| cut::advise(&lap));
+    // What goes round within a function has no trigger that could be cut.
+    message.cut = known.filter(|_| found.level == LoopLevel::Function).and_then(|lap| cut::advise(&lap));
     message
 }
 

@@ -165,6 +165,7 @@ impl Background {
             span_id: draft.span_id,
             message: self.dice.uuid().into(),
             key: "".into(),
+            conversation: None,
             destination,
             at: draft.start,
         };

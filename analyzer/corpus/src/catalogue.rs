@@ -40,11 +40,12 @@ pub fn scenario(class: Class, name: &str, context: Context, times: Times, dice: 
         until: times.to,
         most_invocations: u64::MAX,
         timeout: 900.0,
+        names_conversation: dice.chance(0.5),
     };
     match class.verdict() {
         Verdict::Runaway => run_away(&mut scenario, times, dice),
         Verdict::Bounded | Verdict::Control => {
-            let rate = if class == Class::DivideDeep { 0.01 } else { 0.05 };
+            let rate = if class == Class::DivideDeep { 0.004 } else { 0.05 };
             let arrivals = match class {
                 Class::Cron => Arrivals::Every { from: times.from, to: times.to, seconds: 60.0 },
                 _ => Arrivals::Rate { from: times.from, to: times.to, per_second: rate },

@@ -8,7 +8,7 @@
 //!   parent       parent span                parent span                parent span
 //!   link         link of the entry          link of the consumer       link of the entry
 //!   message id   request id                 message id                 key and version
-//!   key only     name of the function       destination                key
+//!   key only     name of the function       destination, conversation  key
 //!   none         -                          -                          -
 //! ```
 
@@ -50,6 +50,8 @@ pub struct Sent {
     pub message: Arc<str>,
     /// Key of the object or row.
     pub key: Arc<str>,
+    /// The conversation that it belongs to, when the functions name one.
+    pub conversation: Option<Arc<str>>,
     /// Where it is sent: the name of a queue, a bucket, a table, a schedule or a function.
     pub destination: Arc<str>,
     /// When it was sent, nanoseconds of true time.
@@ -175,6 +177,9 @@ fn consumers(server: &Draft<'_>, entry: &Entry<'_>, into: &mut Vec<Span>) {
         if entry.context == Context::MessageId {
             attributes.insert("messaging.message.id", text(&entry.causes[part].message));
         }
+        if let (Context::KeyOnly, [sent]) = (entry.context, entry.causes) {
+            name_conversation(&mut attributes, sent);
+        }
         attributes.insert("messaging.batch.message_count", Value::Int(entry.causes.len() as i64));
         let mut span_id = entry.consumer;
         span_id.0[1] ^= part as u8;
@@ -264,6 +269,9 @@ pub fn outbound(draft: &Draft<'_>, hop: Hop, context: Context, sent: &Sent) -> S
             (SpanKind::Client, "Scheduler.CreateSchedule")
         }
     };
+    if (hop, context) == (Hop::Queue, Context::KeyOnly) {
+        name_conversation(&mut attributes, sent);
+    }
     span(&Draft { kind, ..*draft }, name.to_owned(), attributes, Vec::new())
 }
 
@@ -313,6 +321,12 @@ fn span(draft: &Draft<'_>, name: String, attributes: Attributes, links: Vec<Span
         attributes,
         links,
         sampling: None,
+    }
+}
+
+fn name_conversation(attributes: &mut Attributes, sent: &Sent) {
+    if let Some(conversation) = &sent.conversation {
+        attributes.insert("messaging.message.conversation_id", text(conversation));
     }
 }
 

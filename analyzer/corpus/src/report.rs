@@ -330,7 +330,7 @@ fn edges(score: &Score) -> Table {
         "Causes",
         "Invocation by invocation: precision is the share of found causes that are true, recall the share of true causes \
          that were found, where both sides were exported.",
-        &["setting", "context", "found", "precision", "recall"],
+        &["setting", "context", "found", "precision", "recall", "precision from confidence 0.9 on"],
     );
     let mut sums: BTreeMap<(&str, Context), Edges> = BTreeMap::new();
     for ((setting, context, _), edges) in &score.edges {
@@ -338,9 +338,9 @@ fn edges(score: &Score) -> Table {
     }
     for ((setting, context), edges) in sums.into_iter().filter(|(_, edges)| *edges != Edges::default()) {
         let found = (edges.right + edges.wrong).to_string();
-        let cells =
-            [context.word().to_owned(), found, format!("{:.4}", edges.precision()), format!("{:.4}", edges.recall())];
-        table.row(setting, &cells);
+        let share = |part: f64| format!("{part:.4}");
+        let shares = [edges.precision(), edges.recall(), edges.sure_precision()].map(share);
+        table.row(setting, &[vec![context.word().to_owned(), found], shares.to_vec()].concat());
     }
     table
 }
@@ -422,7 +422,10 @@ pub fn mistakes(score: &Score) -> String {
     for ((setting, context, class), edges) in &score.edges {
         if edges.wrong > 0 || edges.missed > 0 {
             let class = class.word();
-            let numbers = format!("{} right, {} wrong, {} missed", edges.right, edges.wrong, edges.missed);
+            let numbers = format!(
+                "{} right, {} wrong, {} missed, {} surely wrong",
+                edges.right, edges.wrong, edges.missed, edges.surely_wrong
+            );
             lines.push(format!("causes | {setting} | {} | {class} | {numbers}", context.word()));
         }
     }

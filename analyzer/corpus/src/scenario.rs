@@ -31,6 +31,8 @@ pub struct Scenario {
     pub most_invocations: u64,
     /// Seconds after which an invocation is stopped.
     pub timeout: f64,
+    /// Its messages name the conversation that they belong to, when nothing better is told.
+    pub names_conversation: bool,
 }
 
 /// Functions and the ways between them.

@@ -242,6 +242,11 @@ impl Edges {
         share(self.right, self.right + self.wrong)
     }
 
+    /// The same of those that the engine is sure of.
+    pub fn sure_precision(&self) -> f64 {
+        share(self.surely_right, self.surely_right + self.surely_wrong)
+    }
+
     /// Share of the true causes that were found; 1 when there is none.
     pub fn recall(&self) -> f64 {
         share(self.right, self.right + self.missed)

@@ -154,7 +154,7 @@ fn mix(seed: u64, size: Size) -> Job {
         seconds: 2.0 * history,
         keeps_entries: false,
         history,
-        tick: 2.0,
+        tick: 10.0,
     };
     Job { suite: MIX, setting: "plain", plan }
 }

@@ -174,8 +174,12 @@ fn edges(score: &Score, targets: &mut Vec<Target>) {
         targets.push(Target::new(&name("recall"), Wanted::AtLeast(0.99), recall));
     }
     let keys = edges_in(score, Context::KeyOnly);
-    let precision = (keys.right + keys.wrong > 0).then(|| keys.precision());
-    targets.push(Target::new("precision of causes, key only", Wanted::AtLeast(0.95), precision));
+    let precision = (keys.surely_right + keys.surely_wrong > 0).then(|| keys.sure_precision());
+    targets.push(Target::new(
+        "precision of causes of confidence 0.9 and more, key only",
+        Wanted::AtLeast(0.95),
+        precision,
+    ));
 }
 
 fn edges_in(score: &Score, context: Context) -> Edges {

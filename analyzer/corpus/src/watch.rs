@@ -29,10 +29,19 @@ const QUIET_TICK: u64 = 30_000_000_000;
 /// Nanoseconds without a span after which ticks become rare.
 const QUIET: u64 = 120_000_000_000;
 
+/// Nanoseconds from the first runaway chain on in which the engine is looked at closely.
+const CLOSE: u64 = 200_000_000_000;
+
+/// Nanoseconds between two close looks.
+const CLOSE_STEP: u64 = 1_000_000_000;
+
 /// Exports that arrive within so many nanoseconds are ingested together, as a queue before the engine does.
 const GATHER: u64 = 10_000_000;
 
 const MINUTE: u64 = 60_000_000_000;
+
+/// Confidence from which on the engine is sure of a cause.
+const SURE: f32 = 0.9;
 
 /// Invocations of a scenario from which on its R is compared.
 const ESTIMATE_FROM: u64 = 100;
@@ -114,6 +123,10 @@ pub struct Edges {
     pub wrong: u64,
     /// True, with both sides exported, and not found.
     pub missed: u64,
+    /// Of those that are right, those that the engine is sure of.
+    pub surely_right: u64,
+    /// Of those that are wrong, those that the engine is sure of.
+    pub surely_wrong: u64,
 }
 
 /// What came of one world.
@@ -141,6 +154,8 @@ impl Edges {
         self.right += other.right;
         self.wrong += other.wrong;
         self.missed += other.missed;
+        self.surely_right += other.surely_right;
+        self.surely_wrong += other.surely_wrong;
     }
 }
 
@@ -200,8 +215,8 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
         compared_at: began,
     };
     let (mut spans, mut engine_time, mut last) = (0_u64, Duration::ZERO, began);
-    let step = nanos(world.plan().tick);
-    let mut tick = began + step;
+    let pace = Pace::new(&world);
+    let mut tick = began + pace.step(began);
     let mut gathered: Vec<Span> = Vec::new();
     let mut gathering = began;
     while let Some(export) = world.next() {
@@ -213,6 +228,7 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
         }
         while tick <= at {
             watch.tick(tick, world.truth());
+            let step = pace.step(tick);
             tick += if tick > last + QUIET { QUIET_TICK.min(at.saturating_sub(tick).max(step)) } else { step };
         }
         last = at;
@@ -224,7 +240,7 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
     let end = last + nanos(60.0);
     while tick <= end {
         watch.tick(tick, world.truth());
-        tick += step;
+        tick += pace.step(tick);
     }
     watch.compare(u64::MAX, world.truth());
     let mut sightings: Vec<Sighting> = watch.sightings.into_values().collect();
@@ -232,6 +248,27 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
     let seconds = (end - began) as f64 / 1e9;
     let history = nanos(world.plan().history);
     Outcome { truth: world.truth().clone(), sightings, history, edges: watch.edges, seconds, spans, engine_time }
+}
+
+/// How closely the engine is looked at: each second while something has begun to run away, and as the plan says before
+/// and after.
+struct Pace {
+    onsets: Vec<u64>,
+    rest: u64,
+}
+
+impl Pace {
+    fn new(world: &World) -> Self {
+        let mut onsets: Vec<u64> = world.truth().loops.iter().filter_map(|found| found.t0).collect();
+        onsets.sort_unstable();
+        Self { onsets, rest: nanos(world.plan().tick) }
+    }
+
+    fn step(&self, at: u64) -> u64 {
+        let begun = self.onsets.partition_point(|onset| *onset <= at);
+        let is_close = begun.checked_sub(1).is_some_and(|last| at - self.onsets[last] < CLOSE);
+        if is_close { self.rest.min(CLOSE_STEP) } else { self.rest }
+    }
 }
 
 impl Watch {
@@ -299,11 +336,15 @@ impl Watch {
             let edges = &mut self.edges[entry.scenario];
             let has_parent = parents.peek().is_some();
             match self.engine.linker().cause_of(key) {
-                Some(cause) if parents.any(|parent| SpanKey::new(parent.trace_id, parent.span_id) == cause) => {
+                Some((cause, confidence))
+                    if parents.any(|parent| SpanKey::new(parent.trace_id, parent.span_id) == cause) =>
+                {
                     edges.right += 1;
+                    edges.surely_right += u64::from(confidence >= SURE);
                 }
-                Some(_) => {
+                Some((_, confidence)) => {
                     edges.wrong += 1;
+                    edges.surely_wrong += u64::from(confidence >= SURE);
                     edges.missed += u64::from(has_parent);
                 }
                 None => edges.missed += u64::from(has_parent),

@@ -50,7 +50,7 @@ pub struct Plan {
     pub keeps_entries: bool,
     /// Seconds in which the engine may learn; incidents until then are counted apart.
     pub history: f64,
-    /// Seconds between two looks at the engine.
+    /// Seconds between two looks at the engine where nothing has begun to run away.
     pub tick: f64,
 }
 
@@ -108,6 +108,7 @@ struct Message {
     parent: Option<usize>,
     laps: u32,
     remaining: Remaining,
+    conversation: Option<Arc<str>>,
     is_runaway: bool,
 }
 
@@ -223,7 +224,8 @@ impl World {
         let Some(stream) = self.stream(scenario, is_runaway) else { return };
         let remaining = stream.law.enter(&mut self.dice);
         let trigger = self.plan.scenarios[scenario].flow.nodes[0].trigger;
-        let message = Message { sent: None, parent: None, laps: 0, remaining, is_runaway };
+        let conversation = self.plan.scenarios[scenario].names_conversation.then(|| self.dice.uuid().into());
+        let message = Message { sent: None, parent: None, laps: 0, remaining, conversation, is_runaway };
         let task = Task {
             scenario,
             node: 0,
@@ -398,6 +400,7 @@ impl World {
             span_id: self.dice.span_id(),
             message: self.dice.uuid().into(),
             key: key.into(),
+            conversation: message.conversation.clone(),
             destination: Arc::clone(destination),
             at: start,
         };
@@ -441,6 +444,7 @@ impl World {
             laps: run.laps + u32::from(is_lap),
             remaining: if is_lap { message.remaining.after_a_lap() } else { message.remaining },
             is_runaway: message.is_runaway,
+            conversation: message.conversation.clone(),
             sent: Some(sent),
         };
         let (scenario, node) = (run.task.scenario, edge.to);

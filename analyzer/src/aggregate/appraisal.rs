@@ -8,7 +8,7 @@ use crate::{
     detect::guard::{self, Stop},
     intended::{self, Intended, Judgement},
     price::{FunctionRule, LoopCost, PriceTable},
-    snapshot::{Assessment, EdgeKind, Loop, LoopState, NodeId, Reason, Severity, VersionChange},
+    snapshot::{Assessment, EdgeKind, Loop, LoopLevel, LoopState, NodeId, Reason, Severity, VersionChange},
     span::ArrivalTime,
 };
 
@@ -39,15 +39,17 @@ impl Aggregate {
     /// Adds all that is here to a loop that is otherwise described. The declaration comes last: it has the last word
     /// on the severity.
     pub(super) fn appraise(&self, found: &mut Loop, now: ArrivalTime) {
+        // A lap of operations may be a part of one run, so that neither prices nor guards know of it.
+        let is_of_runs = found.level == LoopLevel::Function;
         if found.state != LoopState::Latent {
             // Without prices there is nothing to say.
-            found.cost = (!self.prices.platforms.is_empty()).then(|| self.loop_cost(found));
+            found.cost = (is_of_runs && !self.prices.platforms.is_empty()).then(|| self.loop_cost(found));
             if found.assessment == Assessment::Alarm && found.cost.as_ref().is_some_and(is_dear) {
                 found.severity = Severity::Critical;
             }
             found.changes = self.changes(found);
         }
-        found.platform_guard = guard::guard(&self.stops(&found.path));
+        found.platform_guard = is_of_runs.then(|| guard::guard(&self.stops(&found.path))).flatten();
         let Some(state) = intended::find(&self.declared, found, now) else { return };
         found.severity = state.severity(found.severity);
         if matches!(state.judgement, Judgement::Broken(_)) {

@@ -10,7 +10,7 @@ use sketches_ddsketch::DDSketch;
 
 use crate::{
     snapshot::{Hotspot, HotspotCause, NodeId},
-    window::{Series, quantile},
+    window::{Series, Time, quantile},
 };
 
 /// Hotspots that are listed.
@@ -30,13 +30,13 @@ pub(crate) struct Spent<'a> {
     pub(crate) time: &'a Series,
 }
 
-/// Ranks where time was spent in the current window.
+/// Ranks where time was spent in some time.
 ///
-/// `root_ms` is the time of all roots in the same window: the invocations that no other waits for.
-pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, slot: u64, root_ms: f64) -> Vec<Hotspot> {
+/// `root_ms` is the time of all roots in the same time: the invocations that no other waits for.
+pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, time: Time, root_ms: f64) -> Vec<Hotspot> {
     let mut ranked: Vec<(Spent<'a>, DDSketch, f64)> = spent
         .filter_map(|spent| {
-            let current = spent.time.current(slot);
+            let current = spent.time.over(time);
             let total_ms = current.sum().filter(|sum| *sum > 0.0)?;
             Some((spent, current, total_ms))
         })
@@ -52,7 +52,10 @@ pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, slot: u64, ro
             edge: spent.edge,
             cause: spent.cause,
             p95_ms: quantile(&current, 0.95),
-            baseline_p95_ms: spent.time.baseline(slot).map(|baseline| quantile(&baseline, 0.95)),
+            baseline_p95_ms: match time {
+                Time::Current(slot) => spent.time.baseline(slot).map(|baseline| quantile(&baseline, 0.95)),
+                Time::All => None,
+            },
             share: if root_ms > 0.0 { (total_ms / root_ms).min(1.0) } else { 0.0 },
             samples: current.count() as u64,
         })
@@ -90,7 +93,7 @@ mod tests {
                 time,
             },
         );
-        let found = hotspots(spent.into_iter(), 7, 2_000.0);
+        let found = hotspots(spent.into_iter(), Time::Current(7), 2_000.0);
         let ranks: Vec<(u32, u64, bool)> = found.iter().map(|h| (h.rank, h.function.0, h.edge.is_some())).collect();
         assert_eq!(ranks, [(1, 2, false), (2, 1, false), (3, 2, true)]);
         assert!((found[0].share - 0.5).abs() < 0.01);

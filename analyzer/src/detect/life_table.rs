@@ -42,6 +42,9 @@ pub const LEAST_ALARM: u32 = 6;
 pub const MOST_ALARM: u32 = 64;
 /// How many times deeper than every chain that ended by itself a chain may get, beyond [`MOST_ALARM`].
 const BEYOND_DEEPEST: u32 = 4;
+/// Deeper chains are told to be as probable as one of this depth: they are less so, and a chain may be a million deep.
+const DEEPEST_PREDICTED: u32 = 1_024;
+
 /// Depth below which no chain is suspect.
 pub const LEAST_SUSPECT: u32 = 4;
 /// Probability at which a chain is suspect.
@@ -100,6 +103,7 @@ impl LifeTable {
     ///
     /// `prior` is the chance to go on where nothing was learned; see [`UNKNOWN_CONTINUATION`]. Costs O(depth).
     pub fn predictive(&self, depth: u32, prior: f64) -> f64 {
+        let depth = depth.min(DEEPEST_PREDICTED);
         self.survival(prior).take_while(|(lap, _)| *lap <= depth).last().map_or(1.0, |(_, probability)| probability)
     }
 

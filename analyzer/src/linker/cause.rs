@@ -16,9 +16,6 @@ use crate::{
 /// Invocations that are looked back over to find the earlier one of a lap: four times the functions of a path table.
 const LOOK_BACK: usize = 4 * path::SLOTS;
 
-/// Causes at least this sure are not given up for one that is less so.
-const SURE: f32 = 0.9;
-
 /// How an invocation that is hung below another relates to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -78,7 +75,8 @@ impl Linker {
         let (part, whole) = (self.whole(part), self.whole(whole));
         let (Some(one), Some(other)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
         let (function, whole_cause) = (one.function, other.parent);
-        let part_cause = Cause { invocation: one.parent, confidence: one.confidence, credit: one.credit };
+        let part_cause =
+            Cause { invocation: one.parent, confidence: one.confidence, credit: one.credit, is_guess: one.is_guess };
         // Whichever has no cause of its own becomes the part.
         let (below, above) = if part_cause.invocation == 0 { (part, whole) } else { (whole, part) };
         if part == whole {
@@ -216,6 +214,7 @@ impl Linker {
         let Some(invocation) = self.invocations.get_mut(&child) else { return };
         (invocation.parent, invocation.confidence, invocation.credit) =
             (cause.invocation, cause.confidence, cause.credit);
+        invocation.is_guess = cause.is_guess;
         (invocation.is_part, invocation.is_retry) = (role == Role::Part, role == Role::Retry);
         if is_held {
             self.hold(cause.invocation);
@@ -248,16 +247,17 @@ impl Linker {
     }
 
     /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
-    /// counts from here on, but for one that is not sure.
+    /// counts from here on, and one that an id tells always counts more than one that is merely likely.
     fn compare(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable) {
         let Some(below) = self.invocations.get_mut(&child) else { return };
         if below.parent == cause.invocation {
             below.confidence = below.confidence.max(cause.confidence);
+            below.is_guess &= cause.is_guess;
             return;
         }
         let (function, fragment, is_root) = (below.function, below.fragment, below.path.is_single());
-        let is_guess = below.confidence < SURE && cause.confidence >= SURE;
-        if below.confidence >= SURE && cause.confidence < SURE || self.is_ancestor(child, cause.invocation) {
+        let is_guess = below.is_guess && !cause.is_guess;
+        if !below.is_guess && cause.is_guess || self.is_ancestor(child, cause.invocation) {
             return;
         }
         if !is_guess && path.count(function) == 0 {
@@ -273,6 +273,7 @@ impl Linker {
         } else if let Some(below) = self.invocations.get_mut(&child) {
             (below.fragment, below.path) = (top, path.then(&PathTable::of(function)));
             (below.parent, below.confidence, below.credit) = (cause.invocation, cause.confidence, cause.credit);
+            below.is_guess = cause.is_guess;
             self.fragments.refer(top);
             self.fragments.release(fragment);
             self.occur(now, top, path, FirstOccurrence { function, route: 0, invocation: child, times: 1 });

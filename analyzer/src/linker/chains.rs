@@ -34,6 +34,8 @@ pub(super) struct Chain {
     pub(super) laps: u32,
     /// Laps of the anchor by depth, once there are more laps than depths.
     pub(super) widths: Option<Box<Widths>>,
+    /// Laps whose cause is merely likely.
+    pub(super) guesses: u32,
     /// The least sure of its laps.
     pub(super) confidence: f32,
     /// True when it was an alarm.
@@ -61,6 +63,7 @@ impl Chain {
             anchor: lap.function,
             laps: 0,
             widths: None,
+            guesses: 0,
             confidence: lap.confidence,
             is_alarm: false,
             trace_id: lap.trace_id,
@@ -94,10 +97,19 @@ impl Chain {
         }
     }
 
+    /// Its depth, as far as it is sure.
+    ///
+    /// Where each lap is likely, they are laps as often as not; but one likely lap among certain ones may well be two
+    /// chains taken for one, and then neither is deeper than its part.
+    pub(super) fn sure_depth(&self) -> u32 {
+        if self.guesses.saturating_mul(2) >= self.laps { self.depth } else { self.depth / (self.guesses + 1) }
+    }
+
     /// Takes in a chain that turned out to be the lower part of this one.
     fn absorb(&mut self, lower: &Self, deeper_by: u32) {
         self.depth = self.depth.max(lower.depth);
         self.confidence = self.confidence.min(lower.confidence);
+        self.guesses = self.guesses.saturating_add(lower.guesses);
         self.is_alarm |= lower.is_alarm;
         self.last_lap = self.last_lap.max(lower.last_lap);
         if self.widths.is_none() && lower.widths.is_none() && deeper_by >= self.laps {
@@ -183,7 +195,7 @@ impl Chains {
     }
 }
 
-state!(Chain { loop_index, depth, anchor, laps, widths, confidence, is_alarm, trace_id, last_lap });
+state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, is_alarm, trace_id, last_lap });
 state!(Chains { chains, due, next });
 
 #[cfg(test)]
@@ -197,6 +209,7 @@ mod tests {
             anchor: 0,
             laps: 0,
             widths: None,
+            guesses: 0,
             confidence: 1.0,
             is_alarm: false,
             trace_id: TraceId([1; 16]),

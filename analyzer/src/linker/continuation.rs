@@ -113,6 +113,8 @@ struct Resource {
     sends: VecDeque<Offer>,
     /// How much later than they ended sends came lately, nanoseconds.
     lag: u64,
+    /// True when senders know ids that nobody else has: who knows one too is found by it, or not at all.
+    has_ids: bool,
     last: ArrivalTime,
 }
 
@@ -182,6 +184,7 @@ impl Continuations {
             let resource = self.resource(now, node, losses);
             let lag = now.0.saturating_sub(offer.end.0);
             resource.lag = lag.max(resource.lag - resource.lag / 64);
+            resource.has_ids |= key.class.is_unique();
             if key.class == KeyClass::Time {
                 resource.send(offer, losses);
                 return SmallVec::new();
@@ -276,7 +279,11 @@ impl Continuations {
     }
 
     /// The cause of an invocation of `function`, if it is clear enough.
-    pub(super) fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
+    pub(super) fn decide(&mut self, search: &Deferred, function: u32, knows_id: bool) -> Option<Match> {
+        let resource = search.seeker.destination.and_then(|node| self.resources.get(&node));
+        if knows_id && resource.is_some_and(|resource| resource.has_ids) {
+            return None;
+        }
         match search.key.class {
             KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(&search.seeker, function),
             class => self.nearest(search, function, class),
@@ -303,6 +310,7 @@ impl Continuations {
             Some(offers) => offers,
             None => self.offers.get_mut(key.hash)?,
         };
+        let is_lone = offers.len() == 1;
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
         let is_open = |offer: &&mut Offer| offer.is_for(seeker) && offer.end.0 <= latest && offer.left(function) > 0.0;
         let since = seeker.start.0.saturating_sub(RIVALS_NANOS);
@@ -317,9 +325,11 @@ impl Continuations {
                 best = Some(offer);
             }
         }
-        let share =
-            if matches!(class, KeyClass::Object | KeyClass::Schedule) { rivals.len().max(1) as f32 } else { 1.0 };
-        let confidence = class.confidence() / share;
+        let is_name = matches!(class, KeyClass::Object | KeyClass::Schedule);
+        let share = if is_name { rivals.len().max(1) as f32 } else { 1.0 };
+        // A name that was written once is as good as a version.
+        let is_fresh = is_name && is_lone;
+        let confidence = if is_fresh { KeyClass::Version.confidence() } else { class.confidence() / share };
         let best = best.filter(|_| confidence >= ACCEPT_SHARED)?;
         best.take(function, 1.0);
         Some(Match { offer: best.clone(), confidence })
@@ -392,4 +402,4 @@ state!(Continuations {
 state!(Offer { cause, destination, end, left });
 state!(Seeker { child, destination, start, credit, link, is_matched });
 state!(Deferred { seeker, key });
-state!(Resource { delays, sends, lag, last });
+state!(Resource { delays, sends, lag, has_ids, last });

@@ -5,6 +5,8 @@
 //! the path to the parent as offset; no invocation inside is touched. This is a union-find whose links carry path
 //! tables instead of numbers: finding the root of a fragment adds up the offsets on the way and shortens the way.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::{chains::ChainId, path::PathTable};
@@ -29,14 +31,14 @@ pub(super) struct Fragments {
 #[derive(Default)]
 struct Fragment {
     above: Option<FragmentId>,
-    /// Path from the root of the fragment above to the parent of this fragment's root.
-    offset: PathTable,
+    /// Path from the root of the fragment above to the parent of this fragment's root; most fragments stay on top.
+    offset: Option<Box<PathTable>>,
     /// Invocations and fragments that refer to this one.
     references: u32,
     /// Kept up to date only at the top: invocations that are the first of their function on their path.
-    open: SmallVec<[FirstOccurrence; 2]>,
+    open: SmallVec<[FirstOccurrence; 1]>,
     /// Kept up to date only at the top: the deepest lap of each loop, by the function whose occurrences were counted.
-    laps: SmallVec<[DeepestLap; 1]>,
+    laps: Vec<DeepestLap>,
 }
 
 /// An invocation that is the first of its function on the path from the fragment's root.
@@ -65,7 +67,7 @@ pub(super) struct DeepestLap {
 }
 
 /// What a fragment remembers at its top.
-pub(super) type Top = (SmallVec<[FirstOccurrence; 2]>, SmallVec<[DeepestLap; 1]>);
+pub(super) type Top = (SmallVec<[FirstOccurrence; 1]>, Vec<DeepestLap>);
 
 impl Fragments {
     /// A new fragment, referred to once.
@@ -109,11 +111,11 @@ impl Fragments {
         // From the top down, so that every offset is one step when the next is added to it.
         for step in (0..way.len().saturating_sub(1)).rev() {
             let (lower, upper) = (way[step], way[step + 1]);
-            let offset = self.arena[upper as usize].offset.then(&self.arena[lower as usize].offset);
-            self.arena[lower as usize].offset = offset;
+            let offset = self.offset(upper).then(&self.offset(lower));
+            self.arena[lower as usize].offset = Some(Box::new(offset));
             self.hang(lower, top);
         }
-        (top, if top == id { PathTable::default() } else { self.arena[id as usize].offset.clone() })
+        (top, if top == id { PathTable::default() } else { self.offset(id).into_owned() })
     }
 
     /// Hangs the fragment `id` below an invocation of the top `above` whose path is `offset`. Hands back what `id`
@@ -121,7 +123,7 @@ impl Fragments {
     pub(super) fn attach(&mut self, id: FragmentId, above: FragmentId, offset: PathTable) -> Top {
         let fragment = &mut self.arena[id as usize];
         let top = (fragment.open.clone(), fragment.laps.clone());
-        fragment.offset = offset;
+        fragment.offset = Some(Box::new(offset));
         self.hang(id, above);
         top
     }
@@ -174,6 +176,10 @@ impl Fragments {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.arena.len() - self.free.len()
+    }
+
+    fn offset(&self, id: FragmentId) -> Cow<'_, PathTable> {
+        self.arena[id as usize].offset.as_deref().map_or_else(Cow::default, Cow::Borrowed)
     }
 
     fn hang(&mut self, id: FragmentId, above: FragmentId) {

@@ -57,7 +57,7 @@ impl Linker {
         };
         self.count_message(&seeker, &offer, EdgeKind::Message, 1.0);
         self.observe(&seeker, &offer);
-        self.cause(now, link.child, Cause { invocation: cause.invocation, confidence: 1.0, credit: link.credit });
+        self.cause(now, link.child, Cause { credit: link.credit, ..Cause::certain(cause.invocation) });
     }
 
     /// An outbound span offers what it knows of what it caused.
@@ -69,6 +69,16 @@ impl Linker {
         let seekers = self.continuations.offer(now, key, offer.clone(), is_slow, &mut self.delta.losses);
         for seeker in seekers {
             self.join(now, key.class, &seeker, &offer);
+        }
+    }
+
+    /// It is certain which invocation an offer caused.
+    pub(super) fn answer(&mut self, child: u64, offer: &Offer) {
+        let child = self.whole(child);
+        if let Some(child) = self.invocations.get(&child)
+            && let Some(node) = offer.destination
+        {
+            self.continuations.observe(node, offer, child.function, child.start);
         }
     }
 
@@ -92,6 +102,7 @@ impl Linker {
             return;
         }
         let names_run = matches!(key.class, KeyClass::Request | KeyClass::Message) && seeker.credit >= 1.0;
+        invocation.knows_id = true;
         if names_run && invocation.run == 0 {
             invocation.run = key.hash;
         }
@@ -113,12 +124,12 @@ impl Linker {
             if invocation.parent != 0 {
                 continue;
             }
-            let Some(Match { offer, confidence }) = self.continuations.decide(&search, invocation.function) else {
-                continue;
-            };
+            let (function, knows_id) = (invocation.function, invocation.knows_id);
+            let Some(found) = self.continuations.decide(&search, function, knows_id) else { continue };
+            let Match { offer, confidence } = found;
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
             let credit = search.seeker.credit;
-            self.cause(now, child, Cause { invocation: offer.cause, confidence, credit });
+            self.cause(now, child, Cause { invocation: offer.cause, confidence, credit, is_guess: true });
         }
     }
 
@@ -142,7 +153,8 @@ impl Linker {
             self.count_message(seeker, offer, kind, class.confidence());
         }
         self.observe(seeker, offer);
-        let cause = Cause { invocation: offer.cause, confidence: class.confidence(), credit: seeker.credit };
+        let (confidence, credit) = (class.confidence(), seeker.credit);
+        let cause = Cause { invocation: offer.cause, confidence, credit, is_guess: false };
         self.cause(now, child, cause);
     }
 
@@ -154,6 +166,7 @@ impl Linker {
                 invocation: attempt.parent,
                 confidence: attempt.confidence,
                 credit: attempt.credit,
+                is_guess: attempt.is_guess,
             })
         });
         let is_caused = self.invocations.get(&child).is_some_and(|child| child.parent != 0);

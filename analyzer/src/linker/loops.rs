@@ -297,11 +297,15 @@ impl Loops {
 
     /// A report after what people said of its loop.
     pub(super) fn overrule(&self, mut report: LoopReport) -> LoopReport {
+        use Reason::{Depth, NoProgress, Slow, Telemetry};
         if let Some(Verdict::Expected { max_depth }) = self.verdicts.get(&report.id)
             && report.max_depth <= *max_depth
         {
-            report.assessment = Assessment::Unremarkable;
-            report.reasons.clear();
+            // How deep a chain may go says nothing of how wide it may be; what has no depth is expected as it is.
+            report.reasons.retain(|reason| !matches!(reason, Depth | Slow | NoProgress | Telemetry));
+            if report.reasons.is_empty() {
+                report.assessment = Assessment::Unremarkable;
+            }
         }
         report
     }
@@ -319,7 +323,7 @@ impl Loops {
         });
         for chain in ended {
             if let Some(record) = self.records.get_mut(&chain.loop_index) {
-                record.end_chain(now, &chain);
+                record.end_chain(now, &chain, self.verdicts.get(&record.id()).copied());
                 self.changed.insert(chain.loop_index);
             }
         }

@@ -15,7 +15,7 @@ pub(super) const SLOTS: usize = 16;
 /// Counts of the functions on one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PathTable {
-    slots: SmallVec<[Slot; 4]>,
+    slots: SmallVec<[Slot; 2]>,
     /// Invocations on the path.
     length: u32,
     /// True when the path had more functions than there are slots.
@@ -38,7 +38,7 @@ impl PathTable {
 
     /// This path, continued by another.
     pub(super) fn then(&self, next: &Self) -> Self {
-        let mut slots: SmallVec<[Slot; 4]> = next
+        let mut slots: SmallVec<[Slot; 2]> = next
             .slots
             .iter()
             .map(|slot| Slot {

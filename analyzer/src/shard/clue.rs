@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::{
     attribute::{Attribute, Attributes},
     detect::telemetry::is_export,
-    identity::{Touch, invoked_by},
+    identity::Touch,
     record::{Key, KeyClass, SpanKey, Trigger},
     snapshot::{EdgeKind, NodeId, ResourceKind},
     span::{LINKS_PER_SPAN, Span, SpanKind},
@@ -32,6 +32,13 @@ pub(super) struct Clues {
     pub(super) is_export: bool,
 }
 
+/// The function that ran a span, and the one that it invokes by name.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) function: NodeId,
+    pub(super) invoked: Option<NodeId>,
+}
+
 /// A link, and the id of the message that says the same.
 #[derive(Clone, Copy)]
 pub(super) struct Link {
@@ -51,8 +58,8 @@ pub(super) struct Known {
 }
 
 impl Clues {
-    /// What the span with this key and parent knows; it was run by, or invokes, the function.
-    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, function: NodeId) -> Self {
+    /// What the span with this key and parent knows.
+    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, ends: Ends) -> Self {
         let touch = touch.filter(|touch| touch.kind != EdgeKind::Read);
         let entity = span.attributes.text(Attribute::EntityId).map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
         let is_slow = is_slow(span, touch);
@@ -69,9 +76,9 @@ impl Clues {
         let batch = span.attributes.number(Attribute::BatchMessageCount).and_then(|count| usize::try_from(count).ok());
         clues.credit = 1.0 / batch.unwrap_or(1).max(clues.links.len()).max(1) as f32;
         if span.kind.is_outbound() {
-            clues.offer(span, key, touch);
+            clues.offer(span, key, touch, ends.invoked);
         } else if span.kind.is_inbound() {
-            clues.seek(span, parent, touch, function);
+            clues.seek(span, parent, touch, ends.function);
         }
         clues
     }
@@ -80,13 +87,12 @@ impl Clues {
         self.links.is_empty() && self.keys.is_empty() && self.entity == 0 && !self.is_export
     }
 
-    fn offer(&mut self, span: &Span, key: u64, touch: Option<&Touch>) {
+    fn offer(&mut self, span: &Span, key: u64, touch: Option<&Touch>, invoked: Option<NodeId>) {
         if self.is_slow {
             // Whoever names this span may come when it is long gone.
             self.know(Key { class: KeyClass::Span, hash: key }, None);
         }
         let attributes = &span.attributes;
-        let invoked = invoked_by(span);
         let is_invoke = invoked.is_some()
             || attributes.text(Attribute::RpcService).is_some_and(|service| service.eq_ignore_ascii_case("lambda"));
         if is_invoke && let Some(run) = run_of(attributes) {
@@ -176,15 +182,15 @@ impl Clues {
 /// True for a span that sets a schedule, or that a schedule or a timer started.
 fn is_slow(span: &Span, touch: Option<&Touch>) -> bool {
     let text = |attribute| span.attributes.text(attribute).unwrap_or_default();
-    let is_scheduler = |text: &str| text.len() <= SCHEDULER_BYTES && text.to_ascii_lowercase().contains("schedule");
+    let is_scheduler = |text: &str| text.as_bytes().windows(SCHEDULE.len()).any(|w| w.eq_ignore_ascii_case(SCHEDULE));
     touch.is_some_and(|touch| touch.node.kind == ResourceKind::Schedule)
         || span.kind.is_inbound() && text(Attribute::FaasTrigger) == "timer"
         || span.kind == SpanKind::Client
             && (is_scheduler(text(Attribute::RpcService)) || is_scheduler(text(Attribute::RpcMethod)))
 }
 
-/// Names of services and methods longer than this are none of a scheduler.
-const SCHEDULER_BYTES: usize = 128;
+/// What the names of services and methods that set schedules have in common.
+const SCHEDULE: &[u8] = b"schedule";
 
 /// True when another function may have invoked what the span runs: no queue, store or timer has.
 pub(super) fn may_be_invoked(span: &Span) -> bool {

@@ -33,7 +33,7 @@ struct Open {
     start: EventTime,
     end: EventTime,
     /// Intervals in which it waited.
-    children: SmallVec<[(u64, u64); 4]>,
+    children: SmallVec<[(u64, u64); 1]>,
     /// True when another invocation waits for this one.
     is_called: bool,
     /// True when it is not a part of another one, and its duration is counted.

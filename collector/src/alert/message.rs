@@ -1,6 +1,6 @@
 //! An alert in words and as a wire message.
 
-use loopscope_analyzer::span::ArrivalTime;
+use loopscope_analyzer::{snapshot::LoopLevel, span::ArrivalTime};
 use loopscope_proto::v1;
 
 use crate::{
@@ -45,7 +45,12 @@ pub fn id(change: &AlertChange) -> String {
 
 /// One sentence that stands for itself in a chat.
 fn summary(kind: AlertKind, evidence: &v1::Loop) -> String {
-    let way = way(&evidence.functions);
+    let is_of_operations = evidence.level == LoopLevel::Operation.word();
+    let way = if is_of_operations {
+        format!("{} within {}", way(&evidence.operations), evidence.functions.join(", "))
+    } else {
+        way(&evidence.functions)
+    };
     let place = match evidence.environment.as_str() {
         "" => String::new(),
         environment => format!(" in {environment}"),
@@ -97,7 +102,7 @@ fn laps(count: u64) -> String {
     format!("{count} {}", if count == 1 { "lap" } else { "laps" })
 }
 
-/// The functions of one lap with arrows between them, back to the first.
+/// The functions, or operations, of one lap with arrows between them, back to the first.
 fn way(names: &[String]) -> String {
     let Some(first) = names.first() else { return "a loop of unknown functions".to_owned() };
     let mut stops: Vec<&str> = names.iter().take(NAMES_IN_SUMMARY).map(String::as_str).collect();
@@ -165,6 +170,18 @@ mod tests {
         evidence.intended = Some(v1::IntendedState::default());
         expect!["Intended: thumbnail → thumbnail goes round and round in prod, up to 21 laps deep, as declared."]
             .assert_eq(&summary(AlertKind::Resolved, &evidence));
+    }
+
+    #[test]
+    fn operations_that_begin_again_are_named() {
+        let mut evidence = convert::loop_(&found(1, LoopState::Growing, Severity::Warning, 17));
+        evidence.level = "operation".into();
+        evidence.operations = vec!["fetch".into(), "judge".into()];
+        let said = summary(AlertKind::Opened, &evidence);
+        assert!(
+            said.starts_with("Warning: fetch → judge → fetch within thumbnail goes round and round in prod"),
+            "{said}"
+        );
     }
 
     #[test]

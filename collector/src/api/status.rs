@@ -73,6 +73,8 @@ impl StatusSource {
             incidents_suppressed: c.incidents_suppressed.get(),
             live_refused: c.live_refused.get(),
             api_busy: c.api_busy.get(),
+            engine_states_written: c.engine_states_written.get(),
+            engine_states_failed: c.engine_states_failed.get(),
             continuations_dropped: losses.continuations_dropped,
             paths_trimmed: losses.paths_trimmed,
             look_backs_cut: losses.look_backs_cut,

@@ -47,7 +47,9 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let snapshot = report.snapshot;
     let calls: u64 = snapshot.edges.iter().map(|edge| edge.calls).sum();
     let invocations: u64 = snapshot.functions.iter().map(|function| function.invocations).sum();
-    writeln!(out, "{} in {}, {}{times}", count(size.spans, "span"), count(size.traces, "trace"), files(size.sources))?;
+    let twice = usize::try_from(snapshot.losses.duplicates).unwrap_or(usize::MAX);
+    let spans = count(size.spans.saturating_sub(twice), "span");
+    writeln!(out, "{spans} in {}, {}{times}", count(size.traces, "trace"), files(size.sources))?;
     writeln!(
         out,
         "{}, {}, {}, {invocations} invocations, {calls} calls",
@@ -196,7 +198,7 @@ fn write_hotspots(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
         let target = spot.edge.and_then(|(_, target)| name(target)).map(|name| format!(" -> {name}"));
         writeln!(
             out,
-            "  {:>2}. {}{}, {}: {:.0} % of all time, p95 {}, {}",
+            "  {:>2}. {}{}, {}: {:.0} % of the time of all roots, p95 {}, {}",
             spot.rank,
             spot.name,
             target.unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::SyncSender,
     },
     time::{Duration, Instant},
 };
@@ -15,10 +16,14 @@ use loopscope_analyzer::{
     linker::LoopReport,
     snapshot::{Loop, LoopId, NodeId, Severity, Snapshot},
     span::ArrivalTime,
+    state::FORMAT,
 };
 use tokio::sync::watch;
 
-use super::ToAggregator;
+use super::{
+    ToAggregator,
+    state::{EngineState, Keeper},
+};
 use crate::{alert::Alerts, counters::Counters, journal::Position, layout::Layout, store::Store, view::View};
 
 /// Shortest time between two views.
@@ -61,14 +66,18 @@ pub(super) struct Stage {
     published: HashMap<LoopId, Severity>,
     now: ArrivalTime,
     position: Position,
+    /// Writes what is known at a checkpoint, and who is told that the feeder may go on.
+    keeper: Option<(Keeper, SyncSender<()>)>,
 }
 
 impl Stage {
     pub(super) fn new(
         aggregate: Aggregate,
+        (position, now): (Position, ArrivalTime),
         mut declared: watch::Receiver<Arc<Vec<Intended>>>,
         outlets: Outlets,
         replay_end: Position,
+        keeper: Option<(Keeper, SyncSender<()>)>,
     ) -> Self {
         let started = Instant::now();
         declared.mark_changed();
@@ -82,8 +91,9 @@ impl Stage {
             soonest: started,
             is_urgent: false,
             published: HashMap::new(),
-            now: ArrivalTime(0),
-            position: 0,
+            now,
+            position,
+            keeper,
         }
     }
 
@@ -150,6 +160,13 @@ impl super::Stage for Stage {
                 self.is_urgent |= output.loops.iter().any(|report| self.is_news(report));
                 self.aggregate.link(self.now, output);
             }
+            ToAggregator::Checkpoint { now, position, replay_from, linker } => {
+                let aggregate = self.aggregate.save();
+                if let Some((keeper, goes_on)) = &self.keeper {
+                    keeper.keep(EngineState { format: FORMAT, position, now: now.0, replay_from, linker, aggregate });
+                    let _ = goes_on.try_send(());
+                }
+            }
         }
     }
 
@@ -169,6 +186,9 @@ impl super::Stage for Stage {
     /// What came too soon after the last view would stay unsaid otherwise.
     fn end(&mut self) {
         self.publish();
+        if let Some((keeper, _)) = self.keeper.take() {
+            keeper.end();
+        }
     }
 }
 
@@ -202,7 +222,8 @@ mod tests {
             is_ready: Arc::default(),
         };
         let declared = crate::intended::registry::Lessons::none().declared;
-        Stage::new(Aggregate::new(&Config::recommended()), declared, outlets, 0)
+        let aggregate = Aggregate::new(&Config::recommended());
+        Stage::new(aggregate, (0, ArrivalTime(0)), declared, outlets, 0, None)
     }
 
     /// Hands a report on while the next view is not due, and says whether there was one all the same.

@@ -2,7 +2,11 @@
 //!
 //! It also makes time pass. While it replays, time is when the batches arrived; once it has caught up, it is the clock.
 
-use std::{sync::mpsc::SyncSender, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::mpsc::{Receiver, SyncSender},
+    time::{Duration, Instant},
+};
 
 use loopscope_analyzer::{
     engine::shard_of,
@@ -10,7 +14,7 @@ use loopscope_analyzer::{
     span::{ArrivalTime, Span},
 };
 
-use super::{TICK, ToShard};
+use super::{Mark, TICK, ToShard, state::Schedule};
 use crate::{
     clock,
     counters::Counters,
@@ -28,9 +32,34 @@ const SPANS_PER_MESSAGE: usize = 4_096;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Reads until the tail is stopped; the shards end when it returns.
-pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], counters: &Counters) {
-    let mut feeder = Feeder { shards, now: ArrivalTime(0), ticked: ArrivalTime(0), position: 0 };
+///
+/// `known` is the position up to which all was known at the start, and when; `saved` tells when a checkpoint is over,
+/// and is missing when none are made.
+pub(super) fn run(
+    mut tail: Tail,
+    shards: &[SyncSender<ToShard>],
+    counters: &Counters,
+    known: (Position, ArrivalTime),
+    saved: Option<&Receiver<()>>,
+    lateness: Duration,
+) {
+    let mut feeder = Feeder {
+        shards,
+        now: ArrivalTime(0),
+        ticked: ArrivalTime(0),
+        position: 0,
+        recent: Recent { lateness, arrivals: VecDeque::new() },
+    };
+    let mut schedule = Schedule::new(known.0);
+    let mut is_warming = known.0 > 0;
     loop {
+        if is_warming && tail.position() > known.0 {
+            is_warming = false;
+            feeder.know(known);
+        }
+        if let Some(saved) = saved.filter(|_| !is_warming && schedule.is_due(feeder.position)) {
+            feeder.checkpoint(saved, &mut schedule);
+        }
         match tail.next_timeout(TICK) {
             Some(TailEvent::Batch(batch)) => feeder.feed(&batch),
             Some(TailEvent::Skipped { from, to }) => {
@@ -50,6 +79,9 @@ pub(super) fn run(mut tail: Tail, shards: &[SyncSender<ToShard>], counters: &Cou
     }
     // Tells how far it came also when the last batches held no spans.
     feeder.pass_to(feeder.now);
+    if let Some(saved) = saved.filter(|_| !is_warming && schedule.is_behind(feeder.position)) {
+        feeder.checkpoint(saved, &mut schedule);
+    }
     let left = (tail.last_position() + 1).saturating_sub(tail.position());
     if left > 0 {
         tracing::warn!(batches = left, "stopped before all of the journal was analysed; the next start goes on");
@@ -62,15 +94,79 @@ struct Feeder<'a> {
     now: ArrivalTime,
     ticked: ArrivalTime,
     position: Position,
+    recent: Recent,
+}
+
+/// Where in the journal the batches begin that a shard has to have seen.
+struct Recent {
+    lateness: Duration,
+    /// Arrival and position of a batch now and then, the oldest first.
+    arrivals: VecDeque<(ArrivalTime, Position)>,
+}
+
+impl Recent {
+    /// Time between the batches that are remembered, so that there are about sixty.
+    fn step(&self) -> Duration {
+        self.lateness / 60
+    }
+
+    fn arrived(&mut self, now: ArrivalTime, position: Position) {
+        if self.arrivals.back().is_none_or(|(last, _)| now.since(*last) >= self.step()) {
+            self.arrivals.push_back((now, position));
+        }
+        // The newest that is old enough stays, because all that came after it is needed.
+        while self.arrivals.get(1).is_some_and(|(at, _)| now.since(*at) >= self.lateness) {
+            self.arrivals.pop_front();
+        }
+    }
+
+    fn first(&self) -> Position {
+        self.arrivals.front().map_or(1, |(_, position)| *position)
+    }
 }
 
 impl Feeder<'_> {
+    /// Says that all up to this position was known before.
+    fn know(&mut self, (position, now): (Position, ArrivalTime)) {
+        self.position = self.position.max(position);
+        self.pass_to(now);
+        self.mark(Mark::Known);
+    }
+
+    /// Has all that is known saved, and stands still until it is.
+    fn checkpoint(&mut self, saved: &Receiver<()>, schedule: &mut Schedule) {
+        let started = Instant::now();
+        self.pass_to(self.now);
+        self.mark(Mark::Checkpoint { replay_from: self.recent.first() });
+        // Whatever went on meanwhile would be in what is saved, and then come again. An error means that the aggregator
+        // is gone, which is told where its thread is joined.
+        let _ = saved.recv();
+        schedule.done(self.position, started.elapsed());
+    }
+
+    fn mark(&self, mark: Mark) {
+        for shard in 0..self.shards.len() {
+            self.give(
+                shard,
+                ToShard {
+                    now: self.now,
+                    position: self.position,
+                    spans: Vec::new(),
+                    losses: Losses::default(),
+                    is_tick: false,
+                    mark: Some(mark),
+                },
+            );
+        }
+    }
+
     fn feed(&mut self, batch: &TailBatch) {
         let arrived = ArrivalTime(batch.received_unix_nanos);
         if arrived.0.saturating_sub(self.ticked.0) >= clock::nanos(TICK) {
             self.pass_to(arrived);
         }
         self.now = self.now.max(arrived);
+        self.recent.arrived(self.now, batch.position);
         if batch.signal == Signal::Traces {
             self.decode(batch);
         }
@@ -123,7 +219,11 @@ impl Feeder<'_> {
     }
 
     fn send(&self, shard: usize, spans: Vec<Span>, losses: Losses, is_tick: bool) {
-        let message = ToShard { now: self.now, position: self.position, spans, losses, is_tick };
+        let message = ToShard { now: self.now, position: self.position, spans, losses, is_tick, mark: None };
+        self.give(shard, message);
+    }
+
+    fn give(&self, shard: usize, message: ToShard) {
         if self.shards[shard].send(message).is_err() {
             tracing::error!(shard, "a shard is gone; its spans are not analysed");
         }
@@ -159,9 +259,26 @@ mod tests {
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec().into();
         let (sender, messages) = sync_channel(10);
         let shards = [sender];
-        let mut feeder = Feeder { shards: &shards, now: ArrivalTime(1), ticked: ArrivalTime(1), position: 4 };
+        let recent = Recent { lateness: Duration::from_secs(600), arrivals: VecDeque::new() };
+        let mut feeder = Feeder { shards: &shards, now: ArrivalTime(1), ticked: ArrivalTime(1), position: 4, recent };
         feeder.feed(&TailBatch { position: 5, received_unix_nanos: 1, signal: Signal::Traces, body });
         let sent: Vec<_> = messages.try_iter().map(|message| (message.spans.len(), message.position)).collect();
         assert_eq!(sent, [(SPANS_PER_MESSAGE, 4), (SPANS_PER_MESSAGE, 4), (1, 5)]);
+    }
+
+    #[test]
+    fn what_shards_have_to_see_again_begins_before_the_lateness() {
+        let lateness = Duration::from_secs(600);
+        let mut recent = Recent { lateness, arrivals: VecDeque::new() };
+        assert_eq!(recent.first(), 1);
+        let at = |second: u64| ArrivalTime(second * 1_000_000_000);
+        for second in 1..=5_000 {
+            recent.arrived(at(second), second);
+        }
+        let first = recent.first();
+        assert!((5_000 - 611..=5_000 - 600).contains(&first), "{first}");
+        assert!(recent.arrivals.len() < 70);
+        recent.arrived(at(90_000), 5_001);
+        assert!(recent.first() <= 5_001 && recent.arrivals.len() <= 2);
     }
 }

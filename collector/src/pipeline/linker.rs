@@ -19,12 +19,15 @@ pub(super) struct Stage {
     ticked: ArrivalTime,
     /// How far each shard has come.
     positions: Vec<Position>,
+    /// Shards that have come to the checkpoint that is under way.
+    arrived: usize,
 }
 
 impl Stage {
     pub(super) fn new(
         linker: Linker,
         shards: usize,
+        (position, now): (Position, ArrivalTime),
         mut verdicts: watch::Receiver<Arc<Verdicts>>,
         aggregator: SyncSender<ToAggregator>,
     ) -> Self {
@@ -34,10 +37,19 @@ impl Stage {
             aggregator,
             verdicts,
             taught: Arc::default(),
-            now: ArrivalTime(0),
-            ticked: ArrivalTime(0),
-            positions: vec![0; shards],
+            now,
+            ticked: now,
+            positions: vec![position; shards],
+            arrived: 0,
         }
+    }
+
+    /// All shards stand at the same position, and nothing comes before what is known here is saved.
+    fn checkpoint(&mut self, replay_from: Position) {
+        super::Stage::hand_on(self);
+        let position = self.positions.iter().copied().min().unwrap_or_default();
+        let (now, linker) = (self.now, self.linker.save());
+        let _ = self.aggregator.send(ToAggregator::Checkpoint { now, position, replay_from, linker });
     }
 
     /// Tells the linker what people have said since the last time.
@@ -67,6 +79,13 @@ impl super::Stage for Stage {
         if u128::from(self.now.0.saturating_sub(self.ticked.0)) >= TICK.as_nanos() {
             self.ticked = self.now;
             self.linker.tick(self.now);
+        }
+        if let Some(replay_from) = message.checkpoint {
+            self.arrived += 1;
+            if self.arrived == self.positions.len() {
+                self.arrived = 0;
+                self.checkpoint(replay_from);
+            }
         }
     }
 

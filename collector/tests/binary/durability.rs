@@ -190,3 +190,67 @@ fn ephemeral_data_is_gone_with_the_program_and_leaves_durable_data_alone() {
     assert_eq!(server.get(&path).status, 404);
     check_all_there(&server, &Acknowledged::from([(kept_run.trace(), spans_of(&kept))]));
 }
+
+/// Posts a chain that goes on from a run; returns where it ends.
+fn laps(server: &Server, from: Option<Run>, count: usize) -> Run {
+    let mut story = Story::default();
+    let from = from.unwrap_or_else(|| story.start("echo"));
+    let end = story.follow(from, &" ~jobs~> echo".repeat(count));
+    otlp::post_well(server.otlp_http, &story.request());
+    end
+}
+
+/// Deletes all batches of the journal but the last, as if they were older than those that a start reads again.
+fn forget_all_but_the_last(server: &Server) {
+    let segments = std::fs::read_dir(server.data().join("journal")).unwrap();
+    let paths = segments.map(|entry| entry.unwrap().path());
+    let mut gone = 0;
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "db")) {
+        let segment = rusqlite::Connection::open(path).unwrap();
+        let delete = "DELETE FROM batch WHERE position < (SELECT MAX(position) FROM batch)";
+        gone += segment.execute(delete, []).unwrap();
+    }
+    assert!(gone > 0, "there was nothing to forget");
+}
+
+#[test]
+fn the_engine_goes_on_where_it_was_stopped_without_reading_everything_again() {
+    let server = Server::start(&[]);
+    let run = laps(&server, None, 15);
+    let run = laps(&server, Some(run), 5);
+    let before = server.loop_of(&["echo"], 20);
+    server.caught_up();
+    let mut server = server;
+    server.stop(Stop::Kindly);
+    forget_all_but_the_last(&server);
+
+    let server = server.restart(Stop::Kindly, &[]);
+    server.caught_up();
+    let after = server.loop_of(&["echo"], 20);
+    for field in ["id", "laps", "chains", "open_chains", "first_seen", "last_seen", "alarm_depth", "exemplar_trace_ids"]
+    {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    // The chain is known by heart: what comes hangs below its end.
+    laps(&server, Some(run), 5);
+    let longer = server.loop_of(&["echo"], 25);
+    assert_eq!((&longer["chains"], &longer["laps"]), (&1.into(), &25.into()));
+    let echo = server.get_json("/api/v1/graph")["functions"].as_array().unwrap().clone();
+    let echo = echo.iter().find(|function| function["name"] == "echo").unwrap();
+    assert_eq!(echo["invocations"], 26);
+}
+
+#[test]
+fn a_state_that_cannot_be_read_costs_a_replay_and_nothing_else() {
+    let mut server = Server::start(&[]);
+    laps(&server, None, 20);
+    server.caught_up();
+    server.stop(Stop::Kindly);
+    let store = rusqlite::Connection::open(server.data().join("state.sqlite")).unwrap();
+    assert_eq!(store.execute("UPDATE engine_state SET blob = x'00'", []).unwrap(), 1);
+    drop(store);
+    let server = server.restart(Stop::Kindly, &[]);
+    server.caught_up();
+    assert_eq!(server.loop_of(&["echo"], 20)["laps"], 20);
+    assert!(server.log().contains("replayed"), "{}", server.log());
+}

@@ -62,7 +62,7 @@ fn what_is_posted_is_drawn_and_can_be_followed_to_its_trace() {
     let receiver = Receiver::open();
     let server = Server::start(&["--webhook", &receiver.url(), "--webhook-secret", SECRET]);
     post_well(server.otlp_http, &Story::parse(LOOPS).request());
-    post_well(server.otlp_http, &Story::parse(&format!("echo{}", " ~> echo".repeat(8))).request());
+    post_well(server.otlp_http, &Story::parse(&format!("echo{}", " ~> echo".repeat(20))).request());
     let thumbnail = server.loop_of(&["thumbnail"], 2);
     server.loop_of(&["ping", "pong"], 2);
     server.caught_up();

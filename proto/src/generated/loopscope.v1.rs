@@ -970,6 +970,12 @@ pub struct Status {
     /// Questions to the API that were turned away, because too many were reading from disk.
     #[prost(uint64, tag = "39")]
     pub api_busy: u64,
+    /// States of the engine written to disk, from which the next start goes on.
+    #[prost(uint64, tag = "70")]
+    pub engine_states_written: u64,
+    /// States of the engine that could not be written.
+    #[prost(uint64, tag = "71")]
+    pub engine_states_failed: u64,
     /// Ids and sends that could have joined a cause with what it caused, let go because there were too many.
     #[prost(uint64, tag = "60")]
     pub continuations_dropped: u64,

@@ -15,6 +15,7 @@ use crate::{
         reproduction::{self, doubling_seconds},
         self_timer::Ingress,
     },
+    intended::Verdict,
     linker::{chains::Chain, renewal::Renewal},
     record::Trigger,
     snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
@@ -28,6 +29,8 @@ const EXEMPLARS: usize = 5;
 const OPERATIONS: usize = 32;
 /// Below this the laps of a chain may well not belong together: nobody is told.
 const LEAST_CONFIDENCE: f32 = 0.5;
+/// Below this the cause of a lap is merely likely.
+const SURE: f32 = 0.95;
 /// A tree of laps is looked at each time it has grown by this many.
 const TREE_STEP: u32 = 8;
 /// In this time the chains a day are counted.
@@ -240,6 +243,7 @@ impl LoopRecord {
         chain.last_lap = now;
         chain.confidence = chain.confidence.min(lap.confidence);
         if chain.anchor == lap.function {
+            chain.guesses = chain.guesses.saturating_add(u32::from(lap.confidence < SURE));
             self.renewal.lap(now, lap.end(), f64::from(lap.credit) * f64::from(lap.times), depth > 1);
             (0..lap.times).for_each(|_| chain.count(depth));
             if chain.widths.is_some() {
@@ -281,10 +285,16 @@ impl LoopRecord {
     }
 
     /// A chain ended; unless it was an alarm, that is how chains of this loop are.
-    pub(super) fn end_chain(&mut self, now: ArrivalTime, chain: &Chain) {
+    pub(super) fn end_chain(&mut self, now: ArrivalTime, chain: &Chain, said: Option<Verdict>) {
         self.open_chains = self.open_chains.saturating_sub(1);
         let is_unusual = chain.is_alarm || self.is_alarm(now) && self.reasons.contains(&Reason::Rate);
-        if !is_unusual && chain.confidence >= LEAST_CONFIDENCE {
+        // People know better what is as it should be.
+        let is_learned = match said {
+            Some(Verdict::Expected { max_depth }) if chain.depth <= max_depth => true,
+            Some(Verdict::Runaway) => false,
+            _ => !is_unusual,
+        };
+        if is_learned && chain.confidence >= LEAST_CONFIDENCE {
             self.table.learn(now, chain.depth);
             self.branching.learn(&chain.widths());
         }
@@ -296,10 +306,11 @@ impl LoopRecord {
             return;
         }
         let Thresholds { suspect, alarm } = self.thresholds;
+        let depth = chain.sure_depth();
         let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
-        let reason = if chain.depth >= alarm {
+        let reason = if depth >= alarm {
             Some(Reason::Depth)
-        } else if is_slow && chain.depth >= suspect {
+        } else if is_slow && depth >= suspect {
             Some(Reason::Slow)
         } else {
             None
@@ -309,11 +320,11 @@ impl LoopRecord {
         {
             chain.is_alarm = true;
             self.alarm(now, reason);
-        } else if reason.is_none() && chain.depth >= suspect {
+        } else if reason.is_none() && depth >= suspect {
             self.suspect_until = now.after(self.hold());
         }
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
-        if (is_unknown || chain.depth >= suspect)
+        if (is_unknown || depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
             && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching))
         {

@@ -173,6 +173,11 @@ impl Server {
         })
     }
 
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
     /// What the program has logged.
     pub(crate) fn log(&self) -> String {
         read(&log(&self.home))
