@@ -105,6 +105,8 @@ attributes! {
     /// Id of the conversation that the message belongs to.
     ConversationId =
         ["messaging.message.conversation_id", "messaging.conversation_id", "messaging.message.correlation_id"];
+    /// What the work is about: an id that its author gives it, or a hash of the message's body.
+    EntityId = ["loopscope.entity.id", "messaging.message.body.hash"];
     /// Messages of a batch.
     BatchMessageCount = ["messaging.batch.message_count"];
     /// URL of an SQS queue.
@@ -129,6 +131,14 @@ attributes! {
     DynamodbKey = ["aws.dynamodb.key"];
     /// Place of a change in the stream of a table.
     DynamodbSequence = ["aws.dynamodb.sequence_number", "aws.dynamodb.stream.sequence_number"];
+    /// Address that is called.
+    UrlFull = ["url.full", "http.url"];
+    /// Path that is called.
+    UrlPath = ["url.path", "http.target"];
+    /// Port that is called.
+    ServerPort = ["server.port", "net.peer.port", "net.sock.peer.port"];
+    /// Method of a request.
+    HttpMethod = ["http.request.method", "http.method"];
     /// Route of a request that is handled.
     HttpRoute = ["http.route"];
     /// Database system.
@@ -194,6 +204,11 @@ impl Attributes {
             let (_, keys) = KEYS.iter().find(|(known, _)| known == attribute)?;
             Some((*keys.get(usize::from(*rank))?, value))
         })
+    }
+
+    /// All values, each with what it means.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Attribute, &Value)> {
+        self.0.iter().map(|(attribute, _, value)| (*attribute, value))
     }
 
     /// The value, if it was given.

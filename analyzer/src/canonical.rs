@@ -35,6 +35,11 @@ pub(crate) fn retry_id(function: NodeId, operation: &str, over: Option<NodeId>) 
     LoopId(xxh3_128(format!("v1|retry|{function}|{over}|{operation}").as_bytes()))
 }
 
+/// The id of a finding about one function that is no cycle.
+pub(crate) fn finding_id(kind: &str, function: NodeId) -> LoopId {
+    LoopId(xxh3_128(format!("v1|{kind}|{function}").as_bytes()))
+}
+
 /// Where the lexicographically least rotation starts.
 ///
 /// Two candidates are compared and the losing one skips all that it shares with the winner, so every element is looked

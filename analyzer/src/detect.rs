@@ -13,6 +13,10 @@ pub(crate) mod guard;
 pub(crate) mod hotspot;
 /// How deep benign chains go.
 pub mod life_table;
+/// The same entity handled again and again.
+pub(crate) mod no_progress;
+/// Messages that cannot be handled going round.
+pub(crate) mod poison;
 /// All chains together going on more than they used to.
 pub(crate) mod rate;
 /// How long a loop is quiet until it is over, and how much it matters.
@@ -21,3 +25,7 @@ pub(crate) mod reentry;
 pub mod reproduction;
 /// Requests that are tried again and again.
 pub(crate) mod retry;
+/// Functions that keep themselves going.
+pub(crate) mod self_timer;
+/// Telemetry about the telemetry.
+pub(crate) mod telemetry;

@@ -160,6 +160,9 @@ impl Engine {
 }
 
 #[cfg(test)]
+mod classes;
+
+#[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;

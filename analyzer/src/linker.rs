@@ -7,11 +7,13 @@
 //!
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
+//! - `linker/findings.rs` is what goes on and on although no chain shows it.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
 mod cause;
 mod chains;
 mod continuation;
+mod findings;
 mod fragment;
 mod functions;
 mod join;
@@ -30,11 +32,12 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, Record, SpanKey},
+    record::{Delta, KeyClass, Record, SpanKey, Trigger},
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
 };
 use continuation::{Continuations, Offer, SLOW, Seeker};
+use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
 use functions::Functions;
 pub use loops::LoopReport;
@@ -63,6 +66,7 @@ pub struct Linker {
     fragments: Fragments,
     functions: Functions,
     loops: Loops,
+    findings: Findings,
     delta: Delta,
 }
 
@@ -93,6 +97,8 @@ struct Entry {
     parent: Option<u64>,
     run: u64,
     is_open: bool,
+    trigger: Trigger,
+    failed: bool,
 }
 
 struct Invocation {
@@ -112,6 +118,12 @@ struct Invocation {
     is_retry: bool,
     /// True when its answer may take days.
     is_held: bool,
+    /// True when it handled an entity that its function had not handled lately.
+    makes_progress: bool,
+    /// True when it ended with an error.
+    failed: bool,
+    /// What started it.
+    trigger: Trigger,
     /// True when it knows an id of its cause that nobody else has.
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
@@ -168,6 +180,7 @@ impl Linker {
             fragments: Fragments::default(),
             functions: Functions::default(),
             loops: Loops::new(config),
+            findings: Findings::new(config),
             delta: Delta::default(),
             config: config.clone(),
         }
@@ -188,9 +201,9 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open });
+                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
                 }
                 Record::Names { function, also } => {
@@ -211,12 +224,20 @@ impl Linker {
                     self.answer(child.0, &Offer::new(cause.0, Some(self.functions.own(over)), end));
                 }
                 Record::Offer { key, cause, destination, end, is_slow } => {
+                    if is_entity(key.class) {
+                        self.handle(now, cause.0, key.hash);
+                    }
                     self.offer(now, key, Offer::new(cause.0, destination, end), is_slow);
                 }
                 Record::Seek { key, child, destination, start, credit, link } => {
+                    if is_entity(key.class) {
+                        self.handle(now, child.0, key.hash);
+                    }
                     let seeker = Seeker { child: child.0, destination, start, credit, link, is_matched: false };
                     self.seek(now, key, seeker);
                 }
+                Record::Handled { invocation, entity } => self.handle(now, invocation.0, entity),
+                Record::Export { function, trace_id, start } => self.export(now, function, trace_id, start),
                 Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
@@ -226,25 +247,32 @@ impl Linker {
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
         self.decide(now, now);
+        self.judge_entities(now, now);
         self.loops.tick(now);
+        self.findings.tick(now);
     }
 
     /// Takes in what somebody says of a loop, in place of what was said of it before.
     pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
         self.loops.teach(loop_id, verdict);
+        self.findings.touch(loop_id);
     }
 
     /// Does what is due when no span comes any more: decides whatever waited for others.
     pub fn finish(&mut self, now: ArrivalTime) {
         self.decide(now, ArrivalTime(u64::MAX));
+        self.judge_entities(now, ArrivalTime(u64::MAX));
     }
 
     /// Hands over what has changed since the last call.
     pub fn drain(&mut self, now: ArrivalTime) -> LinkerOutput {
-        let removed = self.loops.take_removed();
+        let mut removed = self.loops.take_removed();
+        removed.extend(self.findings.take_removed());
         self.delta.losses.loops_overflowed += removed.len() as u64;
         let aliases = self.functions.take_learned();
-        LinkerOutput { aliases, delta: self.delta.take(), loops: self.loops.drain(now), removed }
+        let mut loops = self.loops.drain(now);
+        loops.extend(self.findings.drain(now).into_iter().map(|report| self.loops.overrule(report)));
+        LinkerOutput { aliases, delta: self.delta.take(), loops, removed }
     }
 
     /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
@@ -320,7 +348,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, .. } = *entry;
+        let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains_key(parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -333,6 +361,9 @@ impl Linker {
             is_part: false,
             is_retry,
             is_held: false,
+            makes_progress: false,
+            failed,
+            trigger,
             knows_id: run != 0,
             is_guess: false,
             run,
@@ -367,7 +398,12 @@ impl Linker {
     }
 }
 
-state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops } else { delta });
+/// True for keys that say what is handled, rather than which change of it.
+fn is_entity(class: KeyClass) -> bool {
+    matches!(class, KeyClass::Object | KeyClass::Conversation)
+}
+
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops, findings } else { delta });
 state!(Invocation {
     fragment,
     path,
@@ -378,6 +414,9 @@ state!(Invocation {
     is_part,
     is_retry,
     is_held,
+    makes_progress,
+    failed,
+    trigger,
     knows_id,
     is_guess,
     run,

@@ -57,8 +57,10 @@ pub enum KeyClass {
     Version,
     /// A change in the stream of a table.
     Sequence,
-    /// An object, whichever version; or a schedule.
+    /// An object, whichever version.
     Object,
+    /// A schedule, or the function that it starts.
+    Schedule,
     /// A conversation of messages.
     Conversation,
     /// The resource between them and the time alone.
@@ -82,7 +84,7 @@ impl KeyClass {
             Self::Request | Self::Message => 0.98,
             Self::Version => 0.95,
             Self::Sequence => 0.9,
-            Self::Object => 0.85,
+            Self::Object | Self::Schedule => 0.85,
             Self::Conversation => 0.7,
             Self::Time => 0.0,
         }
@@ -92,6 +94,20 @@ impl KeyClass {
     pub fn is_unique(self) -> bool {
         self < Self::Object
     }
+}
+
+/// What started an invocation, as its entry span says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// A request, or nothing is said.
+    #[default]
+    Request,
+    /// A message.
+    Queue,
+    /// A change of what a store holds.
+    Store,
+    /// A schedule.
+    Schedule,
 }
 
 /// One fact for the linker.
@@ -113,6 +129,10 @@ pub enum Record {
         run: u64,
         /// True when nothing says what caused it, and another function may have invoked it.
         is_open: bool,
+        /// What started it.
+        trigger: Trigger,
+        /// True when it ended with an error.
+        failed: bool,
     },
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {
@@ -195,6 +215,22 @@ pub enum Record {
         credit: f32,
         /// Key of the span that a link to the same cause names, 0 without one: one of the two is enough.
         link: u64,
+    },
+    /// An invocation handles what its author calls an entity.
+    Handled {
+        /// Key of the invocation.
+        invocation: SpanKey,
+        /// Hash of the entity.
+        entity: u64,
+    },
+    /// A span of an export of telemetry, which was exported itself.
+    Export {
+        /// Who exports.
+        function: NodeId,
+        /// The trace it was seen in.
+        trace_id: TraceId,
+        /// When it began.
+        start: EventTime,
     },
     /// An operation began again below itself.
     Operation(OperationLap),
@@ -429,6 +465,7 @@ impl Losses {
         self.look_backs_cut += other.look_backs_cut;
         self.openings_dropped += other.openings_dropped;
         self.fragment_laps_dropped += other.fragment_laps_dropped;
+        self.entities_dropped += other.entities_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -461,8 +498,17 @@ state!(
         Version,
         Sequence,
         Object,
+        Schedule,
         Conversation,
         Time,
+    }
+);
+state!(
+    enum Trigger {
+        Request,
+        Queue,
+        Store,
+        Schedule,
     }
 );
 state!(Exemplars(inner));

@@ -32,13 +32,13 @@ use crate::{
     config::Config,
     generations::Generations,
     identity::{Function, function_of, invoked_by, touch_of},
-    record::{Delta, Record, SpanKey},
+    record::{Delta, Record, SpanKey, Trigger},
     snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span, SpanId, SpanKind, TraceId},
     window::millis,
 };
 use attempt::Attempting;
-use clue::{Clues, Ends, may_be_invoked, run_of};
+use clue::{Clues, Ends, may_be_invoked, run_of, trigger_of};
 use invocation::Invocations;
 use operation::{Occurrence, Operations};
 
@@ -117,6 +117,8 @@ struct SpanRecord {
     is_answered: bool,
     /// True when nothing in the span says what caused it, and another function may have invoked it.
     is_open: bool,
+    /// What started it, if it is an entry.
+    trigger: Trigger,
 }
 
 impl Shard {
@@ -234,6 +236,7 @@ impl Shard {
             self.clues.insert(key, clues);
         }
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
+        let trigger = trigger_of(span, touch.as_ref());
         let touch = touch.map(|touch| {
             let node = (touch.node.id, touch.kind);
             self.delta.resources.insert(touch.node.id, touch.node);
@@ -265,6 +268,7 @@ impl Shard {
                 duration_nanos,
                 touch,
                 invokes,
+                trigger,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
@@ -487,6 +491,8 @@ impl Shard {
             parent: parent.map(SpanKey),
             run: span.run,
             is_open: span.is_open,
+            trigger: span.trigger,
+            failed: span.error,
         });
         self.placed(now, key, &span, key);
     }
@@ -541,6 +547,12 @@ impl Shard {
             let cause = SpanKey(link.cause);
             self.records.push(Record::Link { child: invocation, cause, delivered_by, credit });
             self.records.extend(link.message.map(|key| seek(key, delivered_by, link.cause)));
+        }
+        if clues.entity != 0 {
+            self.records.push(Record::Handled { invocation, entity: clues.entity });
+        }
+        if clues.is_export {
+            self.records.push(Record::Export { function: span.function.id, trace_id: span.trace_id, start });
         }
         for known in &clues.keys {
             let (key, over) = (known.key, known.over);

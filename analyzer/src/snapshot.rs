@@ -185,7 +185,7 @@ pub struct Loop {
     pub depth_probability: Option<f64>,
     /// Laps at which a chain of this loop is an alarm, as learned from its history; `None` without laps.
     pub alarm_depth: Option<u32>,
-    /// Chains that went round at least once.
+    /// Chains that went round at least once; without laps, chains that handled the same entity, or exports of exports.
     pub chains: u64,
     /// Chains that may still go on.
     pub open_chains: u64,
@@ -358,6 +358,10 @@ pub enum Reason {
     Slow,
     /// A declared bound is broken.
     BrokenBound,
+    /// The same entity is handled again and again by different chains.
+    NoProgress,
+    /// A function exports the spans of its own exports.
+    Telemetry,
 }
 
 /// How much a finding matters.
@@ -476,6 +480,8 @@ pub struct Losses {
     pub openings_dropped: u64,
     /// Loops of one chain that are not deepened when its cause comes late, because it has too many.
     pub fragment_laps_dropped: u64,
+    /// Entities let go while they might still have been handled again, because there were too many.
+    pub entities_dropped: u64,
 }
 
 impl ResourceKind {
@@ -532,6 +538,8 @@ impl Reason {
             Self::FanOut => "fan_out",
             Self::Slow => "slow",
             Self::BrokenBound => "broken_bound",
+            Self::NoProgress => "no_progress",
+            Self::Telemetry => "telemetry",
         }
     }
 }
@@ -654,7 +662,8 @@ state!(Losses {
     paths_trimmed,
     look_backs_cut,
     openings_dropped,
-    fragment_laps_dropped
+    fragment_laps_dropped,
+    entities_dropped
 });
 state!(
     enum ResourceKind {
@@ -722,6 +731,8 @@ state!(
         FanOut,
         Slow,
         BrokenBound,
+        NoProgress,
+        Telemetry,
     }
 );
 state!(

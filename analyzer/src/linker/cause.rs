@@ -41,10 +41,11 @@ struct Found {
     /// Product over the causes on the way.
     confidence: f32,
     credit: f32,
+    failed: bool,
 }
 
-/// A function on the way up, with the products over the causes below it.
-type Step = (u32, f32, f32);
+/// A function on the way up, with the products over the causes below it, and whether anything failed there.
+type Step = (u32, f32, f32, bool);
 
 impl Linker {
     /// The invocation that a part belongs to; the invocation itself when it is whole.
@@ -103,7 +104,7 @@ impl Linker {
     /// the fragment or after [`LOOK_BACK`] invocations.
     pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
-        let (mut confidence, mut credit) = (1.0, 1.0);
+        let (mut confidence, mut credit, mut failed) = (1.0, 1.0, false);
         let mut found = None;
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(&key) else { break };
@@ -115,11 +116,12 @@ impl Linker {
             match steps.iter().position(|(known, ..)| *known == invocation.function) {
                 Some(place) => {
                     // What repeats within a lap is a lap of another loop, and not on the way.
-                    (_, confidence, credit) = steps[place];
+                    (_, confidence, credit, failed) = steps[place];
                     steps.truncate(place + 1);
                 }
-                None => steps.push((invocation.function, confidence, credit)),
+                None => steps.push((invocation.function, confidence, credit, failed)),
             }
+            failed |= invocation.failed;
             if is_sought {
                 found = Some(Found {
                     start: invocation.start,
@@ -127,6 +129,7 @@ impl Linker {
                     run: invocation.run,
                     confidence,
                     credit,
+                    failed,
                 });
                 break;
             }
@@ -147,6 +150,7 @@ impl Linker {
     ) {
         let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
+        let trigger = invocation.trigger;
         let back = self.look_back(cause.invocation, Some(function));
         let Some(before) = back.found else {
             self.delta.losses.look_backs_cut += 1;
@@ -164,6 +168,9 @@ impl Linker {
             times: occurrence.times,
             confidence: before.confidence * cause.confidence,
             credit: before.credit * cause.credit,
+            trigger,
+            failed: before.failed,
+            entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };
         let known = self.fragments.chain(top, loop_index);

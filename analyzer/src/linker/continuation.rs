@@ -325,9 +325,10 @@ impl Continuations {
                 best = Some(offer);
             }
         }
-        let share = if class == KeyClass::Object { rivals.len().max(1) as f32 } else { 1.0 };
+        let is_name = matches!(class, KeyClass::Object | KeyClass::Schedule);
+        let share = if is_name { rivals.len().max(1) as f32 } else { 1.0 };
         // A name that was written once is as good as a version.
-        let is_fresh = class == KeyClass::Object && is_lone;
+        let is_fresh = is_name && is_lone;
         let confidence = if is_fresh { KeyClass::Version.confidence() } else { class.confidence() / share };
         let best = best.filter(|_| confidence >= ACCEPT_SHARED)?;
         best.take(function, 1.0);

@@ -8,7 +8,7 @@ use crate::{snapshot::NodeId, span::ArrivalTime};
 /// The functions that the linker has met.
 #[derive(Default)]
 pub(super) struct Functions {
-    by_node: FxHashMap<NodeId, (u32, ArrivalTime)>,
+    by_node: FxHashMap<NodeId, Known>,
     nodes: FxHashMap<u32, NodeId>,
     next: u32,
     /// What else a function was called, and its oldest id.
@@ -16,21 +16,30 @@ pub(super) struct Functions {
     learned: Vec<(NodeId, NodeId)>,
 }
 
+/// A function that the linker has met.
+struct Known {
+    index: u32,
+    last: ArrivalTime,
+    /// Invocations so far.
+    entries: u64,
+}
+
 /// Names that are remembered for each function that may be.
 const NAMES_PER_FUNCTION: usize = 5;
 
 impl Functions {
-    /// The number of a function, and how many functions went to make room for it.
+    /// The number of a function that is invoked, and how many functions went to make room for it.
     pub(super) fn index(&mut self, now: ArrivalTime, node: NodeId, capacity: usize) -> (u32, u64) {
         let node = self.own(node);
-        if let Some((index, last)) = self.by_node.get_mut(&node) {
-            *last = now;
-            return (*index, 0);
+        if let Some(known) = self.by_node.get_mut(&node) {
+            known.last = now;
+            known.entries += 1;
+            return (known.index, 0);
         }
         let evicted = if self.by_node.len() >= capacity { self.evict(capacity / 10 + 1) } else { 0 };
         let index = self.next;
         self.next = self.next.wrapping_add(1);
-        self.by_node.insert(node, (index, now));
+        self.by_node.insert(node, Known { index, last: now, entries: 1 });
         self.nodes.insert(index, node);
         (index, evicted)
     }
@@ -79,18 +88,24 @@ impl Functions {
         self.nodes.get(&index).copied()
     }
 
+    /// Invocations of a function so far.
+    pub(super) fn entries(&self, node: NodeId) -> u64 {
+        self.by_node.get(&node).map_or(0, |known| known.entries)
+    }
+
     fn evict(&mut self, count: usize) -> u64 {
         let mut by_age: Vec<(ArrivalTime, NodeId)> =
-            self.by_node.iter().map(|(node, (_, last))| (*last, *node)).collect();
+            self.by_node.iter().map(|(node, known)| (known.last, *node)).collect();
         by_age.sort_unstable();
         by_age.truncate(count);
         for (_, node) in &by_age {
-            if let Some((index, _)) = self.by_node.remove(node) {
-                self.nodes.remove(&index);
+            if let Some(known) = self.by_node.remove(node) {
+                self.nodes.remove(&known.index);
             }
         }
         by_age.len() as u64
     }
 }
 
+state!(Known { index, last, entries });
 state!(Functions { by_node, nodes, next, names, learned });

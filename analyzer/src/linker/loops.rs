@@ -19,6 +19,7 @@ use crate::{
     detect::life_table,
     generations::Generations,
     intended::Verdict,
+    record::Trigger,
     snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity},
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -116,6 +117,12 @@ pub(super) struct Lap {
     pub(super) confidence: f32,
     /// What part of the later occurrence the earlier accounts for: less than 1 where batches of messages were handled.
     pub(super) credit: f32,
+    /// What started the later occurrence.
+    pub(super) trigger: Trigger,
+    /// True when an invocation from the earlier occurrence on failed.
+    pub(super) failed: bool,
+    /// Invocations of the function so far, where it causes itself.
+    pub(super) entries: u64,
 }
 
 /// All loops with laps.
@@ -281,20 +288,26 @@ impl Loops {
     /// Reports the loops that changed since the last call.
     pub(super) fn drain(&mut self, now: ArrivalTime) -> Vec<LoopReport> {
         let changed = std::mem::take(&mut self.changed);
-        let report = |index| {
-            let mut report = self.records.get_mut(&index)?.report(now, self.prior);
-            if let Some(Verdict::Expected { max_depth }) = self.verdicts.get(&report.id)
-                && report.max_depth <= *max_depth
-            {
-                // How deep a chain may go says nothing of how wide it may be.
-                report.reasons.retain(|reason| !matches!(reason, Reason::Depth | Reason::Slow));
-                if report.reasons.is_empty() {
-                    report.assessment = Assessment::Unremarkable;
-                }
+        let reports: Vec<LoopReport> = changed
+            .into_iter()
+            .filter_map(|index| Some(self.records.get_mut(&index)?.report(now, self.prior)))
+            .collect();
+        reports.into_iter().map(|report| self.overrule(report)).collect()
+    }
+
+    /// A report after what people said of its loop.
+    pub(super) fn overrule(&self, mut report: LoopReport) -> LoopReport {
+        use Reason::{Depth, NoProgress, Slow, Telemetry};
+        if let Some(Verdict::Expected { max_depth }) = self.verdicts.get(&report.id)
+            && report.max_depth <= *max_depth
+        {
+            // How deep a chain may go says nothing of how wide it may be; what has no depth is expected as it is.
+            report.reasons.retain(|reason| !matches!(reason, Depth | Slow | NoProgress | Telemetry));
+            if report.reasons.is_empty() {
+                report.assessment = Assessment::Unremarkable;
             }
-            Some(report)
-        };
-        changed.into_iter().filter_map(report).collect()
+        }
+        report
     }
 
     /// Loops let go since the last call because there were too many.

@@ -7,8 +7,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     attribute::{Attribute, Attributes},
+    detect::telemetry::is_export,
     identity::Touch,
-    record::{Key, KeyClass, SpanKey},
+    record::{Key, KeyClass, SpanKey, Trigger},
     snapshot::{EdgeKind, NodeId, ResourceKind},
     span::{LINKS_PER_SPAN, Span, SpanKind},
 };
@@ -25,6 +26,10 @@ pub(super) struct Clues {
     pub(super) credit: f32,
     /// True when the answer to what it sends may take days.
     pub(super) is_slow: bool,
+    /// Hash of what its author calls the entity; 0 without one.
+    pub(super) entity: u64,
+    /// True for an export of telemetry.
+    pub(super) is_export: bool,
 }
 
 /// The function that ran a span, and the one that it invokes by name.
@@ -56,7 +61,9 @@ impl Clues {
     /// What the span with this key and parent knows.
     pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, ends: Ends) -> Self {
         let touch = touch.filter(|touch| touch.kind != EdgeKind::Read);
-        let mut clues = Self { is_slow: is_slow(span, touch), ..Self::default() };
+        let entity = span.attributes.text(Attribute::EntityId).map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
+        let is_slow = is_slow(span, touch);
+        let mut clues = Self { is_slow, entity, is_export: is_export(span), ..Self::default() };
         for link in span.links.iter().take(LINKS_PER_SPAN) {
             let cause = SpanKey::new(link.trace_id, link.span_id).0;
             // A link that says the same as the parent is no second cause.
@@ -77,7 +84,7 @@ impl Clues {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.keys.is_empty()
+        self.links.is_empty() && self.keys.is_empty() && self.entity == 0 && !self.is_export
     }
 
     fn offer(&mut self, span: &Span, key: u64, touch: Option<&Touch>, invoked: Option<NodeId>) {
@@ -132,7 +139,7 @@ impl Clues {
     /// Whoever knows nothing but the resource, or the function that is invoked, and the time.
     fn by_place(&mut self, node: NodeId) {
         // A schedule that was set fires once for it, at a time that nobody can guess.
-        let class = if self.is_slow { KeyClass::Object } else { KeyClass::Time };
+        let class = if self.is_slow { KeyClass::Schedule } else { KeyClass::Time };
         self.know(key(class, node, &[]), Some(node));
     }
 
@@ -189,6 +196,23 @@ const SCHEDULE: &[u8] = b"schedule";
 pub(super) fn may_be_invoked(span: &Span) -> bool {
     let trigger = span.attributes.text(Attribute::FaasTrigger);
     span.kind == SpanKind::Server && !matches!(trigger, Some("pubsub" | "datasource" | "timer"))
+}
+
+/// What started the invocation of which the span is the entry.
+pub(super) fn trigger_of(span: &Span, touch: Option<&Touch>) -> Trigger {
+    if !span.kind.is_inbound() {
+        return Trigger::Request;
+    }
+    let delivered = touch.filter(|touch| touch.kind == EdgeKind::Deliver).map(|touch| touch.node.kind);
+    match (span.attributes.text(Attribute::FaasTrigger), delivered) {
+        (Some("timer"), _) | (_, Some(ResourceKind::Schedule)) => Trigger::Schedule,
+        (Some("datasource"), _) | (_, Some(ResourceKind::Bucket | ResourceKind::Table | ResourceKind::Database)) => {
+            Trigger::Store
+        }
+        (Some("pubsub"), _) | (_, Some(ResourceKind::Queue | ResourceKind::Topic)) => Trigger::Queue,
+        _ if span.kind == SpanKind::Consumer => Trigger::Queue,
+        _ => Trigger::Request,
+    }
 }
 
 /// Hash of the id of a run, as its platform or the answer to its caller says.

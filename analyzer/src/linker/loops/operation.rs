@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{Lap, Loops};
 use crate::{
     linker::chains::ChainId,
-    record::{OperationCycle, OperationLap},
+    record::{OperationCycle, OperationLap, Trigger},
     snapshot::{LoopId, LoopLevel},
     span::ArrivalTime,
 };
@@ -68,6 +68,9 @@ impl From<&OperationLap> for Lap {
             times: 1,
             confidence: 1.0,
             credit: 1.0,
+            trigger: Trigger::Request,
+            failed: false,
+            entries: 0,
         }
     }
 }

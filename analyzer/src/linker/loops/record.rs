@@ -10,11 +10,14 @@ use crate::{
     detect::{
         fan_out::{self, Branching},
         life_table::{self, LifeTable},
+        poison::Failures,
         rate, reentry,
         reproduction::{self, doubling_seconds},
+        self_timer::Ingress,
     },
     intended::Verdict,
     linker::{chains::Chain, renewal::Renewal},
+    record::Trigger,
     snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
     window::Rate,
@@ -61,6 +64,8 @@ pub(super) struct LoopRecord {
     renewal: Renewal,
     table: LifeTable,
     branching: Branching,
+    ingress: Ingress,
+    failures: Failures,
     thresholds: Thresholds,
     reproduction: Option<Reproduction>,
     statistics_at: ArrivalTime,
@@ -107,6 +112,8 @@ impl LoopRecord {
             thresholds: Thresholds::of(&table, 1.0, prior),
             table,
             branching: Branching::default(),
+            ingress: Ingress::default(),
+            failures: Failures::default(),
             reproduction: None,
             statistics_at: ArrivalTime(0),
             alarm_until: ArrivalTime(0),
@@ -196,6 +203,11 @@ impl LoopRecord {
         self.crosses_traces |= lap.crosses_traces;
         self.stays_in_trace |= !lap.crosses_traces;
         self.exemplify(1, lap.trace_id);
+        if self.functions.len() == 1 {
+            self.ingress.lap(lap.trigger, lap.entries);
+        }
+        // A call that fails because what it called failed sends nothing again.
+        self.failures.lap(lap.failed && matches!(lap.trigger, Trigger::Queue | Trigger::Store));
     }
 
     /// A chain begins.
@@ -385,9 +397,11 @@ impl LoopRecord {
             (LoopClass::Reentry, self.stays_in_trace),
             (LoopClass::CrossTrace, self.crosses_traces),
             (LoopClass::Itself, self.functions.len() == 1),
+            (LoopClass::Poison, self.failures.is_poisoned()),
             (LoopClass::FanOut, branches),
             (LoopClass::Bounded, is_known),
             (LoopClass::Slow, self.renewal.lap_times().p50_ms >= reentry::SLOW_MS),
+            (LoopClass::SelfTimer, self.ingress.is_own()),
         ]
         .into_iter()
         .filter_map(|(class, is_so)| is_so.then_some(class))
@@ -470,6 +484,8 @@ state!(LoopRecord {
     renewal,
     table,
     branching,
+    ingress,
+    failures,
     thresholds,
     reproduction,
     statistics_at,
