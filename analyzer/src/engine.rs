@@ -611,7 +611,7 @@ mod tests {
         for is_message in [true, false] {
             let mut story = Story::default();
             let mut leaves = vec![story.root("a")];
-            for _ in 0..6 {
+            for _ in 0..5 {
                 let next = leaves.iter().flat_map(|run| [run; 2]);
                 leaves = next
                     .map(|run| if is_message { story.message(run, "a", None) } else { story.call(run, "a") })
@@ -619,7 +619,7 @@ mod tests {
             }
             let snapshot = analyse(story.spans.clone(), 1, 5);
             assert_eq!(snapshot.loops[0].assessment, Assessment::Unremarkable);
-            for run in leaves.iter().take(24).flat_map(|run| [run; 2]) {
+            for run in leaves.iter().take(64).flat_map(|run| [run; 2]) {
                 if is_message {
                     story.message(run, "a", None)
                 } else {

@@ -15,7 +15,7 @@ pub(crate) const DEPTHS: usize = 32;
 pub(crate) type Widths = [u32; DEPTHS];
 
 /// Laps that a tree must have before it is an alarm in a loop without history.
-const LEAST_TREE: u64 = 128;
+const LEAST_TREE: u64 = 112;
 /// Lower end of R over the two depths before the widest above which such a tree multiplies.
 const MULTIPLIES: f64 = 1.2;
 

@@ -27,7 +27,7 @@ pub const UNKNOWN_CONTINUATION: f64 = 0.5;
 
 /// What is assumed of the depths that no chain of a loop got to, once [`KNOWN_CHAINS`] of them ended by themselves: it
 /// is known then that they end, and going on where none did is the less likely to be benign.
-const BEYOND_KNOWN: f64 = 0.4;
+const BEYOND_KNOWN: f64 = 0.3;
 /// Chains that ended by themselves after which it is known how deep they go.
 pub const KNOWN_CHAINS: u64 = 50;
 
@@ -181,9 +181,9 @@ pub fn pooled_continuation(tables: impl Iterator<Item = (f64, f64)>) -> f64 {
     }
 }
 
-/// Part of the benign chains of a loop that may be an alarm: one in ten thousand, and at most one in fifty days.
+/// Part of the benign chains of a loop that may be an alarm: one in ten thousand, and at most one in a hundred days.
 pub fn alpha(chains_per_day: f64) -> f64 {
-    (0.02 / chains_per_day.max(1.0)).min(1e-4)
+    (0.01 / chains_per_day.max(1.0)).min(1e-4)
 }
 
 fn bin(depth: u32) -> usize {

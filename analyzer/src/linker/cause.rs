@@ -38,14 +38,23 @@ struct Found {
     start: EventTime,
     trace_id: TraceId,
     run: u64,
-    /// Product over the causes on the way.
+    way: Way,
+}
+
+/// What is between two invocations of which one stands above the other.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Products over the causes on it.
     confidence: f32,
     credit: f32,
+    /// True when one of the causes is merely likely.
+    is_guess: bool,
+    /// True when one of the invocations failed.
     failed: bool,
 }
 
-/// A function on the way up, with the products over the causes below it, and whether anything failed there.
-type Step = (u32, f32, f32, bool);
+/// A function on the way up, with the way below it.
+type Step = (u32, Way);
 
 impl Linker {
     /// The invocation that a part belongs to; the invocation itself when it is whole.
@@ -104,7 +113,7 @@ impl Linker {
     /// the fragment or after [`LOOK_BACK`] invocations.
     pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
-        let (mut confidence, mut credit, mut failed) = (1.0, 1.0, false);
+        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false };
         let mut found = None;
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(&key) else { break };
@@ -116,25 +125,20 @@ impl Linker {
             match steps.iter().position(|(known, ..)| *known == invocation.function) {
                 Some(place) => {
                     // What repeats within a lap is a lap of another loop, and not on the way.
-                    (_, confidence, credit, failed) = steps[place];
+                    (_, way) = steps[place];
                     steps.truncate(place + 1);
                 }
-                None => steps.push((invocation.function, confidence, credit, failed)),
+                None => steps.push((invocation.function, way)),
             }
-            failed |= invocation.failed;
+            way.failed |= invocation.failed;
             if is_sought {
-                found = Some(Found {
-                    start: invocation.start,
-                    trace_id: invocation.trace_id,
-                    run: invocation.run,
-                    confidence,
-                    credit,
-                    failed,
-                });
+                found =
+                    Some(Found { start: invocation.start, trace_id: invocation.trace_id, run: invocation.run, way });
                 break;
             }
-            confidence *= invocation.confidence;
-            credit *= invocation.credit;
+            way.confidence *= invocation.confidence;
+            way.credit *= invocation.credit;
+            way.is_guess |= invocation.is_guess;
         }
         Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
     }
@@ -166,10 +170,11 @@ impl Linker {
             trace_id,
             crosses_traces: before.trace_id != trace_id,
             times: occurrence.times,
-            confidence: before.confidence * cause.confidence,
-            credit: before.credit * cause.credit,
+            confidence: before.way.confidence * cause.confidence,
+            credit: before.way.credit * cause.credit,
+            is_guess: before.way.is_guess || cause.is_guess,
             trigger,
-            failed: before.failed,
+            failed: before.way.failed,
             entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };

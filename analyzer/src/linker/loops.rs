@@ -115,6 +115,8 @@ pub(super) struct Lap {
     pub(super) times: u32,
     /// How sure it is that it is one: the product over its causes.
     pub(super) confidence: f32,
+    /// True when one of its causes is merely likely.
+    pub(super) is_guess: bool,
     /// What part of the later occurrence the earlier accounts for: less than 1 where batches of messages were handled.
     pub(super) credit: f32,
     /// What started the later occurrence.

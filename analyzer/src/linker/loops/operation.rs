@@ -68,6 +68,7 @@ impl From<&OperationLap> for Lap {
             times: 1,
             confidence: 1.0,
             credit: 1.0,
+            is_guess: false,
             trigger: Trigger::Request,
             failed: false,
             entries: 0,

@@ -29,10 +29,8 @@ const EXEMPLARS: usize = 5;
 const OPERATIONS: usize = 32;
 /// Below this the laps of a chain may well not belong together: nobody is told.
 const LEAST_CONFIDENCE: f32 = 0.5;
-/// Below this the cause of a lap is merely likely; the id of a message is above it.
-const SURE: f32 = 0.975;
 /// A tree of laps is looked at each time it has grown by this many.
-const TREE_STEP: u32 = 8;
+const TREE_STEP: u32 = 4;
 /// In this time the chains a day are counted.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -243,7 +241,7 @@ impl LoopRecord {
         chain.last_lap = now;
         chain.confidence = chain.confidence.min(lap.confidence);
         if chain.anchor == lap.function {
-            chain.guesses = chain.guesses.saturating_add(u32::from(lap.confidence < SURE));
+            chain.guesses = chain.guesses.saturating_add(u32::from(lap.is_guess));
             self.renewal.lap(now, lap.end(), f64::from(lap.credit) * f64::from(lap.times), depth > 1);
             (0..lap.times).for_each(|_| chain.count(depth));
             if chain.widths.is_some() {
@@ -324,7 +322,9 @@ impl LoopRecord {
             self.suspect_until = now.after(self.hold());
         }
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
-        if (is_unknown || depth >= suspect)
+        let is_one = depth == chain.depth;
+        if is_one
+            && (is_unknown || depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
             && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching))
         {
