@@ -66,6 +66,7 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("laps too long to follow", status.look_backs_cut),
         ("openings of late chains, too many", status.openings_dropped),
         ("loops of late chains, too many", status.fragment_laps_dropped),
+        ("entities not watched", status.entities_dropped),
         ("spans with mended times", status.spans_mended),
         ("invocations without their parent", status.orphans),
         ("rings of parents", status.parent_rings),

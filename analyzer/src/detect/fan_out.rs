@@ -15,7 +15,7 @@ pub(crate) const DEPTHS: usize = 32;
 pub(crate) type Widths = [u32; DEPTHS];
 
 /// Laps that a tree must have before it is an alarm in a loop without history.
-const LEAST_TREE: u64 = 112;
+pub(crate) const LEAST_TREE: u32 = 112;
 /// Lower end of R over the two depths before the widest above which such a tree multiplies.
 const MULTIPLIES: f64 = 1.2;
 
@@ -90,7 +90,7 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
         .rev()
         .take(2)
         .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
-    tree >= LEAST_TREE && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
+    tree >= u64::from(LEAST_TREE) && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
 }
 
 state!(Branching { laps, chains, depths });

@@ -80,6 +80,7 @@ impl StatusSource {
             look_backs_cut: losses.look_backs_cut,
             openings_dropped: losses.openings_dropped,
             fragment_laps_dropped: losses.fragment_laps_dropped,
+            entities_dropped: losses.entities_dropped,
         }
     }
 }

@@ -991,6 +991,9 @@ pub struct Status {
     /// Loops of one chain that were not deepened when its cause came late, because it had too many.
     #[prost(uint64, tag = "64")]
     pub fragment_laps_dropped: u64,
+    /// Entities that were not watched for work without progress, because there were too many.
+    #[prost(uint64, tag = "65")]
+    pub entities_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -33,6 +33,9 @@ struct Options {
     /// After the tables, every missed loop and every wrong incident.
     #[arg(long)]
     mistakes: bool,
+    /// A target that is known not to be reached yet, by its name; any other that is missed is a failure.
+    #[arg(long, value_name = "TARGET")]
+    may_miss: Vec<String>,
     /// How the tables are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -76,7 +79,13 @@ fn main() -> ExitCode {
     for target in &missed {
         eprintln!("not reached: {}", target.name);
     }
-    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let unknown = options.may_miss.iter().filter(|name| targets.iter().all(|target| target.name != **name));
+    let unknown: Vec<&String> = unknown.collect();
+    for name in &unknown {
+        eprintln!("there is no target {name:?}; write it as the table does");
+    }
+    let is_known = |target: &&Target| options.may_miss.contains(&target.name);
+    if unknown.is_empty() && missed.iter().all(is_known) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print(options: &Options, targets: &[Target], tables: &[Table]) {

@@ -322,7 +322,8 @@ impl LoopRecord {
             self.suspect_until = now.after(self.hold());
         }
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
-        let is_one = depth == chain.depth;
+        // Two trees that are taken for one are deeper, and no larger than both.
+        let is_one = depth == chain.depth || chain.laps / (chain.guesses + 1) >= fan_out::LEAST_TREE;
         if is_one
             && (is_unknown || depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
