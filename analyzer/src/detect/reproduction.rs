@@ -13,6 +13,9 @@ use crate::snapshot::{LoopState, Reproduction};
 /// Laps that must have had the time to be followed before R says anything.
 const LEAST_EXPOSURE: f64 = 5.0;
 
+/// Laps beyond which nothing was counted rightly; quantiles of a Gamma distribution of such a shape are never found.
+const MOST_LAPS: f64 = 1e12;
+
 /// Above this at the lower end, the laps multiply.
 const GROWING: f64 = 1.05;
 /// Below this at the upper end, the laps die out.
@@ -27,7 +30,7 @@ const ALIVE_AT_LEAST: f64 = 0.8;
 /// A loop that never branches follows a lap with one or none, so its R is a probability and has a Beta distribution;
 /// otherwise R has a Gamma distribution. Both start from Jeffreys' prior.
 pub fn reproduction(offspring: f64, exposure: f64, is_branching: bool) -> Option<Reproduction> {
-    if !(exposure >= LEAST_EXPOSURE && offspring >= 0.0) {
+    if !(exposure >= LEAST_EXPOSURE && (0.0..=MOST_LAPS).contains(&offspring) && exposure <= MOST_LAPS) {
         return None;
     }
     let mean = offspring / exposure;

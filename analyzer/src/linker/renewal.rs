@@ -35,6 +35,9 @@ const SLOTS_PER_DELAY: f64 = SLOTS as f64 / 2.0;
 const MEMORY_LAPS: f64 = 20.0;
 const MEMORY_SECONDS: f64 = 60.0;
 
+/// Weight of the laps of the recent past below which they say nothing.
+const LEAST_RECENT: f64 = 0.5;
+
 /// Laps and their successors.
 #[derive(Clone)]
 pub(crate) struct Renewal {
@@ -162,6 +165,10 @@ impl Renewal {
     /// Old laps are lighter than new ones, so they say as much as a number of equal laps that is larger than the sum of
     /// their weights (Kish, "Survey sampling", 1965); that number is what is given.
     pub(crate) fn recent(&self) -> (f64, f64, bool) {
+        if self.recent.exposure < LEAST_RECENT {
+            // Almost nothing is left of what was: the number of equal laps would be a quotient of two noughts.
+            return (self.recent.offspring, self.recent.exposure, self.is_branching);
+        }
         let effective = if self.squares > 0.0 { (self.recent.exposure / self.squares).max(1.0) } else { 1.0 };
         (self.recent.offspring * effective, self.recent.exposure * effective, self.is_branching)
     }
@@ -359,6 +366,20 @@ mod tests {
             }
         }
         renewal
+    }
+
+    #[test]
+    fn what_is_learned_after_a_long_silence_does_not_outweigh_what_is_forgotten() {
+        let mut renewal = chain(70, 2, 0, 1);
+        renewal.branches();
+        for minute in 3..=75 {
+            renewal.tick(ArrivalTime(START + minute * 60 * SECOND), None);
+        }
+        renewal.follows_after_all(1.0);
+        renewal.tick(ArrivalTime(START + 76 * 60 * SECOND), None);
+        let (offspring, exposure, is_branching) = renewal.recent();
+        assert!(offspring < 100.0 && exposure < 1.0, "{offspring} of {exposure}");
+        assert_eq!(reproduction(offspring, exposure, is_branching), None);
     }
 
     #[test]
