@@ -13,8 +13,9 @@ use crate::snapshot::{LoopState, Reproduction};
 /// Laps that must have had the time to be followed before R says anything.
 const LEAST_EXPOSURE: f64 = 5.0;
 
-/// Laps beyond which nothing was counted rightly; quantiles of a Gamma distribution of such a shape are never found.
-const MOST_LAPS: f64 = 1e12;
+/// Laps that an interval is made of at most: more would make it hardly narrower, and the quantiles of distributions
+/// with very large parameters take for ever to find.
+const MOST_LAPS: f64 = 1e4;
 
 /// Above this at the lower end, the laps multiply.
 const GROWING: f64 = 1.05;
@@ -30,10 +31,12 @@ const ALIVE_AT_LEAST: f64 = 0.8;
 /// A loop that never branches follows a lap with one or none, so its R is a probability and has a Beta distribution;
 /// otherwise R has a Gamma distribution. Both start from Jeffreys' prior.
 pub fn reproduction(offspring: f64, exposure: f64, is_branching: bool) -> Option<Reproduction> {
-    if !(exposure >= LEAST_EXPOSURE && (0.0..=MOST_LAPS).contains(&offspring) && exposure <= MOST_LAPS) {
+    if !(exposure >= LEAST_EXPOSURE && offspring >= 0.0 && exposure.is_finite() && offspring.is_finite()) {
         return None;
     }
     let mean = offspring / exposure;
+    let weight = (MOST_LAPS / exposure.max(offspring)).min(1.0);
+    let (offspring, exposure) = (offspring * weight, exposure * weight);
     if is_branching {
         let posterior = Gamma::new(0.5 + offspring, 0.5 + exposure).ok()?;
         return Some(Reproduction { mean, low: posterior.inverse_cdf(0.025), high: posterior.inverse_cdf(0.975) });
@@ -102,6 +105,17 @@ mod tests {
         // With a spread the quick laps lead.
         assert!(rate(2.0, 1.0) > 0.49);
         assert_eq!(doubling_seconds(1.0, 2.0, 0.5), None);
+    }
+
+    #[test]
+    fn any_number_of_laps_has_an_interval() {
+        for (offspring, exposure) in [(2.7e24, 105.0), (1e9, 1e9), (0.0, 1e15), (1e15, 5.0), (3e4, 1e4)] {
+            for is_branching in [false, true] {
+                let found = reproduction(offspring, exposure, is_branching).unwrap();
+                assert!(found.low >= 0.0 && found.low <= found.high && found.high.is_finite(), "{found:?}");
+            }
+        }
+        assert_eq!(reproduction(f64::INFINITY, 10.0, true), None);
     }
 
     #[test]
