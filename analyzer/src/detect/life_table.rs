@@ -93,12 +93,6 @@ impl LifeTable {
         (self.continued.iter().sum(), self.ended.iter().sum())
     }
 
-    /// Share of the laps that were followed by another; `None` before anything was learned.
-    pub fn continuation(&self) -> Option<f64> {
-        let (continued, ended) = self.totals();
-        (ended > 0.0).then(|| continued / (continued + ended))
-    }
-
     /// Probability that a chain which went round once gets to `depth` laps and goes on, by what was learned.
     ///
     /// `prior` is the chance to go on where nothing was learned; see [`UNKNOWN_CONTINUATION`]. Costs O(depth).
@@ -141,24 +135,12 @@ impl LifeTable {
         MOST_ALARM.max(self.deepest.saturating_mul(BEYOND_DEEPEST).min(BEYOND_DEEPEST * BIN_STARTS[BINS - 1]))
     }
 
-    /// The table as numbers, for who keeps it: per bin what went on and what ended, then chains, depth and time.
-    pub fn parts(&self) -> (Vec<(f64, f64)>, u64, u32, ArrivalTime) {
-        (self.continued.iter().copied().zip(self.ended).collect(), self.chains, self.deepest, self.as_of)
-    }
-
-    /// The table from its numbers; bins beyond the last are left out.
-    pub fn from_parts(bins: &[(f64, f64)], chains: u64, deepest: u32, as_of: ArrivalTime) -> Self {
-        let mut table = Self { chains, deepest, as_of, ..Self::default() };
-        for (at, (continued, ended)) in bins.iter().take(BINS).enumerate() {
-            (table.continued[at], table.ended[at]) = (continued.max(0.0), ended.max(0.0));
-        }
-        table
-    }
-
     fn decay(&mut self, now: ArrivalTime) {
+        if self.as_of.0 == 0 {
+            self.as_of = now;
+        }
         let age = now.since(self.as_of);
-        if self.as_of.0 == 0 || age < DECAY_STEP {
-            self.as_of = if self.as_of.0 == 0 { now } else { self.as_of };
+        if age < DECAY_STEP {
             return;
         }
         self.as_of = now;
@@ -198,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::{bytes_of, value_of};
 
     const NOW: ArrivalTime = ArrivalTime(1_700_000_000_000_000_000);
 
@@ -287,8 +270,7 @@ mod tests {
         fn parts_make_the_whole(depths in prop::collection::vec(1u32..900, 0..50)) {
             let mut table = LifeTable::default();
             depths.iter().for_each(|depth| table.learn(NOW, *depth));
-            let (bins, chains, deepest, as_of) = table.parts();
-            prop_assert_eq!(LifeTable::from_parts(&bins, chains, deepest, as_of), table);
+            prop_assert_eq!(value_of::<LifeTable>(&bytes_of(&table)), Some(table));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::loops::Lap;
 use crate::state::state;
 use crate::{
     detect::fan_out::{DEPTHS, Widths},
-    span::{ArrivalTime, TraceId},
+    span::ArrivalTime,
 };
 
 /// Names a chain; fragments remember it.
@@ -40,8 +40,6 @@ pub(super) struct Chain {
     pub(super) confidence: f32,
     /// True when it was an alarm.
     pub(super) is_alarm: bool,
-    /// Where it is deepest.
-    pub(super) trace_id: TraceId,
     pub(super) last_lap: ArrivalTime,
 }
 
@@ -66,7 +64,6 @@ impl Chain {
             guesses: 0,
             confidence: lap.confidence,
             is_alarm: false,
-            trace_id: lap.trace_id,
             last_lap: now,
         }
     }
@@ -132,8 +129,7 @@ impl Chains {
         let evicted = if self.chains.len() >= capacity { self.evict() } else { None };
         let id = self.next;
         self.next = self.next.wrapping_add(1);
-        self.chains.insert(id, chain);
-        self.due.push(Reverse((due, id)));
+        self.reopen(id, chain, due);
         (id, evicted)
     }
 
@@ -195,7 +191,7 @@ impl Chains {
     }
 }
 
-state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, is_alarm, trace_id, last_lap });
+state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, is_alarm, last_lap });
 state!(Chains { chains, due, next });
 
 #[cfg(test)]
@@ -212,7 +208,6 @@ mod tests {
             guesses: 0,
             confidence: 1.0,
             is_alarm: false,
-            trace_id: TraceId([1; 16]),
             last_lap: ArrivalTime(1),
         }
     }

@@ -260,9 +260,7 @@ impl LoopRecord {
     ) -> bool {
         self.exemplify(depth, trace_id);
         if let Some(chain) = chain {
-            if depth > chain.depth {
-                (chain.depth, chain.trace_id) = (depth, trace_id);
-            }
+            chain.depth = chain.depth.max(depth);
             self.judge(now, chain);
         }
         let is_deeper = depth > self.max_depth;
