@@ -58,12 +58,16 @@ impl Engine {
 
     /// Takes in spans that arrived at `now`.
     pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
-        let mut parts: Vec<Vec<Span>> = self.shards.iter().map(|_| Vec::new()).collect();
-        for span in spans {
-            parts[shard_of(span.trace_id, self.shards.len())].push(span);
-        }
-        for (shard, spans) in self.shards.iter_mut().zip(parts) {
-            shard.ingest(now, spans);
+        if let [only] = &mut self.shards[..] {
+            only.ingest(now, spans);
+        } else {
+            let mut parts: Vec<Vec<Span>> = self.shards.iter().map(|_| Vec::new()).collect();
+            for span in spans {
+                parts[shard_of(span.trace_id, self.shards.len())].push(span);
+            }
+            for (shard, spans) in self.shards.iter_mut().zip(parts) {
+                shard.ingest(now, spans);
+            }
         }
         self.collect(now);
     }
