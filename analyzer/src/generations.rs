@@ -48,6 +48,11 @@ impl<V> Generations<V> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
+    /// The same for a record that is none of the old.
+    pub(crate) fn young(&self, key: u64) -> Option<&V> {
+        self.young.get(&key)
+    }
+
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
         self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
     }
@@ -88,7 +93,9 @@ impl<V> Generations<V> {
         if !is_full && now.since(self.young_since) < self.lateness {
             return None;
         }
-        let records = mem::replace(&mut self.old, mem::take(&mut self.young));
+        // The next generation is likely as large as the last, and grows without being moved then.
+        let next = Records::with_capacity_and_hasher(self.young.len(), FxBuildHasher);
+        let records = mem::replace(&mut self.old, mem::replace(&mut self.young, next));
         let youngest = mem::replace(&mut self.youngest_old, now);
         self.young_since = now;
         let youngest_age = now.since(youngest);

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
 use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, Versions};
@@ -76,7 +76,13 @@ impl Delta {
 
     /// Takes what has gathered and starts anew.
     pub(crate) fn take(&mut self) -> Self {
-        mem::take(self)
+        // The next is likely about as many functions and edges as this one.
+        let next = Self {
+            functions: FxHashMap::with_capacity_and_hasher(self.functions.len(), FxBuildHasher),
+            edges: FxHashMap::with_capacity_and_hasher(self.edges.len(), FxBuildHasher),
+            ..Self::default()
+        };
+        mem::replace(self, next)
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
