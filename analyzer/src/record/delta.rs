@@ -8,7 +8,7 @@ use sketches_ddsketch::DDSketch;
 use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, Versions};
 use crate::{
     generations::Dropped,
-    identity::Function,
+    identity::{Function, TouchedResource},
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -97,6 +97,15 @@ impl Delta {
             exemplars: Exemplars::default(),
             versions: Versions::default(),
         })
+    }
+
+    /// A resource was touched; the last who speaks of it counts.
+    pub(crate) fn touch(&mut self, resource: TouchedResource<'_>) {
+        match self.resources.get_mut(&resource.id) {
+            Some(known) if resource.is_as(known) => {}
+            Some(known) => *known = resource.to_node(),
+            None => drop(self.resources.insert(resource.id, resource.to_node())),
+        }
     }
 
     /// Counts one call over an edge.
