@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
@@ -149,7 +149,7 @@ struct Cause {
 #[derive(Clone, Copy)]
 struct Belonging {
     invocation: u64,
-    publishes: Option<NodeId>,
+    publishes: MaybeNode,
     end: EventTime,
 }
 
@@ -204,7 +204,11 @@ impl Linker {
                 Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
                     let parent = parent.map(|parent| parent.0);
                     self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
-                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                    self.follow_waiting(
+                        now,
+                        key.0,
+                        Belonging { invocation: key.0, publishes: MaybeNode::default(), end: start },
+                    );
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -213,7 +217,7 @@ impl Linker {
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
-                    let belonging = Belonging { invocation: invocation.0, publishes, end };
+                    let belonging = Belonging { invocation: invocation.0, publishes: publishes.into(), end };
                     self.spans.insert(span.0, belonging);
                     self.follow_waiting(now, span.0, belonging);
                 }
