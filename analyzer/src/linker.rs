@@ -29,9 +29,10 @@ use smallvec::SmallVec;
 use crate::state::{self, state};
 use crate::{
     config::Config,
-    generations::{Generations, Records},
+    generations::Generations,
     intended::Verdict,
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    records::Records,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -277,7 +278,7 @@ impl Linker {
     /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
     /// for tools that compare chains with what they know to be true.
     pub fn cause_of(&self, entry: SpanKey) -> Option<(SpanKey, f32)> {
-        let invocation = self.invocations.get(&self.whole(entry.0))?;
+        let invocation = self.invocations.get(self.whole(entry.0))?;
         (invocation.parent != 0).then(|| (SpanKey(self.whole(invocation.parent)), invocation.confidence))
     }
 
@@ -299,7 +300,7 @@ impl Linker {
                 self.delta.losses.count_evicted(1, age);
             }
             self.arrivals.pop_front();
-            if self.invocations.get(&key).is_some_and(|invocation| invocation.is_held) {
+            if self.invocations.get(key).is_some_and(|invocation| invocation.is_held) {
                 self.held.push_back((arrived, key));
             } else {
                 self.forget(key);
@@ -317,7 +318,7 @@ impl Linker {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(invocation) = self.invocations.swap_remove(&key) {
+        if let Some(invocation) = self.invocations.remove(key) {
             self.fragments.release(invocation.fragment);
         }
     }
@@ -325,7 +326,7 @@ impl Linker {
     fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
         let (function, evicted) = self.functions.index(now, entry.function, self.config.function_capacity);
         self.delta.losses.functions_overflowed += evicted;
-        let above = entry.parent.and_then(|parent| self.invocations.get(&parent));
+        let above = entry.parent.and_then(|parent| self.invocations.get(parent));
         let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
             None => (self.fragments.add(), PathTable::default()),
             Some((fragment, path)) => {
@@ -349,7 +350,7 @@ impl Linker {
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
         let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
-        let parent = parent.filter(|parent| self.invocations.contains_key(parent)).unwrap_or(0);
+        let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
             fragment,
             path,
@@ -377,7 +378,7 @@ impl Linker {
 
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
-        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {

@@ -204,7 +204,7 @@ fn save_all<'a, T: State + 'a>(count: usize, values: impl Iterator<Item = &'a T>
 }
 
 /// Keys with their values, in the form of a list of pairs.
-fn save_pairs<'a, K: State + 'a, V: State + 'a>(
+pub(crate) fn save_pairs<'a, K: State + 'a, V: State + 'a>(
     pairs: impl ExactSizeIterator<Item = (&'a K, &'a V)>,
     to: &mut Vec<u8>,
 ) {
@@ -216,7 +216,7 @@ fn save_pairs<'a, K: State + 'a, V: State + 'a>(
 }
 
 /// Reads one after the other, so that a count that is wrong asks for no memory.
-fn load_all<T: State, C: FromIterator<T>>(from: &mut &[u8]) -> Option<C> {
+pub(crate) fn load_all<T: State, C: FromIterator<T>>(from: &mut &[u8]) -> Option<C> {
     let count = usize::load(from)?;
     (0..count).map(|_| T::load(from)).collect()
 }
@@ -265,16 +265,6 @@ impl<T: State> State for std::cmp::Reverse<T> {
 }
 
 impl<K: State + Eq + Hash, V: State, S: BuildHasher + Default> State for std::collections::HashMap<K, V, S> {
-    fn save(&self, to: &mut Vec<u8>) {
-        save_pairs(self.iter(), to);
-    }
-
-    fn load(from: &mut &[u8]) -> Option<Self> {
-        load_all(from)
-    }
-}
-
-impl<K: State + Eq + Hash, V: State, S: BuildHasher + Default> State for indexmap::IndexMap<K, V, S> {
     fn save(&self, to: &mut Vec<u8>) {
         save_pairs(self.iter(), to);
     }
