@@ -339,6 +339,7 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            joined: report.joined.clone(),
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }

@@ -487,6 +487,7 @@ impl Losses {
     }
 }
 
+state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(EdgeKey { source, target, kind });
 state!(Belief { calls, sum });

@@ -118,6 +118,14 @@ impl SpanId {
     pub fn from_wire(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().filter(|id| id != &[0; 8]).map(Self)
     }
+
+    /// Reads an id from 16 hexadecimal digits of either case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().filter(|id| *id != 0).map(|id| Self(id.to_be_bytes()))
+    }
 }
 
 impl SpanKind {
@@ -248,5 +256,8 @@ mod tests {
         let id = TraceId::from_wire(&[0xab; 16]).unwrap();
         assert_eq!(TraceId::from_hex(&id.to_string().to_uppercase()), Some(id));
         assert_eq!(TraceId::from_hex("+1234567890123456789012345678901"), None);
+        let id = SpanId([0xab; 8]);
+        assert_eq!(SpanId::from_hex(&id.to_string().to_uppercase()), Some(id));
+        assert_eq!((SpanId::from_hex("+123456789012345"), SpanId::from_hex("00")), (None, None));
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct DeepestLap {
     /// Occurrences of the function from the fragment's root on.
     pub(super) count: u32,
     pub(super) trace_id: TraceId,
+    /// Key of the invocation that ended the lap.
+    pub(super) invocation: u64,
     /// The chain that went round.
     pub(super) chain: ChainId,
 }
@@ -196,4 +198,4 @@ impl Fragments {
 state!(Fragments { arena, free });
 state!(Fragment { above, offset, references, open, laps });
 state!(FirstOccurrence { function, route, invocation, times });
-state!(DeepestLap { loop_index, function, count, trace_id, chain });
+state!(DeepestLap { loop_index, function, count, trace_id, invocation, chain });
