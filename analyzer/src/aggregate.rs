@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use crate::state::{self, state};
 use crate::{
     canonical::least_rotation,
     config::Config,
@@ -32,6 +31,7 @@ use crate::{
         NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
+    state::{self, state},
     window::{Sums, Time, slot_of},
 };
 use series::{EdgeSeries, FunctionSeries};

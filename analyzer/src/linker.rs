@@ -29,7 +29,6 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::state::{self, state};
 use crate::{
     config::Config,
     generations::Generations,
@@ -37,6 +36,7 @@ use crate::{
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
+    state::{self, state},
 };
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;

@@ -13,12 +13,12 @@ use rustc_hash::FxHashMap;
 use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
-use crate::state::state;
 use crate::{
     generations::Dropped,
     identity::Function,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, SpanId, TraceId},
+    state::state,
     window::sketch,
 };
 pub(crate) use anomaly::{Anomalies, SPANS};

@@ -6,8 +6,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::state::state;
-use crate::{attribute::Attributes, identity::Resource};
+use crate::{attribute::Attributes, identity::Resource, state::state};
 
 /// Identifies a trace: 16 bytes, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

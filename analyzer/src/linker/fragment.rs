@@ -10,8 +10,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::{chains::ChainId, path::PathTable};
-use crate::span::TraceId;
-use crate::state::state;
+use crate::{span::TraceId, state::state};
 
 /// A fragment's place in the arena.
 pub(super) type FragmentId = u32;

@@ -12,7 +12,6 @@ use super::{
     chains::{Chain, ChainId, Chains},
     fragment::DeepestLap,
 };
-use crate::state::state;
 use crate::{
     canonical::canonical,
     config::Config,
@@ -24,6 +23,7 @@ use crate::{
         Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity,
     },
     span::{ArrivalTime, EventTime, TraceId},
+    state::state,
 };
 use record::LoopRecord;
 

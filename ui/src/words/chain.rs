@@ -21,9 +21,9 @@ pub fn chain_end(ended_by: &str) -> Option<&'static str> {
 pub fn joined_causes(laps: &Laps) -> Option<String> {
     let stops = laps.laps.iter().flat_map(|lap| &lap.stops);
     let joined = stops.filter(|stop| stop.joined).count();
-    let causes = format::counted(u64::try_from(joined).ok()?, "cause", "causes");
-    (joined > 0)
-        .then(|| format!("{causes} of it no trace names: joined by an id, an object or the time that both sides know."))
+    let causes = format::counted(u64::try_from(joined).ok()?, "cause is", "causes are");
+    let how = "joined by an id, an object or the time that both sides know";
+    (joined > 0).then(|| format!("{causes} named by no trace: {how}."))
 }
 
 /// Versions of the functions of a lap: the bare version where all have the same one, otherwise each with its name.
@@ -146,7 +146,7 @@ mod tests {
         let laps = |laps: Vec<LapDetail>| Laps { laps, ..Laps::default() };
         assert_eq!(joined_causes(&laps(vec![lap(&[false])])), None);
         let said = joined_causes(&laps(vec![lap(&[false, true]), lap(&[true])])).unwrap();
-        assert!(said.starts_with("2 causes of it no trace names"), "{said}");
+        assert!(said.starts_with("2 causes are named by no trace"), "{said}");
     }
 
     #[test]

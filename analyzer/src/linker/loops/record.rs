@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{Lap, LoopReport};
-use crate::state::state;
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -20,6 +19,7 @@ use crate::{
     record::Trigger,
     snapshot::{Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
+    state::state,
     window::Rate,
 };
 
