@@ -13,9 +13,8 @@ use loopscope_analyzer::{
 /// Most loops that are listed for one incident; further ones that belong to it open none of their own either.
 pub const MAX_LOOPS: usize = 16;
 
-/// Part of the functions of two loops together that they share, from which on they are one incident.
-///
-/// Source: algorithms.md section 3, "De-dup".
+/// Part of the functions of two loops together that they share, from which on they are one incident. A judgement:
+/// loops that share less have different places to be cut.
 const SHARED: f64 = 0.5;
 
 /// People are told again of an incident that goes on for this long after they were told last.

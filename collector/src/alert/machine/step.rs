@@ -14,9 +14,8 @@ use crate::alert::incident::{Because, Incident, MAX_LOOPS, Member, Told, is_cycl
 /// Least severity that anybody is told of.
 const ALERTING: Severity = Severity::Warning;
 
-/// A bound that broke has to hold for this long, at the least, and for so many times of a slow lap.
-///
-/// Source: algorithms.md section 3, "De-dup"; the engine holds its own alarms as long.
+/// A bound that broke has to hold for this long, at the least, and for so many times of a slow lap: as long as the
+/// engine holds its own alarms.
 const QUIET: Duration = Duration::from_secs(15 * 60);
 const QUIET_LAPS: f64 = 10.0;
 
