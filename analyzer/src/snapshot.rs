@@ -5,6 +5,7 @@
 
 mod anomaly;
 mod assessment;
+mod chain;
 mod edge;
 mod finding;
 mod function;
@@ -16,6 +17,7 @@ mod resource;
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
+    chain::{JoinedCause, JoinedChain},
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     function::{FunctionNode, VersionChange},

@@ -13,8 +13,7 @@
 
 use std::time::Duration;
 
-use crate::span::ArrivalTime;
-use crate::state::state;
+use crate::{span::ArrivalTime, state::state};
 
 /// First depth of each bin; the last has no end.
 const BIN_STARTS: [u32; BINS] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384];

@@ -841,7 +841,7 @@ pub struct Laps {
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
     /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing", "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
+    /// "link_missing", "cause_missing" (what the engine joined is in the journal no more), "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }
@@ -896,6 +896,9 @@ pub struct LapStop {
     /// Bytes of the message or request that it got; absent when its spans do not say.
     #[prost(uint64, optional, tag = "4")]
     pub payload_bytes: ::core::option::Option<u64>,
+    /// True when what caused it is named by no trace: the engine joined it by an id, an object or a time that both sides know.
+    #[prost(bool, tag = "5")]
+    pub joined: bool,
 }
 /// What the collector has done since it started, and what it had to let go.
 #[derive(serde::Serialize, serde::Deserialize)]

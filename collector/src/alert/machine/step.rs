@@ -9,7 +9,7 @@ use loopscope_analyzer::{
 };
 
 use super::{AlertChange, AlertKind, AlertMachine, GONE_AFTER, MAX_OPEN, REOPEN_WITHIN, Watched, incident_id};
-use crate::alert::incident::{Because, Incident, MAX_LOOPS, Member, Told, is_cycle, multiplies, ordered};
+use crate::alert::incident::{Because, Incident, MAX_LOOPS, Member, Told, is_cycle, ordered};
 
 /// Least severity that anybody is told of.
 const ALERTING: Severity = Severity::Warning;
@@ -205,7 +205,7 @@ impl Watched {
         if is_broken(found) {
             self.broken_at = Some(now);
         }
-        sight.multiplies |= multiplies(found);
+        sight.multiplies |= found.multiplies();
         sight.next_24h = sight.next_24h.max(found.cost.as_ref().map_or(0.0, |cost| cost.next_24h)).min(f64::MAX);
         if sight.worst.is_none_or(|worst| worst.severity < found.severity) {
             sight.worst = Some(found);
