@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use crate::state::{self, state};
 use crate::{
     canonical::least_rotation,
     config::Config,
@@ -32,6 +31,7 @@ use crate::{
         NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
+    state::{self, state},
     window::{Sums, Time, slot_of},
 };
 use series::{EdgeSeries, FunctionSeries};
@@ -339,6 +339,7 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            joined: report.joined.clone(),
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }

@@ -336,7 +336,8 @@ mod tests {
     use super::*;
     use crate::attribute::Value;
 
-    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    /// Attributes that are texts.
+    pub(super) fn attributes(pairs: &[(&str, &str)]) -> Attributes {
         let mut attributes = Attributes::default();
         for (key, value) in pairs {
             attributes.insert(key, Value::Text((*value).into()));

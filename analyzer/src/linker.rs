@@ -8,6 +8,7 @@
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
 //! - `linker/findings.rs` is what goes on and on although no chain shows it.
+//! - `linker/joined.rs` tells which causes of a deepest chain no trace names.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
 mod cause;
@@ -17,6 +18,7 @@ mod findings;
 mod fragment;
 mod functions;
 mod join;
+mod joined;
 mod loops;
 mod path;
 mod posterior;
@@ -26,7 +28,6 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::state::{self, state};
 use crate::{
     config::Config,
     generations::Generations,
@@ -35,6 +36,7 @@ use crate::{
     records::Records,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
+    state::{self, state},
 };
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
@@ -274,6 +276,7 @@ impl Linker {
         removed.extend(self.findings.take_removed());
         self.delta.losses.loops_overflowed += removed.len() as u64;
         let aliases = self.functions.take_learned();
+        self.note_joined();
         let mut loops = self.loops.drain(now);
         loops.extend(self.findings.drain(now).into_iter().map(|report| self.loops.overrule(report)));
         LinkerOutput { aliases, delta: self.delta.take(), loops, removed }

@@ -12,10 +12,10 @@ mod operation;
 
 use smallvec::SmallVec;
 
-use crate::state::state;
 use crate::{
     snapshot::NodeId,
     span::{EventTime, SpanId, TraceId},
+    state::state,
 };
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
@@ -253,6 +253,7 @@ pub enum Record {
 }
 
 state!(MaybeNode(inner));
+state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(
     enum KeyClass {

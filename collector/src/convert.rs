@@ -212,6 +212,7 @@ mod tests {
             level: LoopLevel::Operation,
             operations: vec!["poll".into()],
             is_covered: true,
+            joined: None,
             retry_storm: None,
             functions: vec![NodeId(1), NodeId(2)],
             names: vec!["a".into(), "b".into()],

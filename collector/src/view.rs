@@ -3,10 +3,13 @@
 //! The aggregator builds a view from a snapshot of the engine and publishes it; the API and the live stream only read.
 //! A view knows nothing of HTTP. What changed between two views is said by [`diff`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use loopscope_analyzer::{
-    snapshot::{Loop, LoopLevel, Losses, NodeId, Snapshot},
+    snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -36,6 +39,8 @@ pub struct View {
     pub node_exemplars: BTreeMap<NodeId, Vec<TraceId>>,
     /// Traces that show any edge between two nodes, the newest first.
     pub edge_exemplars: BTreeMap<(NodeId, NodeId), Vec<TraceId>>,
+    /// The causes of deepest chains that no trace names, by the id of the loop.
+    pub joined: HashMap<String, Arc<JoinedChain>>,
 }
 
 impl View {
@@ -49,12 +54,13 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
-            loops: snapshot.loops.iter().map(|found| loop_with_cut(snapshot, found)).collect(),
+            loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             losses: snapshot.losses,
             node_exemplars,
             edge_exemplars,
+            joined: snapshot.loops.iter().filter_map(|it| Some((it.id.to_string(), it.joined.clone()?))).collect(),
         }
     }
 
@@ -134,8 +140,8 @@ fn edge_key(edge: &v1::Edge) -> (&str, &str, &str) {
     (&edge.source, &edge.target, &edge.kind)
 }
 
-/// A loop with the advice where to cut it, which needs the nodes of its path.
-fn loop_with_cut(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
+/// A loop as readers and alerts show it: with the advice where to cut it, which needs the nodes of its path.
+pub fn loop_message(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
     let mut message = convert::loop_(found);
     let known: Option<Vec<Stop<'_>>> =
         found.path.iter().zip(&message.path).map(|(id, text)| stop(snapshot, *id, text)).collect();

@@ -92,13 +92,13 @@ const MIX_OF_HUNDRED: [(Class, usize); 11] = [
 ];
 
 /// A thousand harmless recursive loops that the engine watches for a day; on the next day a hundred of them run away,
-/// and a hundred new ones. The small form has a tenth of each, and the same chains in fewer hours.
+/// and a hundred new ones. The small form has a tenth of each, and half of the chains.
 fn mix(seed: u64, size: Size) -> Job {
-    let (hundreds, hours, chains) = match size {
-        Size::Smoke => (1, 2.0, 250.0),
-        Size::Full => (10, 24.0, 500.0),
+    let (hundreds, chains) = match size {
+        Size::Smoke => (1, 250.0),
+        Size::Full => (10, 500.0),
     };
-    let history = hours * 3_600.0;
+    let history = 24.0 * 3_600.0;
     let mut dice = Dice::new(seed, "mix");
     let mut scenarios = Vec::new();
     let context = |dice: &mut Dice| *dice.pick(&[Context::Parent, Context::Link, Context::MessageId]);

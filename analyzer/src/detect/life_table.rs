@@ -7,29 +7,37 @@
 //! still gives an answer, and one with history a sharper one.
 //!
 //! Depths are gathered in bins that widen as they get deeper. Within a bin the chance to go on has a Beta prior whose
-//! mean is that of the bin before, so that the unseen depths behave like the deepest that was seen.
+//! mean is that of the bin before, so that the unseen depths behave like the deepest that was seen. Two things keep a
+//! loop with a long tail from being taken for one that ends early because its few deepest chains did end: half of the
+//! end of the deepest chain counts, and from bin to bin the mean falls less than the counts alone would have it.
 
 use std::time::Duration;
 
-use crate::span::ArrivalTime;
-use crate::state::state;
+use crate::{span::ArrivalTime, state::state};
 
 /// First depth of each bin; the last has no end.
-const BIN_STARTS: [u32; BINS] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384];
+const BIN_STARTS: [u32; BINS] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384];
 /// Number of bins.
-pub const BINS: usize = 17;
+pub const BINS: usize = 19;
 
-/// Weight of the prior, in laps. 2.5 puts the alarm of a loop without any history at 18 laps.
-const PRIOR_LAPS: f64 = 2.5;
+/// Weight of the prior, in laps. Two put the alarm of a loop without any history at 18 laps.
+const PRIOR_LAPS: f64 = 2.0;
 
 /// What is assumed of a loop before anything is known: half of its chains go on.
 pub const UNKNOWN_CONTINUATION: f64 = 0.5;
 
-/// What is assumed of the depths that no chain of a loop got to, once [`KNOWN_CHAINS`] of them ended by themselves: it
-/// is known then that they end, and going on where none did is the less likely to be benign.
+/// What is assumed of the depths that no chain of a loop got to, when very many of them ended by themselves: the more
+/// did, the less likely it is to be benign to go on where none did.
 const BEYOND_KNOWN: f64 = 0.3;
-/// Chains that ended by themselves after which it is known how deep they go.
+/// Chains that ended by themselves after which half of the way from what is assumed at first to [`BEYOND_KNOWN`] is gone.
+const HALF_KNOWN: f64 = 10.0;
+/// Chains that ended by themselves after which it is known how a loop behaves.
 pub const KNOWN_CHAINS: u64 = 50;
+
+/// How much of the end of the deepest chain counts: the deepest always ended, wherever that was.
+const DEEPEST_END: f64 = 0.5;
+/// How much of a fall from the mean of one bin to the next is not believed.
+const FALL_DOUBTED: f64 = 0.3;
 
 /// What was learned loses half of its weight in this time, so that a loop may change its ways.
 const HALF_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -38,7 +46,7 @@ const DECAY_STEP: Duration = Duration::from_secs(600);
 
 /// Depth below which no chain is an alarm, however unlikely it is.
 pub const LEAST_ALARM: u32 = 6;
-/// Depth from which a chain is an alarm when none of four times less has ended by itself.
+/// Depth from which a chain is an alarm when none of four times less has ended by itself, or few have ended at all.
 pub const MOST_ALARM: u32 = 64;
 /// How many times deeper than every chain that ended by itself a chain may get, beyond [`MOST_ALARM`].
 const BEYOND_DEEPEST: u32 = 4;
@@ -115,23 +123,34 @@ impl LifeTable {
 
     /// Every depth with the probability that a chain gets there and goes on.
     fn survival(&self, prior: f64) -> impl Iterator<Item = (u32, f64)> {
-        let prior = if self.chains < KNOWN_CHAINS { prior } else { prior.min(BEYOND_KNOWN) };
+        let known = self.chains as f64 / (HALF_KNOWN + self.chains as f64);
+        let prior = prior - (prior - BEYOND_KNOWN).max(0.0) * known;
+        let deepest = self.ended.iter().rposition(|ended| *ended > 0.0);
+        // Laps that were continued in a bin, and those that could have been.
+        let seen = move |at: usize| {
+            let not_counted = if deepest == Some(at) { self.ended[at].min(1.0) * DEEPEST_END } else { 0.0 };
+            (self.continued[at], self.continued[at] + self.ended[at] - not_counted)
+        };
         let (mut probability, mut mean, mut at) = (1.0, prior, 0);
         (1..).map(move |depth: u32| {
             if BIN_STARTS.get(at + 1).is_some_and(|next| depth >= *next) {
-                let (continued, seen) = (self.continued[at], self.continued[at] + self.ended[at]);
-                mean = ((PRIOR_LAPS * mean + continued) / (PRIOR_LAPS + seen)).max(prior);
+                let (continued, seen) = seen(at);
+                let found = (PRIOR_LAPS * mean + continued) / (PRIOR_LAPS + seen);
+                mean = (found + FALL_DOUBTED * (mean - found).max(0.0)).max(prior);
                 at += 1;
             }
             let more = f64::from(depth - BIN_STARTS[at]);
-            let (continued, seen) = (self.continued[at], self.continued[at] + self.ended[at]);
+            let (continued, seen) = seen(at);
             probability *= (PRIOR_LAPS * mean + continued + more) / (PRIOR_LAPS + seen + more);
             (depth, probability)
         })
     }
 
-    /// Laps from which a chain is an alarm whatever its probability.
+    /// Laps from which a chain is an alarm whatever its probability. A few long chains do not move it.
     pub fn most_alarm(&self) -> u32 {
+        if self.chains < KNOWN_CHAINS {
+            return MOST_ALARM;
+        }
         MOST_ALARM.max(self.deepest.saturating_mul(BEYOND_DEEPEST).min(BEYOND_DEEPEST * BIN_STARTS[BINS - 1]))
     }
 
@@ -210,21 +229,21 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_without_history_is_suspect_at_8_and_an_alarm_at_18() {
-        check(&LifeTable::default(), 0.5, expect!["suspect 8 1e-3 13 alarm 18"]);
-        check(&LifeTable::default(), 0.3, expect!["suspect 4 1e-3 7 alarm 9"]);
+    fn a_loop_without_history_is_suspect_at_7_and_an_alarm_at_18() {
+        check(&LifeTable::default(), 0.5, expect!["suspect 7 1e-3 12 alarm 18"]);
+        check(&LifeTable::default(), 0.3, expect!["suspect 4 1e-3 6 alarm 8"]);
     }
 
     #[test]
     fn history_moves_the_alarm_to_where_benign_chains_do_not_get() {
         check(&geometric(0.5, 3_000), 0.5, expect!["suspect 7 1e-3 10 alarm 13"]);
-        check(&geometric(0.9, 3_000), 0.5, expect!["suspect 45 1e-3 64 alarm 71"]);
+        check(&geometric(0.9, 3_000), 0.5, expect!["suspect 45 1e-3 64 alarm 74"]);
         let mut saga = LifeTable::default();
         (0..3_000).for_each(|at| saga.learn(NOW, 2 + at % 2));
         check(&saga, 0.5, expect!["suspect 4 1e-3 4 alarm 6"]);
         let mut divide = LifeTable::default();
         (0..3_000).for_each(|_| divide.learn(NOW, 6));
-        check(&divide, 0.5, expect!["suspect 6 1e-3 6 alarm 7"]);
+        check(&divide, 0.5, expect!["suspect 6 1e-3 6 alarm 8"]);
     }
 
     #[test]

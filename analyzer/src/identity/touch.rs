@@ -209,15 +209,7 @@ fn is_write(operation: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::Value;
-
-    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
-        let mut attributes = Attributes::default();
-        for (key, value) in pairs {
-            attributes.insert(key, Value::Text((*value).into()));
-        }
-        attributes
-    }
+    use crate::identity::tests::attributes;
 
     #[test]
     fn a_queue_is_the_same_by_name_url_or_arn() {

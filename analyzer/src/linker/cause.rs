@@ -184,7 +184,8 @@ impl Linker {
             return;
         }
         if let Some(chain) = self.loops.advance(now, loop_index, known, &lap, count.saturating_sub(1)) {
-            let deepest = DeepestLap { loop_index, function, count, trace_id, chain };
+            let invocation = occurrence.invocation;
+            let deepest = DeepestLap { loop_index, function, count, trace_id, invocation, chain };
             self.remember_lap(top, deepest);
             self.loops.deepen(now, deepest);
         }

@@ -38,6 +38,10 @@ pub(super) fn intended(state: &IntendedState) -> v1::IntendedState {
             Judgement::Broken(Breach::Rate { found, bound }) => {
                 format!("{found:.0} laps a minute, declared are {bound}")
             }
+            Judgement::Broken(Breach::Growth { reproduction }) => {
+                let each = reproduction.map_or_else(String::new, |r| format!(" (each causes {r:.1})"));
+                format!("its laps multiply{each}, and no rate is declared")
+            }
             Judgement::Within | Judgement::Expired => String::new(),
         },
     }
@@ -90,6 +94,8 @@ mod tests {
         assert_eq!((broken.max_rate_per_minute, broken.expires.unwrap().seconds), (None, 1));
         let rate = state(Judgement::Broken(Breach::Rate { found: 61.4, bound: 60.0 }));
         assert_eq!(rate.breach, "61 laps a minute, declared are 60");
+        let growth = state(Judgement::Broken(Breach::Growth { reproduction: Some(2.04) }));
+        assert_eq!(growth.breach, "its laps multiply (each causes 2.0), and no rate is declared");
         let expired = state(Judgement::Expired);
         assert_eq!((expired.is_broken, expired.is_expired, expired.breach.as_str()), (false, true, ""));
     }
