@@ -31,22 +31,33 @@ const ALIVE_AT_LEAST: f64 = 0.8;
 /// A loop that never branches follows a lap with one or none, so its R is a probability and has a Beta distribution;
 /// otherwise R has a Gamma distribution. Both start from Jeffreys' prior.
 pub fn reproduction(offspring: f64, exposure: f64, is_branching: bool) -> Option<Reproduction> {
-    if !(exposure >= LEAST_EXPOSURE && offspring >= 0.0 && exposure.is_finite() && offspring.is_finite()) {
+    thinned(offspring, exposure, is_branching, 1.0)
+}
+
+/// The same where only a part `seen` of the laps that follow is seen, and each of them counts in `offspring` for
+/// `1 / seen`.
+///
+/// As many laps as were seen were drawn, and no more, so the interval is that of the part of R that is seen, made as
+/// much wider: it is wide where little is seen.
+pub fn thinned(offspring: f64, exposure: f64, is_branching: bool, seen: f64) -> Option<Reproduction> {
+    let is_enough = exposure * seen >= LEAST_EXPOSURE && offspring >= 0.0;
+    if !(is_enough && exposure.is_finite() && offspring.is_finite()) {
         return None;
     }
     let mean = offspring / exposure;
     let weight = (MOST_LAPS / exposure.max(offspring)).min(1.0);
     let (offspring, exposure) = (offspring * weight, exposure * weight);
     if is_branching {
-        let posterior = Gamma::new(0.5 + offspring, 0.5 + exposure).ok()?;
+        let posterior = Gamma::new(0.5 + offspring * seen, 0.5 + exposure * seen).ok()?;
         return Some(Reproduction { mean, low: posterior.inverse_cdf(0.025), high: posterior.inverse_cdf(0.975) });
     }
-    let ended = (exposure - offspring).max(0.0);
-    let posterior = Beta::new(0.5 + offspring, 0.5 + ended).ok()?;
+    let followed = offspring * seen;
+    let ended = (exposure - followed).max(0.0);
+    let posterior = Beta::new(0.5 + followed, 0.5 + ended).ok()?;
     // A chain of which no lap was the last cannot be more than certain to go on: all doubt lies below.
     let (low, high) = if ended < 0.5 { (0.05, 1.0) } else { (0.025, 0.975) };
-    let high = if high < 1.0 { posterior.inverse_cdf(high) } else { 1.0 };
-    Some(Reproduction { mean: mean.min(1.0), low: posterior.inverse_cdf(low), high })
+    let quantile = |part: f64| (posterior.inverse_cdf(part) / seen).min(1.0);
+    Some(Reproduction { mean: mean.min(1.0), low: quantile(low), high: if high < 1.0 { quantile(high) } else { 1.0 } })
 }
 
 /// How a loop with laps in the recent past behaves.
