@@ -184,8 +184,9 @@ fn a_lap_over_two_traces_is_seen_after_another_as_often_as_both() {
 fn pieces_of_chains_teach_nothing_of_how_deep_chains_go() {
     let bounded = |probability| watch(sample(chains(1_500, 8, |_| 0.7), probability, 1)).loops.remove(0);
     let (whole, half) = (bounded(1.0), bounded(0.5));
-    assert!(whole.learned_chains > 500);
-    assert_eq!((half.learned_chains, half.alarm_depth), (0, Some(18)));
+    assert!(whole.learned_chains > 500 && whole.alarm_depth < Some(18), "{whole:?}");
+    // As without any history.
+    assert!(half.learned_chains == 0 && half.alarm_depth >= Some(18), "{half:?}");
 }
 
 #[test]
