@@ -67,6 +67,7 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("openings of late chains, too many", status.openings_dropped),
         ("loops of late chains, too many", status.fragment_laps_dropped),
         ("entities not watched", status.entities_dropped),
+        ("spans sampled too thinly", status.sampling_clipped),
         ("spans with mended times", status.spans_mended),
         ("invocations without their parent", status.orphans),
         ("rings of parents", status.parent_rings),
