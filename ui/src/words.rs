@@ -1,13 +1,14 @@
 //! What a finding means, in sentences: the same words on the map, in the lists and in details.
 //!
 //! Pure text from the messages of the schema; how it is shown is up to the pages. `words/loops.rs` says what a loop does,
-//! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/chain.rs` how a chain
-//! went and what is declared of it.
+//! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/sampled.rs` what
+//! sampling hides, `words/chain.rs` how a chain went and what is declared of it.
 
 mod chain;
 mod judgement;
 mod loops;
 mod money;
+mod sampled;
 
 use loopscope_proto::v1::{Hotspot, Severity, Status};
 
@@ -17,6 +18,7 @@ pub use chain::*;
 pub use judgement::*;
 pub use loops::*;
 pub use money::*;
+pub use sampled::sampled;
 
 /// The glyph that doubles the colour of a severity.
 pub fn severity_glyph(severity: Severity) -> &'static str {
