@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_of_which_a_part_is_seen_multiplies_as_the_whole_does() {
+        // Of each lap's two one is seen: what is seen keeps its width.
+        let mut widths = [0; DEPTHS];
+        widths[..8].fill(64);
+        assert!(multiplies(&widths, &Branching::default(), 0.5));
+        assert!(!multiplies(&widths, &Branching::default(), 1.0));
+    }
+
+    #[test]
     fn with_history_only_what_goes_beyond_it_is_an_alarm() {
         let mut divides = Branching::default();
         (0..100).for_each(|_| divides.learn(&tree(2, 10)));

@@ -130,6 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_widens_the_interval_and_moves_nothing() {
+        for is_branching in [false, true] {
+            let width = |seen: f64| {
+                // Of 200 laps 140 were followed, of which a part was seen.
+                let found = thinned(140.0, 200.0, is_branching, seen).unwrap();
+                assert!((found.mean - 0.7).abs() < 1e-9 && found.low < 0.7 && found.high > 0.7, "{seen}: {found:?}");
+                found.high - found.low
+            };
+            // As wide as for the laps that were seen, of which there are fewer.
+            let fewer = reproduction(14.0, 20.0, true).unwrap();
+            assert!(width(0.5) > width(1.0) && width(0.1) > 2.0 * width(1.0));
+            assert!((width(0.1) - (fewer.high - fewer.low)).abs() < 0.35, "{}", width(0.1));
+        }
+        assert_eq!(thinned(140.0, 200.0, true, 1.0), reproduction(140.0, 200.0, true));
+        assert_eq!(thinned(14.0, 20.0, true, 0.1), None, "two laps are too few");
+    }
+
+    #[test]
     fn intervals_hold_the_truth() {
         let found = reproduction(90.0, 100.0, false).unwrap();
         assert!(found.low < 0.9 && found.low > 0.8 && found.high > 0.9 && found.high < 0.96, "{found:?}");

@@ -405,7 +405,7 @@ impl LoopRecord {
             (self.table.chains() >= life_table::KNOWN_CHAINS).then(|| self.branching.reproduction()).flatten();
         let seen = self.sampled.continuation();
         self.renewal.tick(now, learned.or_else(|| self.sampled.reproduction()), seen);
-        if self.renewal.cusum > rate::ALARM * self.branching.width()
+        if self.renewal.cusum > rate::ALARM * self.branching.width().max(self.sampled.width())
             && self.confidence() >= f64::from(LEAST_CONFIDENCE)
             && !self.is_covered
         {

@@ -27,10 +27,13 @@ pub(super) struct Sampled {
     laps: f64,
     weights: f64,
     squares: f64,
-    /// Pieces of chains that ended by themselves, their laps, and the laps that followed another; the older the lighter.
+    /// Pieces of chains that ended by themselves, their laps, and the laps that followed another, adjusted; the older the
+    /// lighter.
     pieces: f64,
     piece_laps: f64,
     followed: f64,
+    /// Depths that the pieces got to, as light.
+    depths: f64,
 }
 
 impl Sampled {
@@ -50,18 +53,25 @@ impl Sampled {
     /// A piece of a chain ended by itself.
     pub(super) fn learn(&mut self, piece: &Chain) {
         if self.pieces >= FORGET_EVERY {
-            [&mut self.pieces, &mut self.piece_laps, &mut self.followed].into_iter().for_each(|sum| *sum /= 2.0);
+            let sums = [&mut self.pieces, &mut self.piece_laps, &mut self.followed, &mut self.depths];
+            sums.into_iter().for_each(|sum| *sum /= 2.0);
         }
-        let laps = f64::from(piece.laps);
+        let (laps, widths) = (f64::from(piece.laps), piece.widths());
         self.pieces += 1.0;
         self.piece_laps += laps;
-        self.followed += (laps - f64::from(piece.widths()[0])).max(0.0) * piece.continuation.adjusted_count();
+        self.followed += (laps - f64::from(widths[0])).max(0.0) * piece.continuation.adjusted_count();
+        self.depths += widths.iter().filter(|laps| **laps > 0).count() as f64;
     }
 
     /// Laps that follow a lap, as the pieces of chains that ended by themselves show it: R as it used to be. `None`
     /// before there are enough.
     pub(super) fn reproduction(&self) -> Option<f64> {
         (self.pieces >= KNOWN_CHAINS as f64 && self.piece_laps > 0.0).then(|| self.followed / self.piece_laps)
+    }
+
+    /// Laps that come together: how wide a piece is in the mean, 1 for those that never branch.
+    pub(super) fn width(&self) -> f64 {
+        if self.depths > 0.0 { (self.piece_laps / self.depths).max(1.0) } else { 1.0 }
     }
 
     /// True when some laps are not seen.
@@ -93,4 +103,4 @@ impl Sampled {
     }
 }
 
-state!(Sampled { kept, adjusted, laps, weights, squares, pieces, piece_laps, followed });
+state!(Sampled { kept, adjusted, laps, weights, squares, pieces, piece_laps, followed, depths });
