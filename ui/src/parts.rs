@@ -101,7 +101,7 @@ pub fn sampled(words: impl Fn() -> String + Send + Sync + 'static) -> impl IntoV
     let said = Memo::new(move |_| words());
     move || {
         let said = said.get();
-        (!said.is_empty()).then(|| view! { <p class="muted facts-line" data-testid="sampled">{said}</p> })
+        (!said.is_empty()).then(|| view! { <p class="muted sampled" data-testid="sampled">{said}</p> })
     }
 }
 

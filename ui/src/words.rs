@@ -18,7 +18,7 @@ pub use chain::*;
 pub use judgement::*;
 pub use loops::*;
 pub use money::*;
-pub use sampled::sampled;
+pub use sampled::{sampled, sampled_laps};
 
 /// The glyph that doubles the colour of a severity.
 pub fn severity_glyph(severity: Severity) -> &'static str {

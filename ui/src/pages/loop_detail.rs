@@ -82,7 +82,7 @@ fn detail(app: App, id: String) -> impl IntoView {
             </div>
             <h1 tabindex="-1">{title}</h1>
             <p class="lead" data-testid="loop-meaning">{number(words::loop_meaning)}</p>
-            {sampled(number(|it| words::sampled("laps", it.sampling_probability)))}
+            {sampled(number(words::sampled_laps))}
             <div class="actions">
                 <a class="button primary" href=on_map>"Show on the map"</a>
                 <Copy text=link label="Copy link" />

@@ -7,11 +7,15 @@ use crate::format;
 /// Below this chance to see the next lap the collector makes nothing of depth.
 const LEAST_CONTINUATION: f64 = 0.2;
 
-/// That numbers are adjusted, and how much was kept of what they count, such as runs; nothing where all was.
-pub fn sampled(what: &str, probability: Option<f64>) -> String {
-    probability
-        .map(|kept| format!("Sampled: {} {what} was kept, counts are adjusted.", one_in(kept)))
-        .unwrap_or_default()
+/// That runs or calls are adjusted, and how much of them was kept; nothing where all was.
+pub fn sampled(probability: Option<f64>) -> String {
+    probability.map(|kept| format!("Sampled {}: counts are adjusted.", one_in(kept))).unwrap_or_default()
+}
+
+/// The same of the laps of a loop.
+pub fn sampled_laps(it: &Loop) -> String {
+    let said = |kept| format!("Sampled: {} laps was kept, counts are adjusted.", one_in(kept));
+    it.sampling_probability.map(said).unwrap_or_default()
 }
 
 /// What sampling hides of the depth of a loop; nothing where the next lap is always seen.
@@ -44,8 +48,10 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_said_as_people_say_it() {
-        assert_eq!(sampled("runs", None), "");
-        assert_eq!(sampled("runs", Some(0.1)), "Sampled: 1 in 10 runs was kept, counts are adjusted.");
+        assert_eq!((sampled(None), sampled_laps(&Loop::default())), (String::new(), String::new()));
+        assert_eq!(sampled(Some(0.1)), "Sampled 1 in 10: counts are adjusted.");
+        let it = Loop { sampling_probability: Some(0.01), ..Loop::default() };
+        assert_eq!(sampled_laps(&it), "Sampled: 1 in 100 laps was kept, counts are adjusted.");
         assert_eq!([0.5, 0.3, 0.01, 1e-5].map(one_in), ["1 in 2", "1 in 3.3", "1 in 100", "1 in 100,000"]);
     }
 
