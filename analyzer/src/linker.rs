@@ -34,6 +34,7 @@ use crate::{
     intended::Verdict,
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
     records::Records,
+    sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
@@ -101,6 +102,7 @@ struct Entry {
     is_open: bool,
     trigger: Trigger,
     failed: bool,
+    sampling: Sampling,
 }
 
 struct Invocation {
@@ -126,6 +128,8 @@ struct Invocation {
     failed: bool,
     /// What started it.
     trigger: Trigger,
+    /// How probable it was that it was kept.
+    sampling: Sampling,
     /// True when it knows an id of its cause that nobody else has.
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
@@ -203,9 +207,10 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
+                    let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
+                    self.enter(now, key.0, &entry);
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
                 }
                 Record::Names { function, also } => {
@@ -351,7 +356,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
+        let Entry { parent, start, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -367,6 +372,7 @@ impl Linker {
             makes_progress: false,
             failed,
             trigger,
+            sampling,
             knows_id: run != 0,
             is_guess: false,
             run,
@@ -420,6 +426,7 @@ state!(Invocation {
     makes_progress,
     failed,
     trigger,
+    sampling,
     knows_id,
     is_guess,
     run,

@@ -3,12 +3,13 @@
 use smallvec::SmallVec;
 
 use super::{
-    Cause, HELD, Linker,
+    Cause, HELD, Invocation, Linker,
     fragment::{DeepestLap, FirstOccurrence, FragmentId},
     loops::Lap,
     path::{self, PathTable},
 };
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -35,6 +36,7 @@ pub(super) struct Back {
 }
 
 struct Found {
+    sampling: Sampling,
     start: EventTime,
     trace_id: TraceId,
     run: u64,
@@ -51,6 +53,8 @@ struct Way {
     is_guess: bool,
     /// True when one of the invocations failed.
     failed: bool,
+    /// How probable it was that the traces it enters were kept.
+    sampling: Sampling,
 }
 
 /// A function on the way up, with the way below it.
@@ -113,7 +117,7 @@ impl Linker {
     /// the fragment or after [`LOOK_BACK`] invocations.
     pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
-        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false };
+        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false, sampling: Sampling::ALWAYS };
         let mut found = None;
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(key) else { break };
@@ -132,15 +136,23 @@ impl Linker {
             }
             way.failed |= invocation.failed;
             if is_sought {
-                found =
-                    Some(Found { start: invocation.start, trace_id: invocation.trace_id, run: invocation.run, way });
+                let Invocation { sampling, start, trace_id, run, .. } = *invocation;
+                found = Some(Found { sampling, start, trace_id, run, way });
                 break;
             }
             way.confidence *= invocation.confidence;
             way.credit *= invocation.credit;
             way.is_guess |= invocation.is_guess;
+            way.sampling = way.sampling.and(self.entered(invocation, invocation.parent));
         }
         Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
+    }
+
+    /// How probable it was that the trace of an invocation was kept, where its cause is of another.
+    fn entered(&self, invocation: &Invocation, cause: u64) -> Sampling {
+        let is_entered = invocation.sampling.is_sampled()
+            && self.invocations.get(cause).is_some_and(|cause| cause.trace_id != invocation.trace_id);
+        if is_entered { invocation.sampling } else { Sampling::ALWAYS }
     }
 
     /// The invocation has an earlier one of its function on its path over `cause`: it is the `count`th.
@@ -154,7 +166,7 @@ impl Linker {
     ) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
-        let trigger = invocation.trigger;
+        let (trigger, entered) = (invocation.trigger, self.entered(invocation, cause.invocation));
         let back = self.look_back(cause.invocation, Some(function));
         let Some(before) = back.found else {
             self.delta.losses.look_backs_cut += 1;
@@ -175,6 +187,8 @@ impl Linker {
             is_guess: before.way.is_guess || cause.is_guess,
             trigger,
             failed: before.way.failed,
+            sampling: before.sampling,
+            continuation: before.way.sampling.and(entered),
             entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };

@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{AttemptDelta, AttemptKey, EdgeKey, Key, KeyClass},
+    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -212,7 +212,12 @@ impl Linker {
         let Some((source, target)) = nodes else { return };
         let Some(key) = message_edge(source, target, offer.destination, seeker.destination, kind) else { return };
         let wait = millis(receiver.start.0.saturating_sub(offer.end.0));
-        self.delta.believe(key, wait, None, false, receiver.trace_id, confidence);
+        let sampling = match sender.trace_id == receiver.trace_id {
+            true => receiver.sampling.least(sender.sampling),
+            false => receiver.sampling.and(sender.sampling),
+        };
+        let trace_id = receiver.trace_id;
+        self.delta.call(key, &Call { duration_ms: wait, gap_ms: None, error: false, trace_id, confidence, sampling });
     }
 }
 

@@ -21,9 +21,7 @@ impl Shard {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let counts = self.delta.function(&span.function);
-        counts.invocations += 1;
-        counts.errors += i64::from(span.error);
-        counts.cold_starts += i64::from(span.cold_start);
+        counts.run(true, span.sampling, span.error, span.cold_start);
         counts.exemplars.add(span.trace_id);
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
@@ -40,6 +38,7 @@ impl Shard {
             is_open: span.is_open,
             trigger: span.trigger,
             failed: span.error,
+            sampling: span.sampling,
         });
         self.placed(now, key, span, key);
     }
@@ -63,10 +62,7 @@ impl Shard {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        let counts = self.delta.function(&span.function);
-        counts.invocations -= 1;
-        counts.errors -= i64::from(span.error);
-        counts.cold_starts -= i64::from(span.cold_start);
+        self.delta.function(&span.function).run(false, span.sampling, span.error, span.cold_start);
         self.invocations.merge(key, invocation);
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
