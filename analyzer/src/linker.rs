@@ -32,7 +32,7 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     sampling::Sampling,
     snapshot::{LoopId, NodeId},
@@ -155,7 +155,7 @@ struct Cause {
 #[derive(Clone, Copy)]
 struct Belonging {
     invocation: u64,
-    publishes: Option<NodeId>,
+    publishes: MaybeNode,
     end: EventTime,
 }
 
@@ -211,7 +211,8 @@ impl Linker {
                     let parent = parent.map(|parent| parent.0);
                     let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
                     self.enter(now, key.0, &entry);
-                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                    let publishes = MaybeNode::default();
+                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -220,7 +221,7 @@ impl Linker {
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
-                    let belonging = Belonging { invocation: invocation.0, publishes, end };
+                    let belonging = Belonging { invocation: invocation.0, publishes: publishes.into(), end };
                     self.spans.insert(span.0, belonging);
                     self.follow_waiting(now, span.0, belonging);
                 }

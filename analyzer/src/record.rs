@@ -45,6 +45,22 @@ impl SpanKey {
     }
 }
 
+/// A node or none, in the room of a node: no hash of what something is comes out as 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MaybeNode(u64);
+
+impl From<Option<NodeId>> for MaybeNode {
+    fn from(node: Option<NodeId>) -> Self {
+        Self(node.map_or(0, |node| node.0))
+    }
+}
+
+impl MaybeNode {
+    pub(crate) fn get(self) -> Option<NodeId> {
+        (self.0 != 0).then_some(NodeId(self.0))
+    }
+}
+
 /// How the two sides of a cause that left no parent and no link are known to belong together, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyClass {
@@ -239,6 +255,7 @@ pub enum Record {
     Operation(OperationLap),
 }
 
+state!(MaybeNode(inner));
 state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(

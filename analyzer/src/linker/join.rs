@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass},
+    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass, MaybeNode},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -17,10 +17,10 @@ impl Linker {
     /// A link says that the span `cause` caused an invocation.
     pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
         let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(cause) {
-            Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
+            Some(own) => Some(Belonging { invocation: cause, publishes: MaybeNode::default(), end: own.start }),
             None => self.continuations.slow(cause).map(|offer| Belonging {
                 invocation: offer.cause,
-                publishes: offer.destination,
+                publishes: offer.destination.into(),
                 end: offer.end,
             }),
         });
@@ -46,7 +46,7 @@ impl Linker {
         if link.child == cause.invocation {
             return;
         }
-        let offer = Offer::new(cause.invocation, cause.publishes, cause.end);
+        let offer = Offer::new(cause.invocation, cause.publishes.get(), cause.end);
         let seeker = Seeker {
             child: link.child,
             destination: link.delivered_by,

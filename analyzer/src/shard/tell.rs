@@ -75,7 +75,7 @@ impl Shard {
         if let Some(clues) = self.clues.remove(key) {
             self.tell(&clues, span, SpanKey(invocation));
         }
-        if span.invokes.is_some() {
+        if span.invokes.get().is_some() {
             self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
@@ -109,7 +109,7 @@ impl Shard {
 
     /// What the parent sent caused this invocation, and no other that may seek its cause.
     pub(super) fn answer(&mut self, key: u64, parent: &SpanRecord) {
-        let called = parent.invokes.map(|function| (function, parent.start));
+        let called = parent.invokes.get().map(|function| (function, parent.start));
         if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
             let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
             self.records.push(Record::Answer { child, cause, over, end });
@@ -127,7 +127,7 @@ impl Shard {
         if let Some(record) = self.spans.get_mut(key) {
             record.is_call_counted = true;
         }
-        if parent.invokes.is_some()
+        if parent.invokes.get().is_some()
             && let Some(record) = self.spans.get_mut(span.parent)
         {
             record.is_answered = true;
@@ -139,7 +139,7 @@ impl Shard {
     /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
     pub(super) fn count_invoke(&mut self, key: u64) {
         if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
-            && let Some(function) = span.invokes
+            && let Some(function) = span.invokes.get()
         {
             touch::count_invoke(&mut self.delta, span, function);
         }
