@@ -19,7 +19,7 @@ use crate::{
     span::{Span, SpanKind},
 };
 
-pub use touch::{Touch, touch_of};
+pub use touch::{Touch, TouchedResource, touch_of};
 
 /// The name of a function that gives none: the one that the OpenTelemetry SDKs fall back to.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";

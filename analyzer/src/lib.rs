@@ -36,6 +36,8 @@ pub mod intended;
 pub mod linker;
 pub mod price;
 pub mod record;
+mod records;
+pub mod sampling;
 pub mod shard;
 pub mod snapshot;
 pub mod span;

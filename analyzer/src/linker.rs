@@ -30,9 +30,11 @@ use smallvec::SmallVec;
 
 use crate::{
     config::Config,
-    generations::{Generations, Records},
+    generations::Generations,
     intended::Verdict,
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    records::Records,
+    sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
@@ -100,6 +102,7 @@ struct Entry {
     is_open: bool,
     trigger: Trigger,
     failed: bool,
+    sampling: Sampling,
 }
 
 struct Invocation {
@@ -125,6 +128,8 @@ struct Invocation {
     failed: bool,
     /// What started it.
     trigger: Trigger,
+    /// How probable it was that it was kept.
+    sampling: Sampling,
     /// True when it knows an id of its cause that nobody else has.
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
@@ -202,9 +207,10 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
+                    let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
+                    self.enter(now, key.0, &entry);
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
                 }
                 Record::Names { function, also } => {
@@ -280,7 +286,7 @@ impl Linker {
     /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
     /// for tools that compare chains with what they know to be true.
     pub fn cause_of(&self, entry: SpanKey) -> Option<(SpanKey, f32)> {
-        let invocation = self.invocations.get(&self.whole(entry.0))?;
+        let invocation = self.invocations.get(self.whole(entry.0))?;
         (invocation.parent != 0).then(|| (SpanKey(self.whole(invocation.parent)), invocation.confidence))
     }
 
@@ -302,7 +308,7 @@ impl Linker {
                 self.delta.losses.count_evicted(1, age);
             }
             self.arrivals.pop_front();
-            if self.invocations.get(&key).is_some_and(|invocation| invocation.is_held) {
+            if self.invocations.get(key).is_some_and(|invocation| invocation.is_held) {
                 self.held.push_back((arrived, key));
             } else {
                 self.forget(key);
@@ -320,7 +326,7 @@ impl Linker {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(invocation) = self.invocations.swap_remove(&key) {
+        if let Some(invocation) = self.invocations.remove(key) {
             self.fragments.release(invocation.fragment);
         }
     }
@@ -328,7 +334,7 @@ impl Linker {
     fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
         let (function, evicted) = self.functions.index(now, entry.function, self.config.function_capacity);
         self.delta.losses.functions_overflowed += evicted;
-        let above = entry.parent.and_then(|parent| self.invocations.get(&parent));
+        let above = entry.parent.and_then(|parent| self.invocations.get(parent));
         let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
             None => (self.fragments.add(), PathTable::default()),
             Some((fragment, path)) => {
@@ -350,9 +356,9 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
+        let Entry { parent, start, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
-        let parent = parent.filter(|parent| self.invocations.contains_key(parent)).unwrap_or(0);
+        let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
             fragment,
             path,
@@ -366,6 +372,7 @@ impl Linker {
             makes_progress: false,
             failed,
             trigger,
+            sampling,
             knows_id: run != 0,
             is_guess: false,
             run,
@@ -380,7 +387,7 @@ impl Linker {
 
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
-        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
@@ -419,6 +426,7 @@ state!(Invocation {
     makes_progress,
     failed,
     trigger,
+    sampling,
     knows_id,
     is_guess,
     run,

@@ -13,6 +13,7 @@ mod operation;
 use smallvec::SmallVec;
 
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{EventTime, SpanId, TraceId},
     state::state,
@@ -21,7 +22,7 @@ pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub use delta::Delta;
-pub(crate) use delta::{EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub use operation::{OperationCycle, OperationLap};
 
@@ -133,6 +134,8 @@ pub enum Record {
         trigger: Trigger,
         /// True when it ended with an error.
         failed: bool,
+        /// How probable it was that its entry span was kept.
+        sampling: Sampling,
     },
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {

@@ -31,6 +31,7 @@ pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
         y: finite(y),
         last_seen: event_time(node.last_seen),
         aliases: texts(&node.aliases),
+        sampling_probability: node.sampling_probability,
     }
 }
 
@@ -59,6 +60,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
         gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
         rate_per_second: finite(edge.rate_per_second),
         confidence: finite(edge.confidence),
+        sampling_probability: edge.sampling_probability,
     }
 }
 
@@ -112,6 +114,8 @@ pub fn loop_(found: &Loop) -> v1::Loop {
             amplification: finite(storm.amplification),
             resource_id: storm.over.map(|over| over.to_string()).unwrap_or_default(),
         }),
+        sampling_probability: found.sampling_probability,
+        continuation_probability: found.continuation_probability,
     }
 }
 
@@ -257,6 +261,8 @@ mod tests {
                 at: EventTime(1_000_000_000),
             }],
             platform_guard: None,
+            sampling_probability: Some(0.25),
+            continuation_probability: Some(0.5),
         };
         let json = serde_json::to_value(loop_(&found)).unwrap();
         assert_eq!(
@@ -281,7 +287,8 @@ mod tests {
                     "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
                     "at": "1970-01-01T00:00:01Z"
                 }],
-                "operations": ["poll"], "covered": true, "retry_storm": null
+                "operations": ["poll"], "covered": true, "retry_storm": null,
+                "sampling_probability": 0.25, "continuation_probability": 0.5
             })
         );
     }
@@ -304,6 +311,7 @@ mod tests {
             last_seen: EventTime(1),
             exemplars: Vec::new(),
             aliases: vec![NodeId(9)],
+            sampling_probability: Some(0.1),
         };
         let function = function(&node, (4.0, f64::NAN));
         assert_eq!((function.id.as_str(), function.x, function.y), ("0000000000000007", 4.0, 0.0));
@@ -324,6 +332,7 @@ mod tests {
             gap_p95_ms: None,
             rate_per_second: 3.0,
             exemplars: Vec::new(),
+            sampling_probability: None,
         };
         let message = edge(&write);
         assert_eq!((function.aliases, message.confidence), (vec!["0000000000000009".to_owned()], 0.9));

@@ -3,12 +3,13 @@
 use smallvec::SmallVec;
 
 use super::{
-    Cause, HELD, Linker,
+    Cause, HELD, Invocation, Linker,
     fragment::{DeepestLap, FirstOccurrence, FragmentId},
     loops::Lap,
     path::{self, PathTable},
 };
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -35,6 +36,7 @@ pub(super) struct Back {
 }
 
 struct Found {
+    sampling: Sampling,
     start: EventTime,
     trace_id: TraceId,
     run: u64,
@@ -51,6 +53,8 @@ struct Way {
     is_guess: bool,
     /// True when one of the invocations failed.
     failed: bool,
+    /// How probable it was that the traces it enters were kept.
+    sampling: Sampling,
 }
 
 /// A function on the way up, with the way below it.
@@ -60,7 +64,7 @@ impl Linker {
     /// The invocation that a part belongs to; the invocation itself when it is whole.
     pub(super) fn whole(&self, mut key: u64) -> u64 {
         for _ in 0..LOOK_BACK {
-            match self.invocations.get(&key) {
+            match self.invocations.get(key) {
                 Some(invocation) if invocation.is_part => key = invocation.parent,
                 _ => break,
             }
@@ -72,7 +76,7 @@ impl Linker {
     pub(super) fn cause(&mut self, now: ArrivalTime, child: u64, cause: Cause) {
         let child = self.whole(child);
         let Some((top, path)) = self.path_to(cause.invocation) else { return };
-        match self.invocations.get(&child).map(|child| child.parent) {
+        match self.invocations.get(child).map(|child| child.parent) {
             Some(0) => self.hang(now, child, cause, top, &path, Role::Caused),
             Some(_) => self.compare(now, child, cause, top, &path),
             None => {}
@@ -82,7 +86,7 @@ impl Linker {
     /// Joins the invocation `part` with the invocation `whole`: they are one, and share what caused either.
     pub(super) fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
         let (part, whole) = (self.whole(part), self.whole(whole));
-        let (Some(one), Some(other)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
+        let (Some(one), Some(other)) = (self.invocations.get(part), self.invocations.get(whole)) else { return };
         let (function, whole_cause) = (one.function, other.parent);
         let part_cause =
             Cause { invocation: one.parent, confidence: one.confidence, credit: one.credit, is_guess: one.is_guess };
@@ -113,10 +117,10 @@ impl Linker {
     /// the fragment or after [`LOOK_BACK`] invocations.
     pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
-        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false };
+        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false, sampling: Sampling::ALWAYS };
         let mut found = None;
         for _ in 0..LOOK_BACK {
-            let Some(invocation) = self.invocations.get(&key) else { break };
+            let Some(invocation) = self.invocations.get(key) else { break };
             key = invocation.parent;
             let is_sought = until == Some(invocation.function);
             if invocation.is_part || invocation.is_retry && is_sought {
@@ -132,15 +136,23 @@ impl Linker {
             }
             way.failed |= invocation.failed;
             if is_sought {
-                found =
-                    Some(Found { start: invocation.start, trace_id: invocation.trace_id, run: invocation.run, way });
+                let Invocation { sampling, start, trace_id, run, .. } = *invocation;
+                found = Some(Found { sampling, start, trace_id, run, way });
                 break;
             }
             way.confidence *= invocation.confidence;
             way.credit *= invocation.credit;
             way.is_guess |= invocation.is_guess;
+            way.sampling = way.sampling.and(self.entered(invocation, invocation.parent));
         }
         Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
+    }
+
+    /// How probable it was that the trace of an invocation was kept, where its cause is of another.
+    fn entered(&self, invocation: &Invocation, cause: u64) -> Sampling {
+        let is_entered = invocation.sampling.is_sampled()
+            && self.invocations.get(cause).is_some_and(|cause| cause.trace_id != invocation.trace_id);
+        if is_entered { invocation.sampling } else { Sampling::ALWAYS }
     }
 
     /// The invocation has an earlier one of its function on its path over `cause`: it is the `count`th.
@@ -152,9 +164,9 @@ impl Linker {
         cause: Cause,
         count: u32,
     ) {
-        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
-        let trigger = invocation.trigger;
+        let (trigger, entered) = (invocation.trigger, self.entered(invocation, cause.invocation));
         let back = self.look_back(cause.invocation, Some(function));
         let Some(before) = back.found else {
             self.delta.losses.look_backs_cut += 1;
@@ -175,6 +187,8 @@ impl Linker {
             is_guess: before.way.is_guess || cause.is_guess,
             trigger,
             failed: before.way.failed,
+            sampling: before.sampling,
+            continuation: before.way.sampling.and(entered),
             entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };
@@ -194,7 +208,7 @@ impl Linker {
     /// Keeps an invocation, and those above it, for as long as a slow answer may take.
     pub(super) fn hold(&mut self, mut key: u64) {
         for _ in 0..HELD {
-            let Some(invocation) = self.invocations.get_mut(&key) else { break };
+            let Some(invocation) = self.invocations.get_mut(key) else { break };
             if std::mem::replace(&mut invocation.is_held, true) {
                 break;
             }
@@ -204,7 +218,7 @@ impl Linker {
 
     /// Hangs the fragment of which `child` is the root below `path`, which ends at `cause`.
     fn hang(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable, mut role: Role) {
-        let Some(invocation) = self.invocations.get(&child) else { return };
+        let Some(invocation) = self.invocations.get(child) else { return };
         let fragment = invocation.fragment;
         if top == fragment {
             // The child would become its own ancestor: the ids are corrupt, and a chain has no beginning then.
@@ -217,7 +231,7 @@ impl Linker {
             role = Role::Retry;
             offset = path.without_last(function);
         }
-        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        let Some(invocation) = self.invocations.get_mut(child) else { return };
         (invocation.parent, invocation.confidence, invocation.credit) =
             (cause.invocation, cause.confidence, cause.credit);
         invocation.is_guess = cause.is_guess;
@@ -255,7 +269,7 @@ impl Linker {
     /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
     /// counts from here on, and one that an id tells always counts more than one that is merely likely.
     fn compare(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable) {
-        let Some(below) = self.invocations.get_mut(&child) else { return };
+        let Some(below) = self.invocations.get_mut(child) else { return };
         if below.parent == cause.invocation {
             below.confidence = below.confidence.max(cause.confidence);
             below.is_guess &= cause.is_guess;
@@ -276,7 +290,7 @@ impl Linker {
         } else if is_root {
             // All that hangs below the child goes with it.
             self.hang(now, child, cause, top, path, Role::Caused);
-        } else if let Some(below) = self.invocations.get_mut(&child) {
+        } else if let Some(below) = self.invocations.get_mut(child) {
             (below.fragment, below.path) = (top, path.then(&PathTable::of(function)));
             (below.parent, below.confidence, below.credit) = (cause.invocation, cause.confidence, cause.credit);
             below.is_guess = cause.is_guess;
@@ -288,7 +302,7 @@ impl Linker {
 
     /// Path from the root of the topmost fragment to an invocation, with that fragment.
     fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
-        let invocation = self.invocations.get(&key)?;
+        let invocation = self.invocations.get(key)?;
         let (fragment, path) = (invocation.fragment, invocation.path.clone());
         let (top, offset) = self.fragments.find(fragment);
         Some((top, offset.then(&path)))
@@ -305,7 +319,7 @@ impl Linker {
             if key == ancestor {
                 return true;
             }
-            match self.invocations.get(&key) {
+            match self.invocations.get(key) {
                 Some(invocation) if invocation.parent != 0 => key = invocation.parent,
                 _ => return false,
             }

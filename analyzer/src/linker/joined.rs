@@ -28,8 +28,8 @@ impl Linker {
         let mut causes = Vec::new();
         let mut key = end;
         for _ in 0..STEPS {
-            let Some(effect) = self.invocations.get(&key) else { break };
-            let Some(cause) = self.invocations.get(&effect.parent) else { break };
+            let Some(effect) = self.invocations.get(key) else { break };
+            let Some(cause) = self.invocations.get(effect.parent) else { break };
             if effect.confidence < 1.0 {
                 let (effect_key, cause_key) = (SpanKey(key), SpanKey(effect.parent));
                 causes.push(JoinedCause { effect: effect_key, cause: cause_key, trace_id: cause.trace_id });
