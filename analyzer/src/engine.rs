@@ -160,6 +160,8 @@ impl Engine {
 }
 
 #[cfg(test)]
+mod anonymous;
+#[cfg(test)]
 mod classes;
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ use crate::{
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
 };
+use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
@@ -128,6 +129,8 @@ struct Invocation {
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that told its cause; 0 when something else did.
+    conversation: u32,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -144,6 +147,8 @@ struct Cause {
     credit: f32,
     /// True when it is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that tells it; 0 when something else does.
+    conversation: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -163,7 +168,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0 }
     }
 }
 
@@ -366,6 +371,7 @@ impl Linker {
             trigger,
             knows_id: run != 0,
             is_guess: false,
+            conversation: 0,
             run,
             start,
             trace_id,
@@ -379,11 +385,11 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
-                    .look_back(parent, None)
+                    .look_back(parent, None, Way::START)
                     .functions
                     .iter()
                     .fold(0, |hash, function| xxhash_rust::xxh3::xxh3_64_with_seed(&function.to_le_bytes(), hash));
@@ -391,7 +397,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit, is_guess };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess, conversation };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -419,6 +425,7 @@ state!(Invocation {
     trigger,
     knows_id,
     is_guess,
+    conversation,
     run,
     start,
     trace_id

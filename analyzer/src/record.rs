@@ -76,6 +76,13 @@ pub struct Key {
     pub hash: u64,
 }
 
+impl Key {
+    /// A hash of the conversation, if the key is one; otherwise 0.
+    pub(crate) fn conversation(self) -> u32 {
+        if self.class == KeyClass::Conversation { (self.hash as u32).max(1) } else { 0 }
+    }
+}
+
 impl KeyClass {
     /// How sure a match is, over 0 and at most 1. For [`KeyClass::Time`] that is a matter of each match.
     pub fn confidence(self) -> f32 {
