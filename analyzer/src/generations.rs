@@ -4,17 +4,21 @@
 
 use std::{mem, time::Duration};
 
-use rustc_hash::FxHashMap;
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::{span::ArrivalTime, state::State};
+
+/// Records by their keys, side by side: a table of places has room to spare in each, a table of records in all of them.
+pub(crate) type Records<V> = IndexMap<u64, V, FxBuildHasher>;
 
 /// An index that forgets its older half when it is full or when that half is too old.
 ///
 /// Records live at least `lateness` and at most twice as long, unless the index is full before; then the older
 /// generation goes as a whole, which costs nothing per record.
 pub(crate) struct Generations<V> {
-    young: FxHashMap<u64, V>,
-    old: FxHashMap<u64, V>,
+    young: Records<V>,
+    old: Records<V>,
     young_since: ArrivalTime,
     youngest_old: ArrivalTime,
     half: usize,
@@ -23,7 +27,7 @@ pub(crate) struct Generations<V> {
 
 /// What a rotation dropped.
 pub(crate) struct Dropped<V> {
-    pub(crate) records: FxHashMap<u64, V>,
+    pub(crate) records: Records<V>,
     /// Age of the youngest dropped record when the index was full; `None` when the records were simply old.
     pub(crate) youngest_age: Option<Duration>,
 }
@@ -31,8 +35,8 @@ pub(crate) struct Dropped<V> {
 impl<V> Generations<V> {
     pub(crate) fn new(capacity: usize, lateness: Duration) -> Self {
         Self {
-            young: FxHashMap::default(),
-            old: FxHashMap::default(),
+            young: Records::default(),
+            old: Records::default(),
             young_since: ArrivalTime(0),
             youngest_old: ArrivalTime(0),
             half: (capacity / 2).max(1),
@@ -57,7 +61,7 @@ impl<V> Generations<V> {
         if self.young.contains_key(&key) {
             return true;
         }
-        match self.old.remove(&key) {
+        match self.old.swap_remove(&key) {
             Some(record) => {
                 self.young.insert(key, record);
                 true
@@ -67,7 +71,7 @@ impl<V> Generations<V> {
     }
 
     pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key))
+        self.young.swap_remove(&key).or_else(|| self.old.swap_remove(&key))
     }
 
     /// Adds a record; call [`Generations::rotate`] first.

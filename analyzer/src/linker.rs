@@ -24,13 +24,12 @@ mod renewal;
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::state::{self, state};
 use crate::{
     config::Config,
-    generations::Generations,
+    generations::{Generations, Records},
     intended::Verdict,
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
     snapshot::{LoopId, NodeId},
@@ -54,7 +53,7 @@ const HELD: usize = path::SLOTS;
 /// The linker of the engine.
 pub struct Linker {
     config: Config,
-    invocations: FxHashMap<u64, Invocation>,
+    invocations: Records<Invocation>,
     /// Keys in order of arrival; the oldest goes first.
     arrivals: VecDeque<(ArrivalTime, u64)>,
     /// Spans that are not entries, with their invocations; links may name them.
@@ -176,7 +175,7 @@ impl Linker {
     /// Builds the linker.
     pub fn new(config: &Config) -> Self {
         Self {
-            invocations: FxHashMap::default(),
+            invocations: Records::default(),
             arrivals: VecDeque::new(),
             spans: Generations::new(config.span_capacity, config.lateness),
             waiting: Generations::new(config.span_capacity, config.lateness),
@@ -323,7 +322,7 @@ impl Linker {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(invocation) = self.invocations.remove(&key) {
+        if let Some(invocation) = self.invocations.swap_remove(&key) {
             self.fragments.release(invocation.fragment);
         }
     }

@@ -274,6 +274,16 @@ impl<K: State + Eq + Hash, V: State, S: BuildHasher + Default> State for std::co
     }
 }
 
+impl<K: State + Eq + Hash, V: State, S: BuildHasher + Default> State for indexmap::IndexMap<K, V, S> {
+    fn save(&self, to: &mut Vec<u8>) {
+        save_pairs(self.iter(), to);
+    }
+
+    fn load(from: &mut &[u8]) -> Option<Self> {
+        load_all(from)
+    }
+}
+
 impl<K: State + Ord, V: State> State for BTreeMap<K, V> {
     fn save(&self, to: &mut Vec<u8>) {
         save_pairs(self.iter(), to);

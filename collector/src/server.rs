@@ -16,7 +16,6 @@ use std::{
 };
 
 use loopscope_analyzer::config::Config as EngineConfig;
-use loopscope_proto::v1;
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -26,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alert::{Alerts, webhook},
+    alert::{self, Alerts, webhook},
     api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
@@ -260,7 +259,7 @@ impl Core {
                 let function = identify::function_of(resource, span);
                 Identity { id: function.id, name: Arc::clone(&function.name) }
             }),
-            alerts: Arc::new(move || Ok(v1::AlertList { alerts: store.alert_history(ALERTS_LISTED)? })),
+            alerts: Arc::new(move || Ok(alert::history(&store, ALERTS_LISTED)?)),
             registry: Arc::clone(&self.registry),
             ready: Arc::new(move || is_ready.load(Relaxed)),
             hosts: Arc::new(Hosts::new(self.addresses.ui, public_host)),

@@ -49,7 +49,7 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
-            loops: snapshot.loops.iter().map(|found| loop_with_cut(snapshot, found)).collect(),
+            loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             losses: snapshot.losses,
@@ -134,8 +134,8 @@ fn edge_key(edge: &v1::Edge) -> (&str, &str, &str) {
     (&edge.source, &edge.target, &edge.kind)
 }
 
-/// A loop with the advice where to cut it, which needs the nodes of its path.
-fn loop_with_cut(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
+/// A loop as readers and alerts show it: with the advice where to cut it, which needs the nodes of its path.
+pub fn loop_message(snapshot: &Snapshot, found: &Loop) -> v1::Loop {
     let mut message = convert::loop_(found);
     let known: Option<Vec<Stop<'_>>> =
         found.path.iter().zip(&message.path).map(|(id, text)| stop(snapshot, *id, text)).collect();

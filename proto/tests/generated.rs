@@ -18,7 +18,9 @@ fn committed_types_match_the_schema() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut config = prost_build::Config::new();
     config.out_dir(out).message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]");
-    for field in ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at"] {
+    for field in
+        ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at", "opened_at", "closed_at"]
+    {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");
     }
     config

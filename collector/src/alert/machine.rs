@@ -1,35 +1,45 @@
 //! Which changes of loops are worth telling: a pure state machine.
 //!
 //! It knows neither clocks nor storage nor messages: time and loops come in, changes go out, and the incidents it
-//! was restored from are values. The same loops again give no further change.
+//! was restored from are values. The same loops again give no further change. When loops are one incident, and when
+//! people are told again, is said in `incident.rs`.
 //!
 //! ```text
-//!                 severity >= warning               severity rises
+//!                 severity >= warning               severity rises, laps multiply, costs ten times as much
 //!   no incident ---------------------> open ------------------------> open
-//!        ^          loop.opened          |         loop.escalated
-//!        +-------------------------------+
-//!    closed, no alarm any more, or gone for an hour: loop.resolved
+//!                    loop.opened       ^ |        loop.escalated
+//!                                      | |   closed, no alarm any more, or gone for an hour
+//!             within a day: the same   | |        loop.resolved
+//!             incident, loop.reopened  | v                    four hours after the last message: loop.reminder
+//!                                     over
 //! ```
+//!
+//! A bad loop that shares at least half of its functions with one of an open incident joins that, silently unless it is
+//! worse. An incident is as bad as its worst loop, and over when all its loops are.
 //!
 //! After a restart the engine replays its journal, so the machine sees the past again: loops that are shallow at
 //! first, and loops whose incident is long resolved. Both are recognised by the last lap that an incident knows of.
 
+mod step;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use loopscope_analyzer::{
-    snapshot::{Loop, LoopId, LoopState, Severity},
+    snapshot::{Loop, LoopId},
     span::ArrivalTime,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::store::incidents::Incident;
+use crate::alert::incident::{Because, Incident};
 
-/// Least severity that anybody is told of.
-const ALERTING: Severity = Severity::Warning;
-
-/// An incident is over when its loop was not seen going round for this long, even if nobody saw it close: the engine
-/// forgets loops when it has too many, and the journal forgets batches.
+/// An incident is over when none of its loops was seen going round for this long, even if nobody saw it close: the
+/// engine forgets loops when it has too many, and the journal forgets batches.
 const GONE_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// An incident that begins again this soon after it was over is the same one.
+///
+/// Source: algorithms.md section 3, "De-dup".
+const REOPEN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most incidents that are open at the same time. Loops beyond it open none until others are resolved: somebody who
 /// has a thousand incidents is not helped by one more.
@@ -43,89 +53,77 @@ pub const MAX_RESOLVED: usize = 3_000;
 pub enum AlertKind {
     /// A loop became bad enough to tell.
     Opened,
+    /// It was over, and began again.
+    Reopened,
+    /// Another loop turned out to belong to it. Nobody is told of that alone.
+    Joined,
     /// It became worse.
     Escalated,
+    /// It goes on, and people were told long ago.
+    Reminded,
     /// It is over.
     Resolved,
 }
 
-/// A change that people have to be told.
+/// A change that has to be kept, and that people have to be told unless it says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertChange {
     /// What happened.
     pub kind: AlertKind,
+    /// Why people are told again; empty for all but what escalated and what they are reminded of.
+    pub because: Vec<Because>,
     /// The incident after the change.
     pub incident: Incident,
-    /// The loop as it is now; `None` when it is gone from the engine.
+    /// The worst of its loops as it is now; `None` when all are gone from the engine.
     pub evidence: Option<Loop>,
 }
 
 /// The latest incident of each loop.
 #[derive(Clone, Debug, Default)]
 pub struct AlertMachine {
-    watched: BTreeMap<LoopId, Watched>,
+    watched: BTreeMap<u64, Watched>,
+    /// The incident of each loop: the open one that it belongs to, or else the last.
+    by_loop: BTreeMap<LoopId, u64>,
+    next: u64,
     suppressed: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Watched {
     incident: Incident,
-    /// When the loop was last seen going round, by our clock; `None` until the first step after a restart.
+    /// When a loop of it was last seen going round, by our clock; `None` until the first step after a restart.
     alive_at: Option<ArrivalTime>,
+    /// When a loop of it was last seen breaking a declared bound. A rate may do so now and then, and that is one
+    /// incident; all other alarms are held by the engine itself.
+    broken_at: Option<ArrivalTime>,
 }
 
 impl AlertKind {
-    /// The type of the message.
-    pub fn message_type(self) -> &'static str {
+    /// The type of the message; `None` when there is none.
+    pub fn message_type(self) -> Option<&'static str> {
         match self {
-            Self::Opened => "loop.opened",
-            Self::Escalated => "loop.escalated",
-            Self::Resolved => "loop.resolved",
+            Self::Opened => Some("loop.opened"),
+            Self::Reopened => Some("loop.reopened"),
+            Self::Joined => None,
+            Self::Escalated => Some("loop.escalated"),
+            Self::Reminded => Some("loop.reminder"),
+            Self::Resolved => Some("loop.resolved"),
         }
     }
 }
 
 impl AlertMachine {
-    /// Goes on from stored incidents, those opened first coming first.
+    /// Goes on from stored incidents, in any order.
     pub fn restore(incidents: impl IntoIterator<Item = Incident>) -> Self {
-        let watched =
-            incidents.into_iter().map(|incident| (incident.loop_id, Watched { incident, alive_at: None })).collect();
-        let mut machine = Self { watched, suppressed: 0 };
+        let mut incidents: Vec<Incident> = incidents.into_iter().collect();
+        // What comes later counts for a loop that several have: an open one, or else the one that was over last.
+        incidents.sort_by_key(|incident| (incident.is_open(), incident.closed_at, incident.opened_at));
+        let mut machine = Self::default();
+        for incident in incidents {
+            machine.add(Watched { incident, alive_at: None, broken_at: None });
+        }
         machine.forget_resolved();
         machine
-    }
-
-    /// Takes in all loops as they are now and says what has changed, in the order of the loops.
-    ///
-    /// Costs O(n log m) for n loops and m remembered incidents.
-    pub fn step(&mut self, now: ArrivalTime, loops: &[Loop]) -> Vec<AlertChange> {
-        self.suppressed = 0;
-        let mut open = self.watched.values().filter(|watched| watched.incident.is_open()).count();
-        let mut changes = Vec::new();
-        for found in loops {
-            let change = match self.watched.get_mut(&found.id) {
-                Some(watched) if watched.incident.is_open() => watched.follow(now, found),
-                before => {
-                    if !is_worth_opening(found, before.as_deref()) {
-                        continue;
-                    }
-                    if open >= MAX_OPEN {
-                        self.suppressed += 1;
-                        continue;
-                    }
-                    Some(self.open(now, found))
-                }
-            };
-            match change.as_ref().map(|change| change.kind) {
-                Some(AlertKind::Opened) => open += 1,
-                Some(AlertKind::Resolved) => open -= 1,
-                _ => {}
-            }
-            changes.extend(change);
-        }
-        changes.extend(self.watched.values_mut().filter_map(|watched| watched.resolve_if_gone(now)));
-        self.forget_resolved();
-        changes
     }
 
     /// Bad loops of the last step that opened no incident because [`MAX_OPEN`] others are open.
@@ -133,84 +131,31 @@ impl AlertMachine {
         self.suppressed
     }
 
-    fn open(&mut self, now: ArrivalTime, found: &Loop) -> AlertChange {
-        let incident = Incident {
-            id: incident_id(found.id, now),
-            loop_id: found.id,
-            severity: found.severity,
-            opened_at: now,
-            closed_at: None,
-            last_lap: found.last_seen,
-            laps: found.laps,
-        };
-        self.watched.insert(found.id, Watched { incident: incident.clone(), alive_at: Some(now) });
-        AlertChange { kind: AlertKind::Opened, incident, evidence: Some(found.clone()) }
+    fn add(&mut self, watched: Watched) -> u64 {
+        let key = self.next;
+        self.next += 1;
+        self.by_loop.extend(watched.incident.loops.iter().map(|member| (member.id, key)));
+        self.watched.insert(key, watched);
+        key
+    }
+
+    fn open_count(&self) -> usize {
+        self.watched.values().filter(|watched| watched.incident.is_open()).count()
     }
 
     fn forget_resolved(&mut self) {
-        if self.watched.len() <= MAX_RESOLVED {
-            return;
+        let mut closed: Vec<(ArrivalTime, u64)> = self
+            .watched
+            .iter()
+            .filter_map(|(key, watched)| watched.incident.closed_at.map(|closed_at| (closed_at, *key)))
+            .collect();
+        let Some(excess) = closed.len().checked_sub(MAX_RESOLVED).filter(|excess| *excess > 0) else { return };
+        closed.select_nth_unstable(excess - 1);
+        for (_, key) in &closed[..excess] {
+            self.watched.remove(key);
         }
-        let resolved = self.watched.values().filter_map(|watched| watched.incident.closed_at);
-        let mut closed: Vec<ArrivalTime> = resolved.collect();
-        if closed.len() > MAX_RESOLVED {
-            let excess = closed.len() - MAX_RESOLVED;
-            let (_, newest_to_go, _) = closed.select_nth_unstable(excess - 1);
-            let newest_to_go = *newest_to_go;
-            self.watched.retain(|_, watched| watched.incident.closed_at.is_none_or(|at| at > newest_to_go));
-        }
+        self.by_loop.retain(|_, key| self.watched.contains_key(key));
     }
-}
-
-impl Watched {
-    /// Follows the loop of an open incident.
-    fn follow(&mut self, now: ArrivalTime, found: &Loop) -> Option<AlertChange> {
-        let incident = &mut self.incident;
-        let knows_less = found.last_seen < incident.last_lap && found.laps < incident.laps;
-        let is_over = found.state == LoopState::Closed || found.severity < ALERTING;
-        if is_over && knows_less {
-            // A replay shows the end of an earlier incident of this loop.
-            return None;
-        }
-        incident.last_lap = incident.last_lap.max(found.last_seen);
-        incident.laps = incident.laps.max(found.laps);
-        let kind = match found.state {
-            LoopState::Latent => return None,
-            _ if is_over => {
-                incident.closed_at = Some(now);
-                AlertKind::Resolved
-            }
-            _ => {
-                self.alive_at = Some(now);
-                if found.severity <= incident.severity {
-                    return None;
-                }
-                incident.severity = found.severity;
-                AlertKind::Escalated
-            }
-        };
-        Some(AlertChange { kind, incident: incident.clone(), evidence: Some(found.clone()) })
-    }
-
-    fn resolve_if_gone(&mut self, now: ArrivalTime) -> Option<AlertChange> {
-        if !self.incident.is_open() {
-            return None;
-        }
-        let alive_at = *self.alive_at.get_or_insert(now);
-        if u128::from(now.0.saturating_sub(alive_at.0)) < GONE_AFTER.as_nanos() {
-            return None;
-        }
-        self.incident.closed_at = Some(now);
-        Some(AlertChange { kind: AlertKind::Resolved, incident: self.incident.clone(), evidence: None })
-    }
-}
-
-/// True when the loop is bad now and has laps that its last incident does not know.
-fn is_worth_opening(found: &Loop, before: Option<&Watched>) -> bool {
-    let is_bad = found.severity >= ALERTING && !matches!(found.state, LoopState::Latent | LoopState::Closed);
-    let has_new_laps =
-        before.is_none_or(|Watched { incident, .. }| found.last_seen > incident.last_lap || found.laps > incident.laps);
-    is_bad && has_new_laps
 }
 
 fn incident_id(loop_id: LoopId, now: ArrivalTime) -> String {

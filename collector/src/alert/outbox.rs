@@ -3,7 +3,7 @@
 //! Incident, history and outbox change in one transaction: after a crash either all of it happened, or the machine
 //! finds the change again. Delivery is in `webhook.rs`.
 
-use loopscope_analyzer::span::ArrivalTime;
+use loopscope_analyzer::{snapshot::Loop, span::ArrivalTime};
 use loopscope_proto::v1;
 
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
         machine::{AlertChange, AlertKind},
         message,
     },
-    convert,
     store::{Store, StoreError, alerts, incidents, outbox},
 };
 
@@ -25,6 +24,7 @@ pub struct Addressing {
 }
 
 /// Writes the changes and their messages; returns how many waiting messages had to go because there were too many.
+/// `describe` makes the message of a loop.
 ///
 /// # Errors
 /// Those of the store; nothing is written then.
@@ -32,6 +32,7 @@ pub fn record(
     store: &Store,
     now: ArrivalTime,
     changes: &[AlertChange],
+    describe: impl Fn(&Loop) -> v1::Loop,
     addressing: &Addressing,
 ) -> Result<u64, StoreError> {
     let targets: Vec<&str> = addressing.targets.iter().map(String::as_str).collect();
@@ -39,11 +40,11 @@ pub fn record(
         let mut given_up = 0;
         for change in changes {
             let evidence = match &change.evidence {
-                Some(found) => convert::loop_(found),
+                Some(found) => describe(found),
                 None => last_evidence(change, incidents::evidence(transaction, &change.incident.id)?),
             };
             incidents::save(transaction, &change.incident, &evidence)?;
-            let alert = message::build(now, change, evidence, &addressing.page);
+            let Some(alert) = message::build(now, change, evidence, &addressing.page) else { continue };
             let body = serde_json::to_string(&alert)
                 .map_err(|error| StoreError::Row { table: "alerts", reason: error.to_string() })?;
             let id = message::id(change);
@@ -56,8 +57,8 @@ pub fn record(
 
 /// The loop as it was seen last, with what the change says about it.
 fn last_evidence(change: &AlertChange, stored: Option<v1::Loop>) -> v1::Loop {
-    let mut evidence =
-        stored.unwrap_or_else(|| v1::Loop { id: change.incident.loop_id.to_string(), ..Default::default() });
+    let first = change.incident.loops.first().map(|member| member.id.to_string());
+    let mut evidence = stored.unwrap_or_else(|| v1::Loop { id: first.unwrap_or_default(), ..Default::default() });
     if change.kind == AlertKind::Resolved {
         evidence.set_state(v1::LoopState::Closed);
         evidence.laps_per_minute = 0.0;
@@ -70,9 +71,12 @@ mod tests {
     use loopscope_analyzer::snapshot::{LoopState, Severity};
 
     use super::*;
-    use crate::alert::machine::{
-        AlertMachine,
-        tests::{found, second},
+    use crate::{
+        alert::machine::{
+            AlertMachine,
+            tests::{found, second},
+        },
+        convert::loop_,
     };
 
     #[test]
@@ -82,8 +86,8 @@ mod tests {
             Addressing { page: "http://page".into(), targets: vec!["http://a/".into(), "http://b/".into()] };
         let loops = [found(1, LoopState::Growing, Severity::Critical, 16)];
         let changes = AlertMachine::default().step(second(1), &loops);
-        record(&store, second(1), &changes, &addressing).unwrap();
-        record(&store, second(1), &changes, &addressing).unwrap();
+        record(&store, second(1), &changes, loop_, &addressing).unwrap();
+        record(&store, second(1), &changes, loop_, &addressing).unwrap();
         assert_eq!(store.read(outbox::count_pending).unwrap(), 2);
         assert_eq!(store.alert_history(10).unwrap().len(), 1);
         assert_eq!(store.read(incidents::load).unwrap().len(), 1);
@@ -95,7 +99,7 @@ mod tests {
         let mut machine = AlertMachine::default();
         for (at, loops) in [(0, vec![found(1, LoopState::Growing, Severity::Critical, 16)]), (4_000, vec![])] {
             let changes = machine.step(second(at), &loops);
-            record(&store, second(at), &changes, &Addressing::default()).unwrap();
+            record(&store, second(at), &changes, loop_, &Addressing::default()).unwrap();
         }
         let newest = store.alert_history(1).unwrap().remove(0).alert.unwrap();
         assert_eq!(newest.r#type, "loop.resolved");

@@ -115,7 +115,7 @@ impl Stage {
         // What a replay goes through has been told before; only where it ends is news.
         if self.position >= self.replay_end {
             self.outlets.is_ready.store(true, Relaxed);
-            if let Err(error) = self.outlets.alerts.observe(self.now, &snapshot.loops) {
+            if let Err(error) = self.outlets.alerts.observe(self.now, &snapshot) {
                 tracing::error!(%error, "alerts cannot be written down; trying again");
             }
         }

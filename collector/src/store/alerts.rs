@@ -17,7 +17,7 @@ pub fn append(transaction: &Transaction<'_>, message_id: &str, body: &str, now: 
     append_within(transaction, message_id, body, now, MAX_ALERTS)
 }
 
-/// The newest alerts and what became of their messages, the newest first.
+/// The newest alerts and what became of their messages, the newest first; without their incidents.
 ///
 /// # Errors
 /// Those of SQLite, or when a row is not ours.
@@ -41,6 +41,7 @@ pub fn newest(connection: &Connection, limit: usize) -> Result<Vec<AlertRecord>,
             delivered: row.get(2)?,
             pending: row.get(3)?,
             failed: row.get(4)?,
+            incident: None,
         });
     }
     Ok(records)

@@ -529,7 +529,8 @@ impl Severity {
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Alert {
-    /// "loop.opened", "loop.escalated" or "loop.resolved".
+    /// "loop.opened", "loop.reopened" (it was over, and began again within a day), "loop.escalated" (it got worse),
+    /// "loop.reminder" (it goes on, and nothing was told for four hours) or "loop.resolved".
     #[prost(string, tag = "1")]
     pub r#type: ::prost::alloc::string::String,
     /// When the change was noticed.
@@ -545,18 +546,64 @@ pub struct Alert {
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AlertData {
-    /// Identity of the incident: the same from its opening to its end.
+    /// Identity of the incident: the same from its opening to its end, and when it begins again within a day.
     #[prost(string, tag = "1")]
     pub incident_id: ::prost::alloc::string::String,
     /// One sentence that says what happens.
     #[prost(string, tag = "2")]
     pub summary: ::prost::alloc::string::String,
-    /// The loop as it stood when the change was noticed.
+    /// The worst loop of the incident as it stood when the change was noticed.
     #[prost(message, optional, tag = "3")]
     pub r#loop: ::core::option::Option<Loop>,
     /// Where to look at it.
     #[prost(string, tag = "4")]
     pub url: ::prost::alloc::string::String,
+    /// Why an open incident is told again: "severity" (it has risen), "growing" (laps multiply now), "cost" (the next 24
+    /// hours cost ten times what was told), "still_open"; empty for what opened, began again or ended.
+    #[prost(string, repeated, tag = "5")]
+    pub because: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All loops of the incident, the one that opened it first.
+    #[prost(message, repeated, tag = "6")]
+    pub loops: ::prost::alloc::vec::Vec<IncidentLoop>,
+}
+/// A loop of an incident.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IncidentLoop {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Names of its functions, in canonical rotation.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// An incident: one thing that goes wrong, with all loops that show it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Incident {
+    /// Its identity.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// When it was opened.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub opened_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was over; absent while it is open.
+    #[prost(message, optional, tag = "3")]
+    #[serde(with = "crate::json::timestamp")]
+    pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The highest severity that was told since it began, or began again.
+    #[prost(enumeration = "Severity", tag = "4")]
+    #[serde(with = "crate::json::severity")]
+    pub severity: i32,
+    /// How often it began again after it was over.
+    #[prost(uint32, tag = "5")]
+    pub reopened: u32,
+    /// Its loops, the one that opened it first; no more than 16 are listed.
+    #[prost(message, repeated, tag = "6")]
+    pub loops: ::prost::alloc::vec::Vec<IncidentLoop>,
 }
 /// One alert and what became of its messages.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -578,6 +625,9 @@ pub struct AlertRecord {
     /// Messages given up.
     #[prost(uint32, tag = "5")]
     pub failed: u32,
+    /// The incident as it is now; absent when it is not kept any more.
+    #[prost(message, optional, tag = "6")]
+    pub incident: ::core::option::Option<Incident>,
 }
 /// The newest alerts.
 #[derive(serde::Serialize, serde::Deserialize)]

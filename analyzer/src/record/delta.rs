@@ -1,0 +1,170 @@
+//! What a shard or the linker has counted since it was asked last; deltas are merged by addition.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use rustc_hash::FxHashMap;
+use sketches_ddsketch::DDSketch;
+
+use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, Versions};
+use crate::{
+    generations::Dropped,
+    identity::Function,
+    snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
+    span::{EventTime, TraceId},
+    state::state,
+    window::sketch,
+};
+
+/// Names an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EdgeKey {
+    pub(crate) source: NodeId,
+    pub(crate) target: NodeId,
+    pub(crate) kind: EdgeKind,
+}
+
+/// Changes to the graph since the last delta.
+#[derive(Clone, Default)]
+pub struct Delta {
+    pub(crate) functions: FxHashMap<NodeId, FunctionDelta>,
+    pub(crate) resources: FxHashMap<NodeId, ResourceNode>,
+    pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
+    /// Time of invocations that no other waits for, milliseconds.
+    pub(crate) root_ms: f64,
+    /// Attempts at what has failed.
+    pub(crate) attempts: FxHashMap<AttemptKey, AttemptDelta>,
+    pub(crate) anomalies: Anomalies,
+    pub(crate) losses: Losses,
+}
+
+/// Changes to one function; counts can shrink when what looked like an invocation turns out to be a part of another.
+#[derive(Clone)]
+pub(crate) struct FunctionDelta {
+    pub(crate) function: Arc<Function>,
+    pub(crate) invocations: i64,
+    pub(crate) errors: i64,
+    pub(crate) cold_starts: i64,
+    pub(crate) last_seen: EventTime,
+    pub(crate) duration: DDSketch,
+    pub(crate) self_time: DDSketch,
+    pub(crate) exemplars: Exemplars,
+    pub(crate) versions: Versions,
+}
+
+/// Changes to one edge.
+#[derive(Clone)]
+pub(crate) struct EdgeDelta {
+    pub(crate) calls: u64,
+    pub(crate) belief: Belief,
+    pub(crate) errors: u64,
+    pub(crate) duration: DDSketch,
+    pub(crate) gap: Option<DDSketch>,
+    pub(crate) exemplars: Exemplars,
+}
+
+impl Delta {
+    /// True when nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+            && self.edges.is_empty()
+            && self.resources.is_empty()
+            && self.losses == Losses::default()
+            && self.attempts.is_empty()
+            && self.anomalies == Anomalies::default()
+            && self.root_ms == 0.0
+    }
+
+    /// Takes what has gathered and starts anew.
+    pub(crate) fn take(&mut self) -> Self {
+        mem::take(self)
+    }
+
+    pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
+        self.functions.entry(function.id).or_insert_with(|| FunctionDelta {
+            function: Arc::clone(function),
+            invocations: 0,
+            errors: 0,
+            cold_starts: 0,
+            last_seen: EventTime(0),
+            duration: sketch(),
+            self_time: sketch(),
+            exemplars: Exemplars::default(),
+            versions: Versions::default(),
+        })
+    }
+
+    /// Counts one call over an edge.
+    pub(crate) fn call(&mut self, key: EdgeKey, duration_ms: f64, gap_ms: Option<f64>, error: bool, trace_id: TraceId) {
+        self.believe(key, duration_ms, gap_ms, error, trace_id, 1.0);
+    }
+
+    /// Counts one call over an edge that is not certain.
+    pub(crate) fn believe(
+        &mut self,
+        key: EdgeKey,
+        duration_ms: f64,
+        gap_ms: Option<f64>,
+        error: bool,
+        trace_id: TraceId,
+        confidence: f32,
+    ) {
+        let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
+            belief: Belief::default(),
+            calls: 0,
+            errors: 0,
+            duration: sketch(),
+            gap: None,
+            exemplars: Exemplars::default(),
+        });
+        edge.calls += 1;
+        edge.belief.add(confidence);
+        edge.errors += u64::from(error);
+        edge.duration.add(duration_ms);
+        if let Some(gap_ms) = gap_ms {
+            edge.gap.get_or_insert_with(sketch).add(gap_ms);
+        }
+        edge.exemplars.add(trace_id);
+    }
+}
+
+impl Losses {
+    /// Adds what another part of the engine counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.duplicates += other.duplicates;
+        self.orphans += other.orphans;
+        self.parent_rings += other.parent_rings;
+        self.mended += other.mended;
+        self.links_dropped += other.links_dropped;
+        self.index_evictions += other.index_evictions;
+        self.functions_overflowed += other.functions_overflowed;
+        self.edges_overflowed += other.edges_overflowed;
+        self.loops_overflowed += other.loops_overflowed;
+        self.continuations_dropped += other.continuations_dropped;
+        self.paths_trimmed += other.paths_trimmed;
+        self.look_backs_cut += other.look_backs_cut;
+        self.openings_dropped += other.openings_dropped;
+        self.fragment_laps_dropped += other.fragment_laps_dropped;
+        self.entities_dropped += other.entities_dropped;
+        self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Counts what a rotation dropped because an index was full.
+    pub(crate) fn count_dropped<V>(&mut self, dropped: &Dropped<V>) {
+        if let Some(age) = dropped.youngest_age {
+            self.count_evicted(dropped.records.len() as u64, age);
+        }
+    }
+
+    /// Counts records that went before their time.
+    pub(crate) fn count_evicted(&mut self, records: u64, age: Duration) {
+        self.index_evictions += records;
+        let nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        self.youngest_eviction_nanos = Some(self.youngest_eviction_nanos.map_or(nanos, |known| known.min(nanos)));
+    }
+}
+
+state!(EdgeKey { source, target, kind });

@@ -1,0 +1,85 @@
+//! What a shard keeps of a span for the lateness window.
+
+use std::sync::Arc;
+
+use super::operation::Occurrence;
+use crate::{
+    identity::Function,
+    record::Trigger,
+    snapshot::{EdgeKind, NodeId},
+    span::{EventTime, SpanId, SpanKind, TraceId},
+};
+
+/// What is kept of a span for the lateness window.
+#[derive(Clone)]
+pub(super) struct SpanRecord {
+    pub(super) function: Arc<Function>,
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent: u64,
+    /// Key of the invocation it belongs to; 0 while that is not known.
+    pub(super) invocation: u64,
+    pub(super) start: EventTime,
+    /// False when its clock is broken and the start is the arrival.
+    pub(super) has_sound_start: bool,
+    pub(super) duration_nanos: u64,
+    pub(super) touch: Option<(NodeId, EdgeKind)>,
+    /// Hash of the id of the run; 0 without one.
+    pub(super) run: u64,
+    pub(super) occurrence: Occurrence,
+    pub(super) kind: SpanKind,
+    pub(super) error: bool,
+    pub(super) cold_start: bool,
+    pub(super) is_call_counted: bool,
+    /// True for a caller whose callee has the same id.
+    pub(super) has_pair: bool,
+    /// True once its place was looked for; the others of its batch are not before it.
+    pub(super) is_looked_at: bool,
+    /// The function that it invokes by name.
+    pub(super) invokes: Option<NodeId>,
+    /// True when a span of that function shows the call.
+    pub(super) is_answered: bool,
+    /// True when nothing in the span says what caused it, and another function may have invoked it.
+    pub(super) is_open: bool,
+    /// What started it, if it is an entry.
+    pub(super) trigger: Trigger,
+}
+
+impl SpanRecord {
+    /// True when the span runs inside the same invocation as its parent.
+    pub(super) fn is_part_of(&self, parent: &Self) -> bool {
+        let calls_itself = parent.kind.is_outbound() && self.kind.is_inbound();
+        self.runs_in(parent) && !calls_itself
+    }
+
+    /// True when both are of one process; one of them may not say of which of its functions.
+    pub(super) fn runs_in(&self, parent: &Self) -> bool {
+        let (own, parents) = (&self.function, &parent.function);
+        own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+    }
+
+    /// True when a span with the same id is not the same span, but the other side of one call, as Zipkin writes it.
+    pub(super) fn shares_id_with(&self, kind: SpanKind) -> bool {
+        let is_call = |one: SpanKind, other| one == SpanKind::Client && other == SpanKind::Server;
+        is_call(self.kind, kind) || is_call(kind, self.kind)
+    }
+
+    /// The function that the span above or below it names, where it names none itself.
+    pub(super) fn named_by(&self, other: &Self) -> Option<Arc<Function>> {
+        (other.function.app == Some(self.function.id)).then(|| Arc::clone(&other.function))
+    }
+
+    pub(super) fn end(&self) -> EventTime {
+        EventTime(self.start.0.saturating_add(self.duration_nanos))
+    }
+
+    /// The resource that the span sends to or changes.
+    pub(super) fn published(&self) -> Option<NodeId> {
+        self.touch.filter(|(_, kind)| matches!(kind, EdgeKind::Publish | EdgeKind::Write)).map(|(node, _)| node)
+    }
+
+    /// The resource that delivered what the span handles.
+    pub(super) fn delivered(&self) -> Option<NodeId> {
+        self.touch.filter(|(_, kind)| *kind == EdgeKind::Deliver).map(|(node, _)| node)
+    }
+}

@@ -1,0 +1,146 @@
+//! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
+
+use super::{Shard, clue::Clues, kept::SpanRecord, touch};
+use crate::{
+    record::{Record, SpanKey},
+    span::ArrivalTime,
+    window::millis,
+};
+
+impl Shard {
+    /// The span is the entry of an invocation; without certainty it may turn out to be a part of another, and is
+    /// measured when that is settled.
+    pub(super) fn enter(&mut self, now: ArrivalTime, key: u64, parent: Option<u64>, is_certain: bool) {
+        let Some(record) = self.spans.get_mut(key) else { return };
+        record.invocation = key;
+        let span = record.clone();
+        let counts = self.delta.function(&span.function);
+        counts.invocations += 1;
+        counts.errors += i64::from(span.error);
+        counts.cold_starts += i64::from(span.cold_start);
+        counts.exemplars.add(span.trace_id);
+        if is_certain {
+            counts.duration.add(millis(span.duration_nanos));
+        }
+        self.invocations.open(now, key, &span, is_certain);
+        self.introduce(&span.function);
+        self.records.push(Record::Entry {
+            key: SpanKey(key),
+            function: span.function.id,
+            trace_id: span.trace_id,
+            start: span.start,
+            parent: parent.map(SpanKey),
+            run: span.run,
+            is_open: span.is_open,
+            trigger: span.trigger,
+            failed: span.error,
+        });
+        self.placed(now, key, &span, key);
+    }
+
+    /// The span is a part of an invocation.
+    pub(super) fn belong(&mut self, now: ArrivalTime, key: u64, invocation: u64) {
+        let Some(record) = self.spans.get_mut(key) else { return };
+        record.invocation = invocation;
+        let span = record.clone();
+        self.records.push(Record::Belongs {
+            span: SpanKey(key),
+            invocation: SpanKey(invocation),
+            publishes: span.published(),
+            end: span.end(),
+        });
+        if span.kind.is_outbound() {
+            self.invocations.add_child(invocation, span.start, span.end());
+            self.count_attempt(&span, invocation);
+        }
+        self.placed(now, key, &span, invocation);
+    }
+
+    /// What looked like an invocation is a part of another.
+    pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
+        let counts = self.delta.function(&span.function);
+        counts.invocations -= 1;
+        counts.errors -= i64::from(span.error);
+        counts.cold_starts -= i64::from(span.cold_start);
+        self.invocations.merge(key, invocation);
+        if let Some(record) = self.spans.get_mut(key) {
+            record.invocation = invocation;
+        }
+        self.records.push(Record::Same { part: SpanKey(key), whole: SpanKey(invocation) });
+    }
+
+    /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
+    fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
+        if let Some(clues) = self.clues.remove(key) {
+            self.tell(&clues, span, SpanKey(invocation));
+        }
+        if span.invokes.is_some() {
+            self.invoking.push_back((now.after(self.config.park), key));
+        }
+        touch::count_touch(&mut self.delta, span);
+        self.placed.push(key);
+    }
+
+    fn tell(&mut self, clues: &Clues, span: &SpanRecord, invocation: SpanKey) {
+        let (start, credit, delivered_by) = (span.start, clues.credit, span.delivered());
+        let seek = |key, over, link| Record::Seek { key, child: invocation, destination: over, start, credit, link };
+        for link in &clues.links {
+            let cause = SpanKey(link.cause);
+            self.records.push(Record::Link { child: invocation, cause, delivered_by, credit });
+            self.records.extend(link.message.map(|key| seek(key, delivered_by, link.cause)));
+        }
+        if clues.entity != 0 {
+            self.records.push(Record::Handled { invocation, entity: clues.entity });
+        }
+        if clues.is_export {
+            self.records.push(Record::Export { function: span.function.id, trace_id: span.trace_id, start });
+        }
+        for known in &clues.keys {
+            let (key, over) = (known.key, known.over);
+            self.records.push(if span.kind.is_outbound() {
+                let end = if known.is_call { start } else { span.end() };
+                Record::Offer { key, cause: invocation, destination: over, end, is_slow: clues.is_slow }
+            } else {
+                seek(key, over, 0)
+            });
+        }
+    }
+
+    /// What the parent sent caused this invocation, and no other that may seek its cause.
+    pub(super) fn answer(&mut self, key: u64, parent: &SpanRecord) {
+        let called = parent.invokes.map(|function| (function, parent.start));
+        if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
+            let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
+            self.records.push(Record::Answer { child, cause, over, end });
+        }
+    }
+
+    /// Counts how long an invocation took, once.
+    pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
+        if self.invocations.make_certain(key) {
+            self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
+        }
+    }
+
+    pub(super) fn count_call(&mut self, key: u64, span: &SpanRecord, parent: &SpanRecord) {
+        if let Some(record) = self.spans.get_mut(key) {
+            record.is_call_counted = true;
+        }
+        if parent.invokes.is_some()
+            && let Some(record) = self.spans.get_mut(span.parent)
+        {
+            record.is_answered = true;
+        }
+        self.attempt_reached(parent, span.function.id);
+        touch::count_call(&mut self.delta, &mut self.invocations, key, span, parent);
+    }
+
+    /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
+    pub(super) fn count_invoke(&mut self, key: u64) {
+        if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
+            && let Some(function) = span.invokes
+        {
+            touch::count_invoke(&mut self.delta, span, function);
+        }
+    }
+}

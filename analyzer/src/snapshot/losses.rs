@@ -1,0 +1,62 @@
+//! What was counted, and what was let go to stay within bounds.
+
+use crate::state::state;
+
+/// What the engine counted, and what it had to let go to stay within its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// Spans taken in.
+    pub spans: u64,
+    /// Spans seen before, counted once.
+    pub duplicates: u64,
+    /// Invocations whose parent span never came.
+    pub orphans: u64,
+    /// Spans whose parents form a ring.
+    pub parent_rings: u64,
+    /// Spans with impossible times or ids that were mended.
+    pub mended: u64,
+    /// Links beyond the bound of one span.
+    pub links_dropped: u64,
+    /// Spans and invocations dropped from an index because it was full.
+    pub index_evictions: u64,
+    /// Age of the youngest record that was dropped because an index was full, nanoseconds.
+    pub youngest_eviction_nanos: Option<u64>,
+    /// Functions and resources let go because there were too many.
+    pub functions_overflowed: u64,
+    /// Edges let go because there were too many.
+    pub edges_overflowed: u64,
+    /// Loops let go because there were too many.
+    pub loops_overflowed: u64,
+    /// Keys that could join a cause with what it caused, let go because there were too many.
+    pub continuations_dropped: u64,
+    /// Paths with more different functions than are counted, so that depths on them may be too small.
+    pub paths_trimmed: u64,
+    /// Laps that could not be followed back to where they began, because they are too long.
+    pub look_backs_cut: u64,
+    /// Invocations under which no lap is looked for when their cause comes late, because their chain has too many.
+    pub openings_dropped: u64,
+    /// Loops of one chain that are not deepened when its cause comes late, because it has too many.
+    pub fragment_laps_dropped: u64,
+    /// Entities let go while they might still have been handled again, because there were too many.
+    pub entities_dropped: u64,
+}
+
+state!(Losses {
+    spans,
+    duplicates,
+    orphans,
+    parent_rings,
+    mended,
+    links_dropped,
+    index_evictions,
+    youngest_eviction_nanos,
+    functions_overflowed,
+    edges_overflowed,
+    loops_overflowed,
+    continuations_dropped,
+    paths_trimmed,
+    look_backs_cut,
+    openings_dropped,
+    fragment_laps_dropped,
+    entities_dropped
+});
