@@ -8,6 +8,7 @@ mod attempt;
 mod belief;
 mod delta;
 mod exemplars;
+mod flow;
 mod operation;
 
 use smallvec::SmallVec;
@@ -23,6 +24,7 @@ pub(crate) use belief::Belief;
 pub use delta::Delta;
 pub(crate) use delta::{EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
+pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.

@@ -7,6 +7,7 @@ mod anomaly;
 mod assessment;
 mod edge;
 mod finding;
+mod flow;
 mod function;
 mod hotspot;
 mod id;
@@ -18,6 +19,7 @@ pub use self::{
     assessment::{Assessment, Reason, Severity},
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
+    flow::{Flow, FlowHop},
     function::{FunctionNode, VersionChange},
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     intended::IntendedState,
     price::LoopCost,
-    snapshot::{Assessment, LoopId, NodeId, Reason, Severity, VersionChange},
+    snapshot::{Assessment, Flow, LoopId, NodeId, Reason, Severity, VersionChange},
     span::{EventTime, TraceId},
     state::state,
 };
@@ -81,6 +81,8 @@ pub struct Loop {
     pub changes: Vec<VersionChange>,
     /// Whether its platform would stop it; `None` where the platform has no guard.
     pub platform_guard: Option<PlatformGuard>,
+    /// What counts alone tell of it; `None` where parents, links or ids tell the causes.
+    pub flow: Option<Flow>,
 }
 
 /// What a platform's own guard against recursion makes of a loop.
