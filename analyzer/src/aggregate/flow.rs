@@ -17,7 +17,7 @@ use crate::{
         cycle::{self, Cycle},
         flow::{Flood, Going, Offspring},
         reentry,
-        reproduction::{self, reproduction},
+        reproduction::reproduction,
     },
     record::{FlowCounts, FlowKey},
     snapshot::{Assessment, Flow, FlowHop, Loop, LoopClass, LoopId, LoopState, NodeId, Reason, ResourceKind, Severity},
@@ -69,8 +69,8 @@ pub(super) struct FlowCycle {
     places: Vec<NodeId>,
     /// Functions of all cycles that share some with this one.
     component: Vec<NodeId>,
-    /// By hop, what was counted before: invocations that went on, and those that ended.
-    seen: Vec<(u64, u64)>,
+    /// By hop, what was counted before.
+    seen: Vec<Seen>,
     going: Going,
     flood: Flood,
     /// What was found lasts until then.
@@ -78,6 +78,26 @@ pub(super) struct FlowCycle {
     /// True when nothing between its functions may hold back what is sent, as a filter does.
     pub(super) is_sure: bool,
     pub(super) flow: Option<Flow>,
+    /// When an invocation of it came last.
+    last: ArrivalTime,
+    /// True when most of its invocations are its own, as far as that was known last.
+    is_own: bool,
+}
+
+/// Invocations of one function of a cycle by what came of them.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    all: u64,
+    once: u64,
+    ends: u64,
+}
+
+/// What is new of a cycle: laps that began and laps that went on, as the mean over its functions, and invocations that
+/// ended.
+struct News {
+    all: f64,
+    went_on: f64,
+    ended: f64,
 }
 
 /// What goes through one place in the last minutes.
@@ -107,6 +127,9 @@ impl Aggregate {
     /// Adds what counts tell to the loops that are known otherwise, and loops that nothing else tells of.
     pub(super) fn show_flows(&self, loops: &mut Vec<Loop>) {
         for (id, cycle) in self.flows.cycles() {
+            if cycle.is_own {
+                explain_entities(loops, &cycle.functions);
+            }
             let Some(flow) = &cycle.flow else { continue };
             let is_open = self.now < cycle.open_until;
             let place = loops.iter().position(|found| found.id == id).or_else(|| {
@@ -115,13 +138,10 @@ impl Aggregate {
                 is_open.then(|| loops.push(self.describe(&latent_report(&latent, since))))?;
                 loops.len().checked_sub(1)
             });
-            if flow.reproduction.mean > ITSELF {
-                explain_entities(loops, &cycle.functions);
-            }
             let Some(found) = place.and_then(|place| loops.get_mut(place)) else { continue };
             found.flow = Some(flow.clone());
             if is_open {
-                cycle.alarm(found, flow);
+                cycle.alarm(self.now, found, flow);
                 found.last_seen = found.last_seen.max(self.last_seen(&cycle.functions));
             }
         }
@@ -232,7 +252,7 @@ impl Flows {
         let mut before = std::mem::take(&mut self.cycles);
         for (Cycle { id, functions }, component) in found.into_iter().zip(components) {
             let Some(places) = self.places(&functions) else { continue };
-            let seen = vec![(0, 0); functions.len()];
+            let seen = vec![Seen::default(); functions.len()];
             let mut cycle = before.remove(&id).unwrap_or_else(|| FlowCycle::new(functions));
             if cycle.places != places {
                 (cycle.seen, cycle.places) = (seen, places);
@@ -287,7 +307,10 @@ impl Flows {
         through: &FxHashMap<NodeId, Through>,
         kind: &impl Fn(NodeId) -> Option<ResourceKind>,
     ) {
-        let (went_on, ended) = self.count(cycle);
+        let News { all, went_on, ended } = self.count(cycle);
+        if all > 0.0 {
+            cycle.last = now;
+        }
         let share = |function: NodeId, over: NodeId| {
             let messages = self
                 .series
@@ -301,27 +324,32 @@ impl Flows {
             if over == function { 1.0 } else { (messages / all.max(f64::MIN_POSITIVE)).min(1.0) }
         };
         cycle.flow = self.flow(now, cycle, &share);
-        let recent = cycle.anchor(self).map_or(0.0, |series| series.recent.invocations * series.recent.left(now));
+        if let Some(flow) = &cycle.flow {
+            cycle.is_own = flow.reproduction.mean > ITSELF;
+        }
         let goes_on = cycle.going.step(went_on, ended) && went_on > 0.0;
-        let floods = cycle.flood.step(recent, cycle.flow.as_ref().map(|flow| flow.reproduction));
+        let floods = cycle.flood.step(all, ended, cycle.flow.as_ref().map(|flow| flow.reproduction));
         if goes_on || floods {
             cycle.open_until = now.after(hold);
         }
     }
 
-    /// Laps that went on and invocations that ended since this was asked last.
-    fn count(&self, cycle: &mut FlowCycle) -> (f64, f64) {
-        let (mut went_on, mut ended) = (0, 0);
+    /// What was counted since this was asked last.
+    fn count(&self, cycle: &mut FlowCycle) -> News {
+        let (mut all, mut went_on, mut ended) = (0, 0, 0);
         for at in 0..cycle.functions.len() {
             let Some(series) = self.series.get(&cycle.key(at)) else { continue };
             let outlet = series.total.outlet(cycle.places[at]);
             let (once, more) = outlet.map_or((0, 0), |outlet| (outlet.once, outlet.more));
             let ends = series.total.invocations.saturating_sub(once + more);
-            let seen = std::mem::replace(&mut cycle.seen[at], (once, ends));
-            went_on += once.saturating_sub(seen.0);
-            ended += ends.saturating_sub(seen.1);
+            let now = Seen { all: series.total.invocations, once, ends };
+            let seen = std::mem::replace(&mut cycle.seen[at], now);
+            all += now.all.saturating_sub(seen.all);
+            went_on += once.saturating_sub(seen.once);
+            ended += ends.saturating_sub(seen.ends);
         }
-        (went_on as f64 / cycle.functions.len() as f64, ended as f64)
+        let hops = cycle.functions.len() as f64;
+        News { all: all as f64 / hops, went_on: went_on as f64 / hops, ended: ended as f64 }
     }
 
     /// R of the cycle and what it is made of; `None` while there is too little of it.
@@ -388,13 +416,15 @@ impl FlowCycle {
             open_until: ArrivalTime(0),
             is_sure: false,
             flow: None,
+            last: ArrivalTime(0),
+            is_own: false,
         }
     }
 
     /// The loop is an alarm, or a suspicion where a filter may hold back what is sent.
-    fn alarm(&self, found: &mut Loop, flow: &Flow) {
+    fn alarm(&self, now: ArrivalTime, found: &mut Loop, flow: &Flow) {
         let is_known = found.laps > 0;
-        let state = reproduction::state(Some(flow.reproduction));
+        let state = reentry::state(now, self.last, 0.0, Some(flow.reproduction));
         let multiplies = state == LoopState::Growing;
         if !self.is_sure {
             found.assessment = found.assessment.max(Assessment::Suspect);
@@ -403,7 +433,8 @@ impl FlowCycle {
             found.severity = found.severity.max(if multiplies { Severity::Critical } else { Severity::Warning });
             found.reasons.push(Reason::Flow);
         }
-        found.state = if multiplies { LoopState::Growing } else { LoopState::Persistent };
+        // Counts cannot tell that it has ended from what its chains tell, and know better than those how it goes on.
+        found.state = if state == LoopState::Unknown { LoopState::Persistent } else { state };
         if !is_known {
             found.classes = Vec::new();
             found.confidence = if self.is_sure { CONFIDENCE } else { FILTERED };
@@ -434,10 +465,6 @@ impl FlowCycle {
         keys.filter_map(|key| Some((flows.series.get(&key)?, key)))
             .min_by(|one, other| one.0.recent.invocations.total_cmp(&other.0.recent.invocations))
             .map(|(_, key)| key)
-    }
-
-    fn anchor<'a>(&self, flows: &'a Flows) -> Option<&'a FlowSeries> {
-        flows.series.get(&self.anchor_key(flows)?)
     }
 
     fn hops(&self, flows: &Flows, share: &impl Fn(NodeId, NodeId) -> f64) -> Vec<FlowHop> {
@@ -540,5 +567,6 @@ fn components(cycles: &[Cycle]) -> Vec<Vec<NodeId>> {
 
 state!(Flows { series, cycles, is_changed, watched_at });
 state!(FlowSeries { total, recent, first });
+state!(Seen { all, once, ends });
 state!(Recent { at, invocations, messages, sent });
-state!(FlowCycle { functions, places, component, seen, going, flood, open_until, is_sure } else { flow });
+state!(FlowCycle { functions, places, component, seen, going, flood, open_until, is_sure, last, is_own } else { flow });

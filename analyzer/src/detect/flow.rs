@@ -31,13 +31,15 @@ const MOST: f64 = 2.0 * ALARM;
 const FORGET: f64 = 100_000.0;
 /// Lower end of R above which invocations multiply.
 const MULTIPLIES: f64 = 1.1;
-/// Invocations that multiply within the window of the counts before that is an alarm: halving work eleven times over
-/// makes 2,047.
+/// Invocations that multiply, without a pause, before that is an alarm: halving work ten times over makes 2,047.
 const FLOOD: f64 = 2_500.0;
 /// How many times larger than any that ended by itself a flood has to be.
 const LARGER: f64 = 2.0;
-/// Below this mean of R a flood is over.
-const OVER: f64 = 0.9;
+/// The last invocations, by which it is judged whether a flood ends.
+const LAST: f64 = 200.0;
+/// Part of the last invocations that send nothing on when work is divided no further; where each may cause any number,
+/// fewer do so while they multiply.
+const LEAVES: f64 = 0.5;
 
 /// Further invocations of each state that an invocation of each state causes: K of multi-type branching processes.
 #[derive(Clone, Debug)]
@@ -138,31 +140,38 @@ impl Going {
 /// Whether the invocations of one cycle multiply as they never did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flood {
-    /// The most invocations in the window while they multiply.
+    /// Invocations since they multiply.
     now: f64,
-    /// The same of those that ended by themselves.
+    /// The most of those that ended by themselves.
     before: f64,
     is_alarm: bool,
+    /// Of the last invocations, all and those that sent nothing on.
+    last: (f64, f64),
 }
 
 impl Flood {
-    /// There were so many invocations in the window of the counts, with this R; true while they are a flood.
-    pub(crate) fn step(&mut self, invocations: f64, r: Option<Reproduction>) -> bool {
-        if r.is_some_and(|r| r.low > MULTIPLIES) {
-            self.now = self.now.max(invocations);
-            self.is_alarm |= self.now > FLOOD.max(LARGER * self.before);
-        } else if r.is_none_or(|r| r.mean < OVER) {
-            if !self.is_alarm {
-                self.before = self.before.max(self.now);
-            }
-            (self.now, self.is_alarm) = (0.0, false);
+    /// So many more invocations began, of which some sent nothing on; `r` is what the last minutes say. True while they
+    /// are a flood.
+    pub(crate) fn step(&mut self, invocations: f64, ended: f64, r: Option<Reproduction>) -> bool {
+        let left = (-invocations / LAST).exp();
+        self.last = (self.last.0 * left + invocations, self.last.1 * left + ended);
+        let is_dividing = self.last.1 < LEAVES * self.last.0;
+        if is_dividing && r.is_some_and(|r| r.mean > 1.0) {
+            self.now += invocations;
+            let is_large = self.now > FLOOD.max(LARGER * self.before);
+            self.is_alarm |= is_large && r.is_some_and(|r| r.low > MULTIPLIES);
+            return self.is_alarm;
         }
-        self.is_alarm
+        if !self.is_alarm {
+            self.before = self.before.max(self.now);
+        }
+        (self.now, self.is_alarm) = (0.0, false);
+        false
     }
 }
 
 state!(Going { sum, recent, learned });
-state!(Flood { now, before, is_alarm });
+state!(Flood { now, before, is_alarm, last });
 
 #[cfg(test)]
 mod tests {
@@ -270,12 +279,12 @@ mod tests {
 
     #[test]
     fn dividing_work_is_no_flood_and_what_multiplies_beyond_it_is() {
+        // So many invocations send two each, and what these reach sends nothing.
         let grown = |flood: &mut Flood, size: f64| {
-            let is_alarm = flood.step(size, reproduction(2.0 * size, size, true));
-            // Its leaves send nothing.
-            flood.step(2.0 * size, reproduction(2.0 * size, 2.0 * size, true));
-            flood.step(size, reproduction(0.1 * size, size, true));
-            is_alarm
+            let steps = (0..10).filter(|_| flood.step(size / 10.0, 0.0, reproduction(2.0 * size, size, true))).count();
+            (0..10)
+                .for_each(|_| drop(flood.step(size / 10.0, size / 10.0, reproduction(2.0 * size, 2.0 * size, true))));
+            steps > 0
         };
         let mut flood = Flood::default();
         assert!(!grown(&mut flood, 1_023.0));

@@ -321,11 +321,22 @@ impl Continuations {
             KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(search, function),
             class => {
                 let found = self.nearest(search, function, class);
-                if found.is_none() {
-                    self.miss(search);
+                match &found {
+                    Some(found) => self.retry(search.key, &found.offer),
+                    None => self.miss(search),
                 }
                 found
             }
+        }
+    }
+
+    /// One offer of a shared key is gone, so that who sought the key next may tell the others apart now.
+    fn retry(&mut self, key: Key, gone: &Offer) {
+        let Some(missed) = self.seekers.get_mut(key.hash) else { return };
+        let until = gone.end.0.saturating_add(RIVALS_NANOS);
+        let later = (0..missed.len()).filter(|at| (gone.end.0..until).contains(&missed[*at].start.0));
+        if let Some(next) = later.min_by_key(|at| missed[*at].start) {
+            self.ready.push_back(Deferred { seeker: missed.remove(next), key });
         }
     }
 
