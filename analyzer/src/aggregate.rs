@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use crate::state::{self, state};
 use crate::{
     canonical::least_rotation,
     config::Config,
@@ -33,6 +32,7 @@ use crate::{
         NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
+    state::{self, state},
     window::{Sums, Time, slot_of},
 };
 use flow::Flows;
@@ -348,6 +348,7 @@ impl Aggregate {
             first_seen: report.first_seen,
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
+            joined: report.joined.clone(),
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }

@@ -3,8 +3,9 @@
 //! There is no hidden default: whoever builds an engine says what it may hold, and [`Config::recommended`] is what the
 //! collector says unless it is told otherwise.
 
-use crate::state::state;
 use std::time::Duration;
+
+use crate::state::state;
 
 /// Bounds of the engine.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,13 +4,7 @@
 
 use std::{mem, time::Duration};
 
-use indexmap::IndexMap;
-use rustc_hash::FxBuildHasher;
-
-use crate::{span::ArrivalTime, state::State};
-
-/// Records by their keys, side by side: a table of places has room to spare in each, a table of records in all of them.
-pub(crate) type Records<V> = IndexMap<u64, V, FxBuildHasher>;
+use crate::{records::Records, span::ArrivalTime, state::State};
 
 /// An index that forgets its older half when it is full or when that half is too old.
 ///
@@ -45,11 +39,16 @@ impl<V> Generations<V> {
     }
 
     pub(crate) fn get(&self, key: u64) -> Option<&V> {
-        self.young.get(&key).or_else(|| self.old.get(&key))
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// The same for a record that is none of the old.
+    pub(crate) fn young(&self, key: u64) -> Option<&V> {
+        self.young.get(key)
     }
 
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
-        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
+        self.young.get_mut(key).or_else(|| self.old.get_mut(key))
     }
 
     pub(crate) fn contains(&self, key: u64) -> bool {
@@ -58,10 +57,10 @@ impl<V> Generations<V> {
 
     /// Makes a record that is there one of the young, so that it is not let go while it is used.
     pub(crate) fn refresh(&mut self, key: u64) -> bool {
-        if self.young.contains_key(&key) {
+        if self.young.contains(key) {
             return true;
         }
-        match self.old.swap_remove(&key) {
+        match self.old.remove(key) {
             Some(record) => {
                 self.young.insert(key, record);
                 true
@@ -71,7 +70,7 @@ impl<V> Generations<V> {
     }
 
     pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
-        self.young.swap_remove(&key).or_else(|| self.old.swap_remove(&key))
+        self.young.remove(key).or_else(|| self.old.remove(key))
     }
 
     /// Adds a record; call [`Generations::rotate`] first.
@@ -88,7 +87,9 @@ impl<V> Generations<V> {
         if !is_full && now.since(self.young_since) < self.lateness {
             return None;
         }
-        let records = mem::replace(&mut self.old, mem::take(&mut self.young));
+        // The next generation is likely as large as the last, and grows without being moved then.
+        let next = Records::with_capacity(self.young.len());
+        let records = mem::replace(&mut self.old, mem::replace(&mut self.young, next));
         let youngest = mem::replace(&mut self.youngest_old, now);
         self.young_since = now;
         let youngest_age = now.since(youngest);

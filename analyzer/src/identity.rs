@@ -19,7 +19,7 @@ use crate::{
     span::{Span, SpanKind},
 };
 
-pub use touch::{Touch, touch_of};
+pub use touch::{Touch, TouchedResource, touch_of};
 
 /// The name of a function that gives none: the one that the OpenTelemetry SDKs fall back to.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -336,7 +336,8 @@ mod tests {
     use super::*;
     use crate::attribute::Value;
 
-    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    /// Attributes that are texts.
+    pub(super) fn attributes(pairs: &[(&str, &str)]) -> Attributes {
         let mut attributes = Attributes::default();
         for (key, value) in pairs {
             attributes.insert(key, Value::Text((*value).into()));

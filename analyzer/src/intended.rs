@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    snapshot::{Loop, LoopId, Severity},
+    snapshot::{Assessment, Loop, LoopId, Severity},
     span::ArrivalTime,
 };
 
@@ -70,6 +70,11 @@ pub enum Breach {
         /// Laps a minute that are intended.
         bound: f64,
     },
+    /// Laps cause more than one each, and the declaration says nothing of how wide chains may be.
+    Growth {
+        /// Further laps that each lap causes, where there are enough to tell.
+        reproduction: Option<f64>,
+    },
 }
 
 /// A loop's declaration as it stands now.
@@ -106,6 +111,9 @@ pub enum Verdict {
 }
 
 /// Holds a loop against a declaration. A bound holds as long as it is not exceeded.
+///
+/// A depth bounds no tree: a million laps fit below a depth of twenty where each causes two. So a declaration without
+/// a rate does not cover a loop that the detectors find multiplying; a rate bounds the width as well.
 pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
     if intended.expires.is_some_and(|expires| expires <= now) {
         return Judgement::Expired;
@@ -115,6 +123,9 @@ pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
     }
     if let Some(bound) = intended.max_rate_per_minute.filter(|bound| found.laps_per_minute > *bound) {
         return Judgement::Broken(Breach::Rate { found: found.laps_per_minute, bound });
+    }
+    if intended.max_rate_per_minute.is_none() && found.assessment == Assessment::Alarm && found.multiplies() {
+        return Judgement::Broken(Breach::Growth { reproduction: found.reproduction.map(|r| r.mean) });
     }
     Judgement::Within
 }
@@ -176,6 +187,7 @@ mod tests {
         config::Config,
         engine::Engine,
         fixture::{SECOND, START, Story},
+        snapshot::LoopState,
     };
 
     fn names(text: &str) -> Vec<Arc<str>> {
@@ -215,6 +227,32 @@ mod tests {
         check(21, 61.0, 0, Judgement::Broken(Breach::Depth { found: 21, bound: 20 }), Severity::Warning);
         check(20, 60.5, 999, Judgement::Broken(Breach::Rate { found: 60.5, bound: 60.0 }), Severity::Warning);
         check(99, 99.0, 1_000, Judgement::Expired, Severity::Info);
+    }
+
+    #[test]
+    fn a_depth_alone_does_not_cover_a_tree() {
+        let tree = |max_rate_per_minute| {
+            let declared =
+                Intended { max_rate_per_minute, expires: None, ..intended("i", Target::Functions(names("a"))) };
+            let mut engine = Engine::new(&Config::recommended(), 1);
+            engine.aggregate_mut().declare(vec![declared]);
+            let mut story = Story::default();
+            let mut leaves = vec![story.root("a")];
+            for _ in 0..8 {
+                leaves = leaves.iter().flat_map(|run| [run; 2]).map(|run| story.call(run, "a")).collect();
+            }
+            engine.ingest(START, story.spans);
+            engine.tick(START);
+            let found = engine.snapshot(START).loops.remove(0);
+            (found.severity, found.intended.unwrap().judgement)
+        };
+        let (severity, judgement) = tree(None);
+        assert_eq!(severity, Severity::Critical);
+        assert!(matches!(judgement, Judgement::Broken(Breach::Growth { .. })), "{judgement:?}");
+        assert_eq!(tree(Some(1e6)), (Severity::Info, Judgement::Within));
+        let declared = Intended { max_rate_per_minute: None, ..intended("i", Target::Loop(LoopId(7))) };
+        let growing = Loop { state: LoopState::Growing, ..found("a", 5, 0.0) };
+        assert_eq!(judge(&declared, &growing, ArrivalTime(0)), Judgement::Within, "what is no alarm breaks nothing");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod intended;
 pub mod linker;
 pub mod price;
 pub mod record;
+mod records;
 pub mod shard;
 pub mod snapshot;
 pub mod span;

@@ -8,6 +8,7 @@
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
 //! - `linker/findings.rs` is what goes on and on although no chain shows it.
+//! - `linker/joined.rs` tells which causes of a deepest chain no trace names.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
 mod cause;
@@ -17,6 +18,7 @@ mod findings;
 mod fragment;
 mod functions;
 mod join;
+mod joined;
 mod loops;
 mod path;
 mod posterior;
@@ -26,14 +28,15 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::state::{self, state};
 use crate::{
     config::Config,
-    generations::{Generations, Records},
+    generations::Generations,
     intended::Verdict,
     record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    records::Records,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
+    state::{self, state},
 };
 use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
@@ -274,6 +277,7 @@ impl Linker {
         removed.extend(self.findings.take_removed());
         self.delta.losses.loops_overflowed += removed.len() as u64;
         let aliases = self.functions.take_learned();
+        self.note_joined();
         let mut loops = self.loops.drain(now);
         loops.extend(self.findings.drain(now).into_iter().map(|report| self.loops.overrule(report)));
         LinkerOutput { aliases, delta: self.delta.take(), loops, removed }
@@ -282,7 +286,7 @@ impl Linker {
     /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
     /// for tools that compare chains with what they know to be true.
     pub fn cause_of(&self, entry: SpanKey) -> Option<(SpanKey, f32)> {
-        let invocation = self.invocations.get(&self.whole(entry.0))?;
+        let invocation = self.invocations.get(self.whole(entry.0))?;
         (invocation.parent != 0).then(|| (SpanKey(self.whole(invocation.parent)), invocation.confidence))
     }
 
@@ -304,7 +308,7 @@ impl Linker {
                 self.delta.losses.count_evicted(1, age);
             }
             self.arrivals.pop_front();
-            if self.invocations.get(&key).is_some_and(|invocation| invocation.is_held) {
+            if self.invocations.get(key).is_some_and(|invocation| invocation.is_held) {
                 self.held.push_back((arrived, key));
             } else {
                 self.forget(key);
@@ -322,7 +326,7 @@ impl Linker {
     }
 
     fn forget(&mut self, key: u64) {
-        if let Some(invocation) = self.invocations.swap_remove(&key) {
+        if let Some(invocation) = self.invocations.remove(key) {
             self.fragments.release(invocation.fragment);
         }
     }
@@ -330,7 +334,7 @@ impl Linker {
     fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
         let (function, evicted) = self.functions.index(now, entry.function, self.config.function_capacity);
         self.delta.losses.functions_overflowed += evicted;
-        let above = entry.parent.and_then(|parent| self.invocations.get(&parent));
+        let above = entry.parent.and_then(|parent| self.invocations.get(parent));
         let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
             None => (self.fragments.add(), PathTable::default()),
             Some((fragment, path)) => {
@@ -354,7 +358,7 @@ impl Linker {
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
         let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
-        let parent = parent.filter(|parent| self.invocations.contains_key(parent)).unwrap_or(0);
+        let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
             fragment,
             path,
@@ -383,7 +387,7 @@ impl Linker {
 
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
-        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {

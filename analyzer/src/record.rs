@@ -13,10 +13,10 @@ mod operation;
 
 use smallvec::SmallVec;
 
-use crate::state::state;
 use crate::{
     snapshot::NodeId,
     span::{EventTime, SpanId, TraceId},
+    state::state,
 };
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
@@ -245,6 +245,7 @@ pub enum Record {
     Operation(OperationLap),
 }
 
+state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(
     enum KeyClass {

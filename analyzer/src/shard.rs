@@ -110,17 +110,21 @@ impl Shard {
     /// Takes in spans that arrived at `now`. Spans seen before are counted and left out.
     pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
         self.rotate(now);
-        let mut fresh = Vec::new();
-        for span in spans {
+        let spans: Vec<Span> = spans.into_iter().collect();
+        // All are looked up before any is kept: memory that one waits for comes while the next is looked up.
+        let met: Vec<(u64, bool)> = spans.iter().map(|span| self.meet(span)).collect();
+        let mut fresh = Vec::with_capacity(spans.len());
+        for (span, (mut key, is_known)) in spans.iter().zip(met) {
             self.delta.losses.spans += 1;
-            let mut key = SpanKey::new(span.trace_id, span.span_id).0;
-            if self.spans.get(key).is_some_and(|known| known.shares_id_with(span.kind)) {
+            let mut known = if is_known { self.spans.get(key) } else { self.spans.young(key) };
+            if known.is_some_and(|known| known.shares_id_with(span.kind)) {
                 key = SpanKey(key).pair().0;
+                known = self.spans.get(key);
             }
-            if self.spans.contains(key) {
-                self.is_duplicate(&span);
+            if known.is_some() {
+                self.is_duplicate(span);
             } else {
-                self.keep(now, key, &span);
+                self.keep(now, key, span);
                 fresh.push(key);
             }
         }
@@ -129,6 +133,11 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+    }
+
+    fn meet(&self, span: &Span) -> (u64, bool) {
+        let key = SpanKey::new(span.trace_id, span.span_id).0;
+        (key, self.spans.contains(key))
     }
 
     /// Counts what was mended or let go before the spans came here.

@@ -5,6 +5,7 @@
 
 mod anomaly;
 mod assessment;
+mod chain;
 mod edge;
 mod finding;
 mod flow;
@@ -17,6 +18,7 @@ mod resource;
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
+    chain::{JoinedCause, JoinedChain},
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},

@@ -6,8 +6,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::state::state;
-use crate::{attribute::Attributes, identity::Resource};
+use crate::{attribute::Attributes, identity::Resource, state::state};
 
 /// Identifies a trace: 16 bytes, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +116,14 @@ impl SpanId {
     /// Reads an id from wire bytes; `None` unless 8 bytes and not all zero.
     pub fn from_wire(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().filter(|id| id != &[0; 8]).map(Self)
+    }
+
+    /// Reads an id from 16 hexadecimal digits of either case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().filter(|id| *id != 0).map(|id| Self(id.to_be_bytes()))
     }
 }
 
@@ -248,5 +255,8 @@ mod tests {
         let id = TraceId::from_wire(&[0xab; 16]).unwrap();
         assert_eq!(TraceId::from_hex(&id.to_string().to_uppercase()), Some(id));
         assert_eq!(TraceId::from_hex("+1234567890123456789012345678901"), None);
+        let id = SpanId([0xab; 8]);
+        assert_eq!(SpanId::from_hex(&id.to_string().to_uppercase()), Some(id));
+        assert_eq!((SpanId::from_hex("+123456789012345"), SpanId::from_hex("00")), (None, None));
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use sketches_ddsketch::{Config as SketchConfig, DDSketch};
 
-use crate::span::ArrivalTime;
-use crate::state::state;
+use crate::{span::ArrivalTime, state::state};
 
 /// Relative error of the quantiles: 1 %.
 const SKETCH_ALPHA: f64 = 0.01;

@@ -89,11 +89,7 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         alarm_depth: found.alarm_depth,
         open_chains: found.open_chains,
         learned_chains: found.learned_chains,
-        reproduction: found.reproduction.map(|r| v1::Reproduction {
-            mean: finite(r.mean),
-            low: finite(r.low),
-            high: finite(r.high),
-        }),
+        reproduction: found.reproduction.map(appraisal::reproduction),
         doubling_seconds: found.doubling_seconds.filter(|seconds| seconds.is_finite()),
         lap_p99_ms: found.lap_p99_ms.filter(|ms| ms.is_finite()),
         cost: found.cost.as_ref().map(appraisal::cost),
@@ -112,6 +108,7 @@ pub fn loop_(found: &Loop) -> v1::Loop {
             amplification: finite(storm.amplification),
             resource_id: storm.over.map(|over| over.to_string()).unwrap_or_default(),
         }),
+        flow: found.flow.as_ref().map(appraisal::flow),
     }
 }
 
@@ -197,8 +194,8 @@ mod tests {
     use loopscope_analyzer::{
         price::LoopCost,
         snapshot::{
-            Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason, Reproduction,
-            ResourceKind, VersionChange,
+            Assessment, EdgeKind, Flow, FlowHop, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason,
+            Reproduction, ResourceKind, VersionChange,
         },
         span::TraceId,
     };
@@ -212,6 +209,7 @@ mod tests {
             level: LoopLevel::Operation,
             operations: vec!["poll".into()],
             is_covered: true,
+            joined: None,
             retry_storm: None,
             functions: vec![NodeId(1), NodeId(2)],
             names: vec!["a".into(), "b".into()],
@@ -256,6 +254,12 @@ mod tests {
                 at: EventTime(1_000_000_000),
             }],
             platform_guard: None,
+            flow: Some(Flow {
+                reproduction: Reproduction { mean: 1.25, low: 1.0, high: 1.5 },
+                laps_per_minute: 60.0,
+                immigrants_per_minute: f64::NAN,
+                hops: vec![FlowHop { function: NodeId(1), over: NodeId(3), sent: 1.25, share: 1.0 }],
+            }),
         };
         let json = serde_json::to_value(loop_(&found)).unwrap();
         assert_eq!(
@@ -280,7 +284,14 @@ mod tests {
                     "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
                     "at": "1970-01-01T00:00:01Z"
                 }],
-                "operations": ["poll"], "covered": true, "retry_storm": null
+                "operations": ["poll"], "covered": true, "retry_storm": null,
+                "flow": {
+                    "reproduction": {"mean": 1.25, "low": 1.0, "high": 1.5},
+                    "laps_per_minute": 60.0, "immigrants_per_minute": 0.0,
+                    "hops": [{
+                        "function_id": "0000000000000001", "over": "0000000000000003", "sent": 1.25, "share": 1.0
+                    }]
+                }
             })
         );
     }

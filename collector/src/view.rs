@@ -3,10 +3,13 @@
 //! The aggregator builds a view from a snapshot of the engine and publishes it; the API and the live stream only read.
 //! A view knows nothing of HTTP. What changed between two views is said by [`diff`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use loopscope_analyzer::{
-    snapshot::{Loop, LoopLevel, Losses, NodeId, Snapshot},
+    snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -36,6 +39,8 @@ pub struct View {
     pub node_exemplars: BTreeMap<NodeId, Vec<TraceId>>,
     /// Traces that show any edge between two nodes, the newest first.
     pub edge_exemplars: BTreeMap<(NodeId, NodeId), Vec<TraceId>>,
+    /// The causes of deepest chains that no trace names, by the id of the loop.
+    pub joined: HashMap<String, Arc<JoinedChain>>,
 }
 
 impl View {
@@ -55,6 +60,7 @@ impl View {
             losses: snapshot.losses,
             node_exemplars,
             edge_exemplars,
+            joined: snapshot.loops.iter().filter_map(|it| Some((it.id.to_string(), it.joined.clone()?))).collect(),
         }
     }
 

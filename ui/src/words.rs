@@ -2,9 +2,10 @@
 //!
 //! Pure text from the messages of the schema; how it is shown is up to the pages. `words/loops.rs` says what a loop does,
 //! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/chain.rs` how a chain
-//! went and what is declared of it.
+//! went and what is declared of it, `words/incidents.rs` what became of an incident.
 
 mod chain;
+mod incidents;
 mod judgement;
 mod loops;
 mod money;
@@ -14,6 +15,7 @@ use loopscope_proto::v1::{Hotspot, Severity, Status};
 use crate::client::Link;
 use crate::format;
 pub use chain::*;
+pub use incidents::*;
 pub use judgement::*;
 pub use loops::*;
 pub use money::*;

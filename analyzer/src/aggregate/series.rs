@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::state::state;
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     snapshot::{Edge, FunctionNode, NodeId},
     span::{ArrivalTime, EventTime},
+    state::state,
     window::{Rate, Series, quantile, slot_of},
 };
 

@@ -13,8 +13,7 @@
 
 use std::time::Duration;
 
-use crate::span::ArrivalTime;
-use crate::state::state;
+use crate::{span::ArrivalTime, state::state};
 
 /// First depth of each bin; the last has no end.
 const BIN_STARTS: [u32; BINS] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384];
@@ -47,7 +46,7 @@ const DECAY_STEP: Duration = Duration::from_secs(600);
 
 /// Depth below which no chain is an alarm, however unlikely it is.
 pub const LEAST_ALARM: u32 = 6;
-/// Depth from which a chain is an alarm when none of four times less has ended by itself.
+/// Depth from which a chain is an alarm when none of four times less has ended by itself, or few have ended at all.
 pub const MOST_ALARM: u32 = 64;
 /// How many times deeper than every chain that ended by itself a chain may get, beyond [`MOST_ALARM`].
 const BEYOND_DEEPEST: u32 = 4;
@@ -147,8 +146,11 @@ impl LifeTable {
         })
     }
 
-    /// Laps from which a chain is an alarm whatever its probability.
+    /// Laps from which a chain is an alarm whatever its probability. A few long chains do not move it.
     pub fn most_alarm(&self) -> u32 {
+        if self.chains < KNOWN_CHAINS {
+            return MOST_ALARM;
+        }
         MOST_ALARM.max(self.deepest.saturating_mul(BEYOND_DEEPEST).min(BEYOND_DEEPEST * BIN_STARTS[BINS - 1]))
     }
 

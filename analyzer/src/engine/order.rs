@@ -48,6 +48,11 @@ fn essence(snapshot: &Snapshot) -> String {
     lines.join("\n")
 }
 
+/// True when a chain had more loops or openings than are kept of one: what was not kept was counted, and shows.
+fn is_cut_short(snapshot: &Snapshot) -> bool {
+    snapshot.losses.openings_dropped + snapshot.losses.fragment_laps_dropped > 0
+}
+
 proptest! {
     #[test]
     fn order_duplicates_batches_and_shards_do_not_show(
@@ -57,7 +62,9 @@ proptest! {
         batch in 1usize..20,
     ) {
         let spans = grow(&forest);
-        let expected = essence(&analyse(spans.clone(), 1, 1));
+        let expected = analyse(spans.clone(), 1, 1);
+        prop_assume!(!is_cut_short(&expected));
+        let expected = essence(&expected);
         let mut shuffled = spans.clone();
         for (at, span) in spans.iter().enumerate() {
             if doubled >> (at % 64) & 1 == 1 {
@@ -68,8 +75,9 @@ proptest! {
             xxhash_rust::xxh3::xxh3_64_with_seed(&[span.trace_id.0.as_slice(), &span.span_id.0].concat(), order)
         });
         for shards in [1, 2, 4, 8] {
-            let found = essence(&analyse(shuffled.clone(), shards, batch));
-            prop_assert_eq!(&found, &expected, "{} shards", shards);
+            let found = analyse(shuffled.clone(), shards, batch);
+            prop_assume!(!is_cut_short(&found));
+            prop_assert_eq!(&essence(&found), &expected, "{} shards", shards);
         }
     }
 

@@ -3,8 +3,10 @@
 //! A resource is known by its name within an environment, and by the database that it stands in; which function touches
 //! it is `identity.rs`'s.
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::SEPARATOR;
 use crate::{
     attribute::{Attribute, Attributes},
     snapshot::{EdgeKind, NodeId, ResourceKind, ResourceNode},
@@ -12,25 +14,50 @@ use crate::{
 };
 
 /// A resource that a span touches, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Touch {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch<'a> {
     /// The resource.
-    pub node: ResourceNode,
+    pub node: TouchedResource<'a>,
     /// How it is touched: published to, delivered from, written or read.
     pub kind: EdgeKind,
+}
+
+/// A resource in the words of the span that touches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TouchedResource<'a> {
+    /// Persistent identity.
+    pub id: NodeId,
+    /// The name people know it by.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// The system that provides it, or an empty text.
+    pub system: &'a str,
+}
+
+impl TouchedResource<'_> {
+    /// True when the node says the same.
+    pub(crate) fn is_as(&self, node: &ResourceNode) -> bool {
+        (self.id, self.name, self.kind, self.system) == (node.id, &node.name, node.kind, &node.system)
+    }
+
+    /// The resource in words of its own.
+    pub(crate) fn to_node(self) -> ResourceNode {
+        ResourceNode { id: self.id, name: self.name.into(), kind: self.kind, system: self.system.into() }
+    }
 }
 
 /// The resource that the span touches, if it names one.
 ///
 /// Inbound spans are delivered to; producers publish; a client publishes, writes or reads as its operation says.
 /// Polling, receiving and settling are not uses: they cause nothing.
-pub fn touch_of(span: &Span) -> Option<Touch> {
+pub fn touch_of(span: &Span) -> Option<Touch<'_>> {
     let environment = span.resource.function.environment.as_ref();
     let attributes = &span.attributes;
     if let Some((name, kind, system)) = messaging_destination(attributes) {
         let use_kind = messaging_use(span.kind, attributes)?;
         let class = if kind == ResourceKind::Schedule { "schedule" } else { "messaging" };
-        return Some(Touch { node: resource(environment, class, name, kind, system), kind: use_kind });
+        return Some(Touch { node: resource(environment, &[class], name, kind, system), kind: use_kind });
     }
     if span.kind.is_inbound() {
         return inbound_touch(environment, attributes);
@@ -42,9 +69,20 @@ pub fn touch_of(span: &Span) -> Option<Touch> {
     Some(Touch { node, kind: if is_write(operation) { EdgeKind::Write } else { EdgeKind::Read } })
 }
 
-fn resource(environment: &str, class: &str, name: &str, kind: ResourceKind, system: &str) -> ResourceNode {
-    let id = NodeId(xxh3_64(format!("resource\u{1f}{environment}\u{1f}{class}\u{1f}{name}").as_bytes()));
-    ResourceNode { id, name: name.into(), kind, system: system.into() }
+/// `place` are the parts between environment and name that tell resources of one name apart.
+fn resource<'a>(
+    environment: &str,
+    place: &[&str],
+    name: &'a str,
+    kind: ResourceKind,
+    system: &'a str,
+) -> TouchedResource<'a> {
+    let mut key = SmallVec::<[u8; 256]>::from_slice(b"resource");
+    for part in [environment].iter().chain(place).chain([&name]) {
+        key.extend_from_slice(SEPARATOR.as_bytes());
+        key.extend_from_slice(part.as_bytes());
+    }
+    TouchedResource { id: NodeId(xxh3_64(&key)), name, kind, system }
 }
 
 fn messaging_destination(attributes: &Attributes) -> Option<(&str, ResourceKind, &str)> {
@@ -98,10 +136,10 @@ fn messaging_use(kind: SpanKind, attributes: &Attributes) -> Option<EdgeKind> {
     }
 }
 
-fn inbound_touch(environment: &str, attributes: &Attributes) -> Option<Touch> {
+fn inbound_touch<'a>(environment: &str, attributes: &'a Attributes) -> Option<Touch<'a>> {
     let node = match attributes.text(Attribute::FaasTrigger) {
         Some("timer") => {
-            resource(environment, "schedule", attributes.text(Attribute::FaasCron)?, ResourceKind::Schedule, "")
+            resource(environment, &["schedule"], attributes.text(Attribute::FaasCron)?, ResourceKind::Schedule, "")
         }
         Some("datasource") => triggering_store(environment, attributes)?,
         _ => return None,
@@ -109,39 +147,37 @@ fn inbound_touch(environment: &str, attributes: &Attributes) -> Option<Touch> {
     Some(Touch { node, kind: EdgeKind::Deliver })
 }
 
-fn triggering_store(environment: &str, attributes: &Attributes) -> Option<ResourceNode> {
+fn triggering_store<'a>(environment: &str, attributes: &'a Attributes) -> Option<TouchedResource<'a>> {
     if let Some((node, _)) = store(environment, attributes) {
         return Some(node);
     }
     // What kind of store a collection stands in is not said, so the system stays empty and any other span decides.
     let collection = attributes.text(Attribute::FaasDocumentCollection)?;
-    Some(resource(environment, "store", collection, ResourceKind::Bucket, ""))
+    Some(resource(environment, &["store"], collection, ResourceKind::Bucket, ""))
 }
 
-fn store<'a>(environment: &str, attributes: &'a Attributes) -> Option<(ResourceNode, &'a str)> {
+fn store<'a>(environment: &str, attributes: &'a Attributes) -> Option<(TouchedResource<'a>, &'a str)> {
     let method = attributes.text(Attribute::RpcMethod).unwrap_or_default();
     if let Some(bucket) = attributes.text(Attribute::S3Bucket) {
-        return Some((resource(environment, "store", bucket, ResourceKind::Bucket, "aws.s3"), method));
+        return Some((resource(environment, &["store"], bucket, ResourceKind::Bucket, "aws.s3"), method));
     }
     let operation = attributes.text(Attribute::DbOperation).unwrap_or(method);
     if let Some(tables) = attributes.text(Attribute::DynamodbTableNames) {
         let table = tables.split(',').next().unwrap_or(tables);
-        return Some((resource(environment, "store", table, ResourceKind::Table, "aws.dynamodb"), operation));
+        return Some((resource(environment, &["store"], table, ResourceKind::Table, "aws.dynamodb"), operation));
     }
     let system = attributes.text(Attribute::DbSystem)?;
     let (namespace, collection) = (attributes.text(Attribute::DbNamespace), attributes.text(Attribute::DbCollection));
     let node = match (namespace, collection) {
         (_, Some(table)) if system.ends_with("dynamodb") => {
-            resource(environment, "store", table, ResourceKind::Table, "aws.dynamodb")
+            resource(environment, &["store"], table, ResourceKind::Table, "aws.dynamodb")
         }
         (namespace, Some(collection)) => {
-            let class = format!("store\u{1f}{system}\u{1f}{}", namespace.unwrap_or_default());
-            resource(environment, &class, collection, ResourceKind::Table, system)
+            let place = ["store", system, namespace.unwrap_or_default()];
+            resource(environment, &place, collection, ResourceKind::Table, system)
         }
-        (Some(namespace), None) => {
-            resource(environment, &format!("store\u{1f}{system}"), namespace, ResourceKind::Database, system)
-        }
-        (None, None) => resource(environment, "store", system, ResourceKind::Database, system),
+        (Some(namespace), None) => resource(environment, &["store", system], namespace, ResourceKind::Database, system),
+        (None, None) => resource(environment, &["store"], system, ResourceKind::Database, system),
     };
     Some((node, operation))
 }
@@ -173,15 +209,7 @@ fn is_write(operation: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::Value;
-
-    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
-        let mut attributes = Attributes::default();
-        for (key, value) in pairs {
-            attributes.insert(key, Value::Text((*value).into()));
-        }
-        attributes
-    }
+    use crate::identity::tests::attributes;
 
     #[test]
     fn a_queue_is_the_same_by_name_url_or_arn() {

@@ -81,7 +81,7 @@ impl Linker {
     /// The invocation that a part belongs to; the invocation itself when it is whole.
     pub(super) fn whole(&self, mut key: u64) -> u64 {
         for _ in 0..LOOK_BACK {
-            match self.invocations.get(&key) {
+            match self.invocations.get(key) {
                 Some(invocation) if invocation.is_part => key = invocation.parent,
                 _ => break,
             }
@@ -93,7 +93,7 @@ impl Linker {
     pub(super) fn cause(&mut self, now: ArrivalTime, child: u64, cause: Cause) {
         let child = self.whole(child);
         let Some((top, path)) = self.path_to(cause.invocation) else { return };
-        match self.invocations.get(&child).map(|child| child.parent) {
+        match self.invocations.get(child).map(|child| child.parent) {
             Some(0) => self.hang(now, child, cause, top, &path, Role::Caused),
             Some(_) => self.compare(now, child, cause, top, &path),
             None => {}
@@ -103,7 +103,7 @@ impl Linker {
     /// Joins the invocation `part` with the invocation `whole`: they are one, and share what caused either.
     pub(super) fn same(&mut self, now: ArrivalTime, part: u64, whole: u64) {
         let (part, whole) = (self.whole(part), self.whole(whole));
-        let (Some(one), Some(other)) = (self.invocations.get(&part), self.invocations.get(&whole)) else { return };
+        let (Some(one), Some(other)) = (self.invocations.get(part), self.invocations.get(whole)) else { return };
         let (function, whole_cause) = (one.function, other.parent);
         let part_cause = one.cause();
         // Whichever has no cause of its own becomes the part.
@@ -129,13 +129,13 @@ impl Linker {
 
     /// The functions upwards from `key`, without what repeats in between.
     ///
-    /// `way` is the way up to there. With `until` they end at the first occurrence of that function; without, or where there is none, at the root of
-    /// the fragment or after [`LOOK_BACK`] invocations.
+    /// `way` is the way up to there. With `until` they end at the first occurrence of that function; without, or where
+    /// there is none, at the root of the fragment or after [`LOOK_BACK`] invocations.
     pub(super) fn look_back(&self, mut key: u64, until: Option<u32>, mut way: Way) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
         let mut found = None;
         for _ in 0..LOOK_BACK {
-            let Some(invocation) = self.invocations.get(&key) else { break };
+            let Some(invocation) = self.invocations.get(key) else { break };
             key = invocation.parent;
             let is_sought = until == Some(invocation.function);
             if invocation.is_part || invocation.is_retry && is_sought {
@@ -169,7 +169,7 @@ impl Linker {
         cause: Cause,
         count: u32,
     ) {
-        let Some(invocation) = self.invocations.get(&occurrence.invocation) else { return };
+        let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
         let trigger = invocation.trigger;
         let mut last = Way::START;
@@ -203,7 +203,8 @@ impl Linker {
             return;
         }
         if let Some(chain) = self.loops.advance(now, loop_index, known, &lap, count.saturating_sub(1)) {
-            let deepest = DeepestLap { loop_index, function, count, trace_id, chain };
+            let invocation = occurrence.invocation;
+            let deepest = DeepestLap { loop_index, function, count, trace_id, invocation, chain };
             self.remember_lap(top, deepest);
             self.loops.deepen(now, deepest);
         }
@@ -212,7 +213,7 @@ impl Linker {
     /// Keeps an invocation, and those above it, for as long as a slow answer may take.
     pub(super) fn hold(&mut self, mut key: u64) {
         for _ in 0..HELD {
-            let Some(invocation) = self.invocations.get_mut(&key) else { break };
+            let Some(invocation) = self.invocations.get_mut(key) else { break };
             if std::mem::replace(&mut invocation.is_held, true) {
                 break;
             }
@@ -222,7 +223,7 @@ impl Linker {
 
     /// Hangs the fragment of which `child` is the root below `path`, which ends at `cause`.
     fn hang(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable, mut role: Role) {
-        let Some(invocation) = self.invocations.get(&child) else { return };
+        let Some(invocation) = self.invocations.get(child) else { return };
         let fragment = invocation.fragment;
         if top == fragment {
             // The child would become its own ancestor: the ids are corrupt, and a chain has no beginning then.
@@ -235,7 +236,7 @@ impl Linker {
             role = Role::Retry;
             offset = path.without_last(function);
         }
-        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        let Some(invocation) = self.invocations.get_mut(child) else { return };
         invocation.set_cause(cause);
         (invocation.is_part, invocation.is_retry) = (role == Role::Part, role == Role::Retry);
         if is_held {
@@ -271,7 +272,7 @@ impl Linker {
     /// A further cause of an invocation that hangs below another already, as in a batch of messages: the deeper one
     /// counts from here on, and one that an id tells always counts more than one that is merely likely.
     fn compare(&mut self, now: ArrivalTime, child: u64, cause: Cause, top: FragmentId, path: &PathTable) {
-        let Some(below) = self.invocations.get_mut(&child) else { return };
+        let Some(below) = self.invocations.get_mut(child) else { return };
         if below.parent == cause.invocation {
             below.confidence = below.confidence.max(cause.confidence);
             below.is_guess &= cause.is_guess;
@@ -292,7 +293,7 @@ impl Linker {
         } else if is_root {
             // All that hangs below the child goes with it.
             self.hang(now, child, cause, top, path, Role::Caused);
-        } else if let Some(below) = self.invocations.get_mut(&child) {
+        } else if let Some(below) = self.invocations.get_mut(child) {
             (below.fragment, below.path) = (top, path.then(&PathTable::of(function)));
             below.set_cause(cause);
             self.fragments.refer(top);
@@ -303,7 +304,7 @@ impl Linker {
 
     /// Path from the root of the topmost fragment to an invocation, with that fragment.
     fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
-        let invocation = self.invocations.get(&key)?;
+        let invocation = self.invocations.get(key)?;
         let (fragment, path) = (invocation.fragment, invocation.path.clone());
         let (top, offset) = self.fragments.find(fragment);
         Some((top, offset.then(&path)))
@@ -320,7 +321,7 @@ impl Linker {
             if key == ancestor {
                 return true;
             }
-            match self.invocations.get(&key) {
+            match self.invocations.get(key) {
                 Some(invocation) if invocation.parent != 0 => key = invocation.parent,
                 _ => return false,
             }

@@ -9,10 +9,10 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use rustc_hash::FxHashMap;
 
 use super::loops::Lap;
-use crate::state::state;
 use crate::{
     detect::fan_out::{DEPTHS, Widths},
     span::ArrivalTime,
+    state::state,
 };
 
 /// Names a chain; fragments remember it.

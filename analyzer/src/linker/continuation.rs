@@ -14,13 +14,13 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::posterior::{Candidate, Delays};
-use crate::state::state;
 use crate::{
     config::Config,
     generations::Generations,
     record::{Key, KeyClass},
     snapshot::{Losses, NodeId},
     span::{ArrivalTime, EventTime},
+    state::state,
 };
 
 /// Offers that are kept for one key, and seekers; of more, the oldest go.

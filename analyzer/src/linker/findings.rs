@@ -242,7 +242,7 @@ impl Linker {
     /// An invocation handles an entity: it was delivered, or is changed.
     pub(super) fn handle(&mut self, now: ArrivalTime, invocation: u64, entity: u64) {
         let key = self.whole(invocation);
-        let Some(invocation) = self.invocations.get_mut(&key) else { return };
+        let Some(invocation) = self.invocations.get_mut(key) else { return };
         let Some(function) = self.functions.node(invocation.function) else { return };
         // Whoever handles something new makes progress, whatever else it handles.
         invocation.makes_progress |= self.findings.handle(now, function, entity, key, &mut self.delta.losses);
@@ -282,7 +282,7 @@ impl Linker {
 
     /// The chain of an invocation that is known and handled nothing new.
     fn vain(&mut self, key: u64) -> Option<(u32, u64, Trigger, Sight)> {
-        let invocation = self.invocations.get(&self.whole(key)).filter(|invocation| !invocation.makes_progress)?;
+        let invocation = self.invocations.get(self.whole(key)).filter(|invocation| !invocation.makes_progress)?;
         let sight = Sight { trace_id: invocation.trace_id, start: invocation.start };
         let (fragment, run, trigger) = (invocation.fragment, invocation.run, invocation.trigger);
         Some((self.fragments.find(fragment).0, run, trigger, sight))

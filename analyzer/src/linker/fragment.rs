@@ -10,8 +10,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::{chains::ChainId, path::PathTable};
-use crate::span::TraceId;
-use crate::state::state;
+use crate::{span::TraceId, state::state};
 
 /// A fragment's place in the arena.
 pub(super) type FragmentId = u32;
@@ -62,6 +61,8 @@ pub(super) struct DeepestLap {
     /// Occurrences of the function from the fragment's root on.
     pub(super) count: u32,
     pub(super) trace_id: TraceId,
+    /// Key of the invocation that ended the lap.
+    pub(super) invocation: u64,
     /// The chain that went round.
     pub(super) chain: ChainId,
 }
@@ -196,4 +197,4 @@ impl Fragments {
 state!(Fragments { arena, free });
 state!(Fragment { above, offset, references, open, laps });
 state!(FirstOccurrence { function, route, invocation, times });
-state!(DeepestLap { loop_index, function, count, trace_id, chain });
+state!(DeepestLap { loop_index, function, count, trace_id, invocation, chain });

@@ -2,8 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::state::state;
-use crate::{snapshot::NodeId, span::ArrivalTime};
+use crate::{snapshot::NodeId, span::ArrivalTime, state::state};
 
 /// The functions that the linker has met.
 #[derive(Default)]

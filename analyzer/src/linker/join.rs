@@ -16,7 +16,7 @@ use crate::{
 impl Linker {
     /// A link says that the span `cause` caused an invocation.
     pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
-        let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(&cause) {
+        let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(cause) {
             Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
             None => self.continuations.slow(cause).map(|offer| Belonging {
                 invocation: offer.cause,
@@ -50,7 +50,7 @@ impl Linker {
         let seeker = Seeker {
             child: link.child,
             destination: link.delivered_by,
-            start: self.invocations.get(&link.child).map_or(cause.end, |child| child.start),
+            start: self.invocations.get(link.child).map_or(cause.end, |child| child.start),
             credit: link.credit,
             link: 0,
             is_matched: true,
@@ -75,7 +75,7 @@ impl Linker {
     /// It is certain which invocation an offer caused.
     pub(super) fn answer(&mut self, child: u64, offer: &Offer) {
         let child = self.whole(child);
-        if let Some(child) = self.invocations.get(&child)
+        if let Some(child) = self.invocations.get(child)
             && let Some(node) = offer.destination
         {
             self.continuations.observe(node, offer, child.function, child.start);
@@ -93,7 +93,7 @@ impl Linker {
     /// An invocation seeks its cause by what it knows of it.
     pub(super) fn seek(&mut self, now: ArrivalTime, key: Key, seeker: Seeker) {
         let child = self.whole(seeker.child);
-        let Some(invocation) = self.invocations.get_mut(&child) else { return };
+        let Some(invocation) = self.invocations.get_mut(child) else { return };
         let (function, is_caused) = (invocation.function, invocation.parent != 0);
         if !key.class.is_unique() {
             if !is_caused {
@@ -120,7 +120,7 @@ impl Linker {
     pub(super) fn decide(&mut self, now: ArrivalTime, until: ArrivalTime) {
         while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
-            let Some(invocation) = self.invocations.get(&child) else { continue };
+            let Some(invocation) = self.invocations.get(child) else { continue };
             if invocation.parent != 0 {
                 continue;
             }
@@ -145,7 +145,7 @@ impl Linker {
             }
         }
         let child = self.whole(seeker.child);
-        if self.invocations.get(&child).is_none_or(|child| child.parent == offer.cause) {
+        if self.invocations.get(child).is_none_or(|child| child.parent == offer.cause) {
             return;
         }
         let is_drawn = class == KeyClass::Request && offer.destination.is_some();
@@ -163,9 +163,9 @@ impl Linker {
     fn share_cause(&mut self, now: ArrivalTime, child: u64, function: u32, before: &[Seeker]) {
         let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
         let cause = attempts
-            .filter_map(|attempt| self.invocations.get(&attempt))
+            .filter_map(|attempt| self.invocations.get(attempt))
             .find_map(|attempt| (attempt.function == function && attempt.parent != 0).then(|| attempt.cause()));
-        let is_caused = self.invocations.get(&child).is_some_and(|child| child.parent != 0);
+        let is_caused = self.invocations.get(child).is_some_and(|child| child.parent != 0);
         if let Some(cause) = cause
             && !is_caused
         {
@@ -176,9 +176,9 @@ impl Linker {
     /// Counts how often one message, or one request, is handled.
     fn count_delivery(&mut self, child: u64, function: u32, over: Option<NodeId>, before: &[Seeker]) {
         let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
-        let attempts = attempts.filter_map(|attempt| self.invocations.get(&attempt));
+        let attempts = attempts.filter_map(|attempt| self.invocations.get(attempt));
         let number = attempts.filter(|attempt| attempt.function == function).count() + 1;
-        let (Some(node), Some(child)) = (self.functions.node(function), self.invocations.get(&child)) else { return };
+        let (Some(node), Some(child)) = (self.functions.node(function), self.invocations.get(child)) else { return };
         let key = AttemptKey { function: node, operation: 0, over };
         let new = || AttemptDelta::new("".into(), child.start);
         let counted = self.delta.attempts.entry(key).or_insert_with(new);
@@ -192,7 +192,7 @@ impl Linker {
     fn observe(&mut self, seeker: &Seeker, offer: &Offer) {
         let child = self.whole(seeker.child);
         if let Some(node) = offer.destination
-            && let Some(child) = self.invocations.get(&child)
+            && let Some(child) = self.invocations.get(child)
         {
             self.continuations.observe(node, offer, child.function, seeker.start);
         }
@@ -200,7 +200,7 @@ impl Linker {
 
     fn count_message(&mut self, seeker: &Seeker, offer: &Offer, kind: EdgeKind, confidence: f32) {
         let (Some(sender), Some(receiver)) =
-            (self.invocations.get(&offer.cause), self.invocations.get(&self.whole(seeker.child)))
+            (self.invocations.get(offer.cause), self.invocations.get(self.whole(seeker.child)))
         else {
             return;
         };

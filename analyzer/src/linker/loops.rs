@@ -12,7 +12,6 @@ use super::{
     chains::{Chain, ChainId, Chains},
     fragment::DeepestLap,
 };
-use crate::state::state;
 use crate::{
     canonical::canonical,
     config::Config,
@@ -20,8 +19,11 @@ use crate::{
     generations::Generations,
     intended::Verdict,
     record::Trigger,
-    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity},
+    snapshot::{
+        Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity,
+    },
     span::{ArrivalTime, EventTime, TraceId},
+    state::state,
 };
 use record::LoopRecord;
 
@@ -85,6 +87,8 @@ pub struct LoopReport {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
+    /// The causes of its deepest chain that no trace names; `None` where parents and links name all.
+    pub joined: Option<Arc<JoinedChain>>,
 }
 
 impl LoopReport {
@@ -146,6 +150,9 @@ pub(super) struct Loops {
     /// The chance to go on of loops without history.
     prior: f64,
     prior_at: ArrivalTime,
+    /// Loops whose deepest chain went on over causes that no trace names, with its last lap: one
+    /// for each loop at most, until they are taken.
+    deepened: FxHashMap<u32, DeepestLap>,
     /// What people said of loops; they are people, so there are few.
     verdicts: FxHashMap<LoopId, Verdict>,
 }
@@ -165,6 +172,7 @@ impl Loops {
             cursor: 0,
             prior: life_table::UNKNOWN_CONTINUATION,
             prior_at: ArrivalTime(0),
+            deepened: FxHashMap::default(),
             verdicts: FxHashMap::default(),
         }
     }
@@ -250,6 +258,22 @@ impl Loops {
         let Some(record) = self.records.get_mut(&lap.loop_index) else { return };
         if record.deepen(now, self.chains.get_mut(lap.chain), lap.count.saturating_sub(1), lap.trace_id) {
             self.changed.insert(lap.loop_index);
+        }
+        if record.is_deepest_joined(lap.count.saturating_sub(1)) {
+            self.deepened.insert(lap.loop_index, lap);
+        }
+    }
+
+    /// Hands over the loops whose deepest chain went on over causes that no trace names, each with its last lap.
+    pub(super) fn take_deepened(&mut self) -> FxHashMap<u32, DeepestLap> {
+        std::mem::take(&mut self.deepened)
+    }
+
+    /// Keeps the causes of the deepest chain of a loop that no trace names.
+    pub(super) fn remember_joined(&mut self, loop_index: u32, joined: JoinedChain) {
+        if let Some(record) = self.records.get_mut(&loop_index) {
+            record.remember_joined(joined);
+            self.changed.insert(loop_index);
         }
     }
 
@@ -390,6 +414,7 @@ state!(LoopReport {
     laps_per_minute,
     first_seen,
     last_seen,
-    exemplars
+    exemplars,
+    joined
 });
-state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { verdicts });
+state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { deepened, verdicts });

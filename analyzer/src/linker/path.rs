@@ -6,8 +6,9 @@
 //! functions; counts are exact while the functions of one lap, with those met once on the way, are no more than that,
 //! and lower bounds beyond.
 
-use crate::state::state;
 use smallvec::SmallVec;
+
+use crate::state::state;
 
 /// Slots of one table. 16 keeps a cycle of 16 functions exact, and one of 10 with 3 one-off functions a lap.
 pub(super) const SLOTS: usize = 16;

@@ -6,8 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::span::EventTime;
-use crate::state::state;
+use crate::{span::EventTime, state::state};
 
 /// Median delay before anything was seen, seconds.
 const PRIOR_MEDIAN: f64 = 0.2;

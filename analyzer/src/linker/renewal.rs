@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use sketches_ddsketch::DDSketch;
 
-use crate::state::state;
 use crate::{
     detect::rate,
     span::{ArrivalTime, EventTime},
+    state::state,
     window::{millis, quantile, sketch},
 };
 

@@ -2,10 +2,10 @@
 
 use smallvec::SmallVec;
 
-use crate::state::state;
 use crate::{
     snapshot::{Anomaly, AnomalyExemplar, AnomalyKind},
     span::{SpanId, TraceId},
+    state::state,
 };
 
 /// Places that are kept of one kind.

@@ -2,13 +2,13 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
 use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Versions};
 use crate::{
     generations::Dropped,
-    identity::Function,
+    identity::{Function, TouchedResource},
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -79,7 +79,13 @@ impl Delta {
 
     /// Takes what has gathered and starts anew.
     pub(crate) fn take(&mut self) -> Self {
-        mem::take(self)
+        // The next is likely about as many functions and edges as this one.
+        let next = Self {
+            functions: FxHashMap::with_capacity_and_hasher(self.functions.len(), FxBuildHasher),
+            edges: FxHashMap::with_capacity_and_hasher(self.edges.len(), FxBuildHasher),
+            ..Self::default()
+        };
+        mem::replace(self, next)
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
@@ -94,6 +100,15 @@ impl Delta {
             exemplars: Exemplars::default(),
             versions: Versions::default(),
         })
+    }
+
+    /// A resource was touched; the last who speaks of it counts.
+    pub(crate) fn touch(&mut self, resource: TouchedResource<'_>) {
+        match self.resources.get_mut(&resource.id) {
+            Some(known) if resource.is_as(known) => {}
+            Some(known) => *known = resource.to_node(),
+            None => drop(self.resources.insert(resource.id, resource.to_node())),
+        }
     }
 
     /// Counts one call over an edge.

@@ -36,9 +36,8 @@ impl Shard {
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
         let trigger = trigger_of(span, touch.as_ref());
         let touch = touch.map(|touch| {
-            let node = (touch.node.id, touch.kind);
-            self.delta.resources.insert(touch.node.id, touch.node);
-            node
+            self.delta.touch(touch.node);
+            (touch.node.id, touch.kind)
         });
         let (start, duration_nanos) = self.mend_times(now, span);
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.

@@ -2,6 +2,8 @@
 //!
 //! What is said of a span once its place is known is `shard/tell.rs`'s.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
@@ -29,7 +31,7 @@ impl Shard {
             return self.park(now, key);
         }
         if span.parent == 0 {
-            return self.enter(now, key, None, true);
+            return self.enter(now, key, &span, None, true);
         }
         self.find_pair(key, &mut span);
         match self.spans.get(span.parent).cloned() {
@@ -45,7 +47,7 @@ impl Shard {
                 if span.is_part_of(&parent) {
                     self.park(now, key);
                 } else {
-                    self.enter(now, key, None, true);
+                    self.enter(now, key, &span, None, true);
                     // Whose invocation called is not known yet, but which function did mostly is.
                     if !parent.function.is_app {
                         self.count_call(key, &span, &parent);
@@ -54,7 +56,7 @@ impl Shard {
             }
             None => {
                 self.wait(span.parent, key);
-                if span.kind.is_inbound() { self.enter(now, key, None, false) } else { self.park(now, key) }
+                if span.kind.is_inbound() { self.enter(now, key, &span, None, false) } else { self.park(now, key) }
             }
         }
     }
@@ -103,10 +105,10 @@ impl Shard {
         let Some(span) = self.spans.get(key).cloned() else { return };
         let place = span.parent ^ span.function.id.0;
         match self.stand_ins.get(place).copied() {
-            Some(invocation) => self.belong(now, key, invocation),
+            Some(invocation) => self.belong(now, key, &span, invocation),
             None => {
                 self.stand_ins.insert(place, key);
-                self.enter(now, key, None, false);
+                self.enter(now, key, &span, None, false);
             }
         }
     }
@@ -125,15 +127,17 @@ impl Shard {
                     record.invocation = parent.invocation;
                 }
             }
-            (true, false) => {
-                if let Some(function) = span.named_by(parent) {
-                    self.name(key, function);
+            (true, false) => match span.named_by(parent) {
+                None => self.belong(now, key, span, parent.invocation),
+                Some(function) => {
+                    self.name(key, Arc::clone(&function));
+                    let named = SpanRecord { function, ..span.clone() };
+                    self.belong(now, key, &named, parent.invocation);
                 }
-                self.belong(now, key, parent.invocation);
-            }
+            },
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
-                self.enter(now, key, Some(parent.invocation), true);
+                self.enter(now, key, span, Some(parent.invocation), true);
                 self.answer(key, parent);
                 self.count_call(key, span, parent);
             }

@@ -10,10 +10,16 @@ use crate::{
 impl Shard {
     /// The span is the entry of an invocation; without certainty it may turn out to be a part of another, and is
     /// measured when that is settled.
-    pub(super) fn enter(&mut self, now: ArrivalTime, key: u64, parent: Option<u64>, is_certain: bool) {
+    pub(super) fn enter(
+        &mut self,
+        now: ArrivalTime,
+        key: u64,
+        span: &SpanRecord,
+        parent: Option<u64>,
+        is_certain: bool,
+    ) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
-        let span = record.clone();
         let counts = self.delta.function(&span.function);
         counts.invocations += 1;
         counts.errors += i64::from(span.error);
@@ -22,7 +28,7 @@ impl Shard {
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
         }
-        self.invocations.open(now, key, &span, is_certain, Flow::of(&span, parent.is_some()));
+        self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
@@ -35,14 +41,13 @@ impl Shard {
             trigger: span.trigger,
             failed: span.error,
         });
-        self.placed(now, key, &span, key);
+        self.placed(now, key, span, key);
     }
 
     /// The span is a part of an invocation.
-    pub(super) fn belong(&mut self, now: ArrivalTime, key: u64, invocation: u64) {
+    pub(super) fn belong(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = invocation;
-        let span = record.clone();
         self.records.push(Record::Belongs {
             span: SpanKey(key),
             invocation: SpanKey(invocation),
@@ -51,9 +56,9 @@ impl Shard {
         });
         if span.kind.is_outbound() {
             self.invocations.add_child(invocation, span.start, span.end());
-            self.count_attempt(&span, invocation);
+            self.count_attempt(span, invocation);
         }
-        self.placed(now, key, &span, invocation);
+        self.placed(now, key, span, invocation);
     }
 
     /// What looked like an invocation is a part of another.

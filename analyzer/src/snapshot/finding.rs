@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     intended::IntendedState,
     price::LoopCost,
-    snapshot::{Assessment, Flow, LoopId, NodeId, Reason, Severity, VersionChange},
+    snapshot::{Assessment, Flow, JoinedChain, LoopId, NodeId, Reason, Severity, VersionChange},
     span::{EventTime, TraceId},
     state::state,
 };
@@ -71,6 +71,8 @@ pub struct Loop {
     pub last_seen: EventTime,
     /// Traces that show it, the deepest first.
     pub exemplars: Vec<TraceId>,
+    /// The causes of its deepest chain that no trace names; `None` where parents and links name all.
+    pub joined: Option<Arc<JoinedChain>>,
     /// What is tried again and again, and how often; `None` for all that go round.
     pub retry_storm: Option<RetryStorm>,
     /// What it costs; `None` for a latent loop, one of operations, and without prices.
@@ -180,6 +182,13 @@ pub enum LoopClass {
     NoProgress,
     /// Telemetry about the telemetry.
     Telemetry,
+}
+
+impl Loop {
+    /// True when its laps multiply: each causes more than one, or one chain branches and grows.
+    pub fn multiplies(&self) -> bool {
+        self.state == LoopState::Growing || self.reasons.contains(&Reason::FanOut)
+    }
 }
 
 impl LoopClass {

@@ -6,16 +6,15 @@
 use std::{sync::Arc, time::Duration};
 
 use loopscope_analyzer::{
-    snapshot::{Loop, LoopClass, LoopId, LoopState, NodeId, Reason, Severity},
+    snapshot::{Loop, LoopClass, LoopId, NodeId, Severity},
     span::{ArrivalTime, EventTime},
 };
 
 /// Most loops that are listed for one incident; further ones that belong to it open none of their own either.
 pub const MAX_LOOPS: usize = 16;
 
-/// Part of the functions of two loops together that they share, from which on they are one incident.
-///
-/// Source: algorithms.md section 3, "De-dup".
+/// Part of the functions of two loops together that they share, from which on they are one incident. A judgement:
+/// loops that share less have different places to be cut.
 const SHARED: f64 = 0.5;
 
 /// People are told again of an incident that goes on for this long after they were told last.
@@ -173,11 +172,6 @@ pub fn is_cycle(found: &Loop) -> bool {
     !found.classes.iter().any(|class| matches!(class, NoProgress | RetryStorm | Telemetry))
 }
 
-/// True when the laps multiply, as the severity of a loop understands it.
-pub fn multiplies(found: &Loop) -> bool {
-    found.state == LoopState::Growing || found.reasons.contains(&Reason::FanOut)
-}
-
 /// Jaccard's index of two ordered lists: what they share of what they have together, 0 to 1.
 fn shared(one: &[NodeId], other: &[NodeId]) -> f64 {
     let both = one.iter().filter(|id| other.binary_search(id).is_ok()).count();
@@ -187,6 +181,8 @@ fn shared(one: &[NodeId], other: &[NodeId]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use loopscope_analyzer::snapshot::LoopState;
+
     use super::*;
     use crate::alert::machine::tests::{found, second};
 

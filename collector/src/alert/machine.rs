@@ -36,9 +36,8 @@ use crate::alert::incident::{Because, Incident};
 /// engine forgets loops when it has too many, and the journal forgets batches.
 const GONE_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// An incident that begins again this soon after it was over is the same one.
-///
-/// Source: algorithms.md section 3, "De-dup".
+/// An incident that begins again this soon after it was over is the same one: what was stopped for a night comes back
+/// with the next day's traffic.
 const REOPEN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most incidents that are open at the same time. Loops beyond it open none until others are resolved: somebody who

@@ -105,7 +105,7 @@ fn news(change: &AlertChange) -> String {
         // The first word says it.
         Because::Severity => "",
         Because::Growing => " Its laps multiply now.",
-        Because::Cost => " It costs ten times what was told before.",
+        Because::Cost => " It costs at least ten times what was told before.",
         Because::StillOpen => " It still goes on.",
     });
     news.collect()
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(news(&change(AlertKind::Reopened, &[])), "It was over, and has begun again.");
         assert_eq!(news(&change(AlertKind::Reminded, &[Because::StillOpen])), "It still goes on.");
         let mut worse = change(AlertKind::Escalated, &[Because::Severity, Because::Growing, Because::Cost]);
-        assert_eq!(news(&worse), "Its laps multiply now. It costs ten times what was told before.");
+        assert_eq!(news(&worse), "Its laps multiply now. It costs at least ten times what was told before.");
         worse.incident.loops.push(worse.incident.loops[0].clone());
         worse.because.clear();
         assert_eq!(news(&worse), "One more loop of these functions belongs to it.");

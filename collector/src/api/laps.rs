@@ -28,10 +28,11 @@ pub(super) async fn get(
     let found = known.cloned().ok_or_else(|| {
         ApiError::not_found(format!("no loop {id:?} is known; it may have been closed for long: see /api/v1/loops"))
     })?;
+    let joined = view.joined.get(&found.id).cloned();
     let (read, identify) = (Arc::clone(&shared.state.traces), Arc::clone(&shared.state.identify));
     let laps = read_from_disk(&shared, move || {
         let exemplars = found.exemplar_trace_ids.iter().filter_map(|id| TraceId::from_hex(id)).collect::<Vec<_>>();
-        let chain = Unroller::new(&*read, &*identify).unroll(&found, &exemplars)?;
+        let chain = Unroller::new(&*read, &*identify).unroll(&found, &exemplars, joined.as_deref())?;
         Ok(chain::laps(&found, chain))
     });
     let gone = || {

@@ -1,13 +1,34 @@
-//! What people need to judge a loop, as wire messages: cost, declaration, changes, the platform's guard.
+//! What people need to judge a loop, as wire messages: R, counts, cost, declaration, changes, the platform's guard.
 
 use loopscope_analyzer::{
     intended::{Breach, IntendedState, Judgement},
     price::LoopCost,
-    snapshot::{NodeId, PlatformGuard, VersionChange},
+    snapshot::{Flow, FlowHop, NodeId, PlatformGuard, Reproduction, VersionChange},
 };
 use loopscope_proto::v1;
 
 use super::{arrival_time, event_time, finite};
+
+/// R with its interval.
+pub(super) fn reproduction(r: Reproduction) -> v1::Reproduction {
+    v1::Reproduction { mean: finite(r.mean), low: finite(r.low), high: finite(r.high) }
+}
+
+/// What counts alone tell of a loop.
+pub(super) fn flow(flow: &Flow) -> v1::Flow {
+    let hop = |hop: &FlowHop| v1::FlowHop {
+        function_id: hop.function.to_string(),
+        over: hop.over.to_string(),
+        sent: finite(hop.sent),
+        share: finite(hop.share),
+    };
+    v1::Flow {
+        reproduction: Some(reproduction(flow.reproduction)),
+        laps_per_minute: finite(flow.laps_per_minute),
+        immigrants_per_minute: finite(flow.immigrants_per_minute),
+        hops: flow.hops.iter().map(hop).collect(),
+    }
+}
 
 /// What a loop costs.
 pub(super) fn cost(cost: &LoopCost) -> v1::LoopCost {
@@ -37,6 +58,10 @@ pub(super) fn intended(state: &IntendedState) -> v1::IntendedState {
             Judgement::Broken(Breach::Depth { found, bound }) => format!("{found} laps deep, declared are {bound}"),
             Judgement::Broken(Breach::Rate { found, bound }) => {
                 format!("{found:.0} laps a minute, declared are {bound}")
+            }
+            Judgement::Broken(Breach::Growth { reproduction }) => {
+                let each = reproduction.map_or_else(String::new, |r| format!(" (each causes {r:.1})"));
+                format!("its laps multiply{each}, and no rate is declared")
             }
             Judgement::Within | Judgement::Expired => String::new(),
         },
@@ -90,6 +115,8 @@ mod tests {
         assert_eq!((broken.max_rate_per_minute, broken.expires.unwrap().seconds), (None, 1));
         let rate = state(Judgement::Broken(Breach::Rate { found: 61.4, bound: 60.0 }));
         assert_eq!(rate.breach, "61 laps a minute, declared are 60");
+        let growth = state(Judgement::Broken(Breach::Growth { reproduction: Some(2.04) }));
+        assert_eq!(growth.breach, "its laps multiply (each causes 2.0), and no rate is declared");
         let expired = state(Judgement::Expired);
         assert_eq!((expired.is_broken, expired.is_expired, expired.breach.as_str()), (false, true, ""));
     }

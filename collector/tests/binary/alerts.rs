@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::{
     DEADLINE,
+    http::{self, JSON},
     otlp::{Grpc, Run, Story, post_well},
     server::{Server, Stop},
     wait_until,
@@ -65,6 +66,7 @@ fn each_turn_for_the_worse_is_told_once_and_signed() {
     assert_eq!(escalated["data"]["loop"]["severity"], "critical");
     assert_eq!(escalated["data"]["loop"]["reasons"], serde_json::json!(["depth", "fan_out"]), "{escalated}");
     assert_eq!(escalated["data"]["incident_id"], opened["data"]["incident_id"]);
+    assert_eq!((&opened["data"]["because"], &escalated["data"]["because"][0]), (&json!([]), &"severity".into()));
 
     // Another loop is told after all that was to be told of the first.
     laps(&server, "other", None, 18);
@@ -196,4 +198,86 @@ fn a_restart_under_steady_load_is_ready_and_tells() {
     });
     assert_eq!(server.get("/readyz").status, 200);
     assert!(server.lives());
+}
+
+/// Sends JSON that the API must take.
+#[track_caller]
+fn change(server: &Server, method: &str, path: &str, body: &Value) -> Value {
+    let answer = http::send(server.ui, method, path, &[JSON], body.to_string().as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[test]
+fn an_alert_carries_the_evidence_of_the_api() {
+    let target = Receiver::open();
+    let server = start(&target);
+    laps(&server, "echo", None, 18);
+    let told = target.message("loop.opened", &["echo"], DEADLINE).body;
+    let told = &told["data"]["loop"];
+    let shown = server.loop_of(&["echo"], 18);
+    assert!(!told["cut"]["commands"].as_array().unwrap().is_empty(), "{told}");
+    let fields = |found: &Value| found.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(told), fields(&shown));
+    for field in ["id", "path", "cut", "exemplar_trace_ids", "platform_guard", "changes", "intended"] {
+        assert_eq!(told[field], shown[field], "{field}");
+    }
+}
+
+#[test]
+fn a_loop_of_the_same_functions_joins_the_incident_also_after_a_restart() {
+    let target = Receiver::open();
+    let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
+    let server = start(&target);
+    post_well(server.otlp_http, &Story::parse(&format!("in ~> a{}", " ~> b ~> a".repeat(18))).request());
+    let opened = target.message("loop.opened", &["a", "b"], DEADLINE).body;
+    assert_eq!(opened["data"]["loops"][0]["functions"], json!(["a", "b"]), "{opened}");
+    assert_eq!(opened["data"]["loops"].as_array().unwrap().len(), 1);
+
+    let post_longer = |server: &Server| {
+        post_well(server.otlp_http, &Story::parse(&format!("in ~> a{}", " ~> b ~> c ~> a".repeat(18))).request());
+    };
+    post_longer(&server);
+    let incident = |server: &Server| {
+        server.until("the longer way belongs to the incident", "/api/v1/alerts", |list| {
+            let incident = &list["alerts"].as_array()?.last()?["incident"];
+            (incident["loops"].as_array()?.len() == 2).then(|| incident.clone())
+        })
+    };
+    let joined = incident(&server);
+    assert_eq!(joined["loops"][1]["functions"], json!(["a", "b", "c"]));
+    assert_eq!((&joined["id"], &joined["closed_at"]), (&opened["data"]["incident_id"], &Value::Null));
+
+    let server = server.restart(Stop::AtOnce, &flags);
+    server.caught_up();
+    post_longer(&server);
+    assert_eq!(incident(&server), joined);
+    // What has nothing to do with it is told, and nothing else was.
+    laps(&server, "other", None, 18);
+    target.message("loop.opened", &["other"], DEADLINE);
+    assert_eq!(target.types(), ["loop.opened", "loop.opened"]);
+}
+
+#[test]
+fn an_incident_that_was_over_begins_again_under_its_id() {
+    let target = Receiver::open();
+    let flags = ["--webhook", &target.url(), "--webhook-secret", SECRET];
+    let server = start(&target);
+    let run = laps(&server, "echo", None, 18);
+    let opened = target.message("loop.opened", &["echo"], DEADLINE);
+    let declared = change(&server, "POST", "/api/v1/intended", &json!({"functions": ["echo"], "max_depth": 40}));
+    let run = laps(&server, "echo", Some(run), 1);
+    let resolved = target.message("loop.resolved", &["echo"], DEADLINE);
+    let server = server.restart(Stop::Kindly, &flags);
+    let path = format!("/api/v1/intended/{}", declared["id"].as_str().unwrap());
+    change(&server, "DELETE", &path, &json!({}));
+    laps(&server, "echo", Some(run), 1);
+    let again = target.message("loop.reopened", &["echo"], DEADLINE);
+    let ids = [&opened, &resolved, &again].map(|message| message.body["data"]["incident_id"].clone());
+    assert_eq!((&ids[0], &ids[0]), (&ids[1], &ids[2]));
+    assert_eq!(BTreeSet::from([&opened.id, &resolved.id, &again.id]).len(), 3, "each is a message of its own");
+    let summary = again.body["data"]["summary"].as_str().unwrap();
+    assert!(summary.contains("It was over, and has begun again."), "{summary}");
+    let newest = &server.get_json("/api/v1/alerts")["alerts"][0]["incident"];
+    assert_eq!((&newest["reopened"], &newest["closed_at"]), (&1.into(), &Value::Null));
 }

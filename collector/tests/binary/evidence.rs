@@ -5,7 +5,7 @@ use serde_json::json;
 use super::support::{
     http,
     otlp::{Story, post_well},
-    server::Server,
+    server::{Server, Stop},
 };
 
 #[test]
@@ -33,6 +33,38 @@ fn a_chain_is_unrolled_lap_by_lap_over_its_traces() {
 
     let unknown = http::send(server.ui, "GET", "/api/v1/loops/ab/laps", &[], b"").unwrap();
     assert_eq!(unknown.status, 404);
+}
+
+#[test]
+fn a_chain_is_unrolled_over_causes_that_no_trace_names_also_after_a_restart() {
+    let server = Server::start(&[]);
+    let mut story = Story::default();
+    let mut run = story.start("upload");
+    for _ in 0..12 {
+        run = story.message(&run, "resize", Some("files"));
+        run = story.unlinked(&run, "publish", "done");
+    }
+    post_well(server.otlp_http, &story.request());
+    let check = |server: &Server| {
+        let found = server.loop_of(&["publish", "resize"], 11);
+        let laps = server.get_json(&format!("/api/v1/loops/{}/laps", found["id"].as_str().unwrap()));
+        assert_eq!((&laps["function"], &laps["ended_by"]), (&"publish".into(), &"".into()), "{laps}");
+        let shown = laps["laps"].as_array().unwrap();
+        assert_eq!((shown.len(), &shown[11]["span_id"]), (12, &run.span().into()), "{laps}");
+        for lap in &shown[1..] {
+            let stops: Vec<_> = lap["stops"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| (it["function"].clone(), it["joined"].clone()))
+                .collect();
+            assert_eq!(stops, [("resize".into(), false.into()), ("publish".into(), true.into())]);
+        }
+    };
+    check(&server);
+    let server = server.restart(Stop::Kindly, &[]);
+    server.caught_up();
+    check(&server);
 }
 
 #[test]

@@ -233,7 +233,7 @@ pub struct Loop {
     /// What the detectors make of it: "unremarkable", "suspect" or "alarm".
     #[prost(string, tag = "19")]
     pub assessment: ::prost::alloc::string::String,
-    /// Which detectors made it so: "depth", "rate", "fan_out", "slow", "broken_bound".
+    /// Which detectors made it so: "depth", "rate", "fan_out", "slow", "broken_bound", "no_progress", "telemetry", "flow".
     #[prost(string, repeated, tag = "20")]
     pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
@@ -281,6 +281,47 @@ pub struct Loop {
     /// What is tried again and again, and how often; absent for all that go round.
     #[prost(message, optional, tag = "46")]
     pub retry_storm: ::core::option::Option<RetryStorm>,
+    /// What counts alone tell of it; absent where parents, links or ids tell the causes.
+    #[prost(message, optional, tag = "60")]
+    pub flow: ::core::option::Option<Flow>,
+}
+/// What counts alone tell of a loop whose invocations name nothing but the place between them: a queue, or the function
+/// that is called. Which invocation caused which is not known.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Flow {
+    /// Further invocations of a function of the loop that each of its invocations causes, over all ways that lead back to
+    /// it, in the last minutes.
+    #[prost(message, optional, tag = "1")]
+    pub reproduction: ::core::option::Option<Reproduction>,
+    /// Invocations of its rarest function, a minute.
+    #[prost(double, tag = "2")]
+    pub laps_per_minute: f64,
+    /// Invocations of its functions that nothing in the loop explains, a minute.
+    #[prost(double, tag = "3")]
+    pub immigrants_per_minute: f64,
+    /// One for each function of a lap, in its order.
+    #[prost(message, repeated, tag = "4")]
+    pub hops: ::prost::alloc::vec::Vec<FlowHop>,
+}
+/// From one function of a loop to the next.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FlowHop {
+    /// Id of the function that sends.
+    #[prost(string, tag = "1")]
+    pub function_id: ::prost::alloc::string::String,
+    /// Id of the resource that it sends over; of the next function where it calls that by its name.
+    #[prost(string, tag = "2")]
+    pub over: ::prost::alloc::string::String,
+    /// Messages or calls that one of its invocations sends there, of those that the loop leads to.
+    #[prost(double, tag = "3")]
+    pub sent: f64,
+    /// The part of them that goes to the next function, 0 to 1.
+    #[prost(double, tag = "4")]
+    pub share: f64,
 }
 /// Requests that are tried again and again; such a finding has no laps.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -841,7 +882,7 @@ pub struct Laps {
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
     /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing", "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
+    /// "link_missing", "cause_missing" (what the engine joined is in the journal no more), "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }
@@ -896,6 +937,9 @@ pub struct LapStop {
     /// Bytes of the message or request that it got; absent when its spans do not say.
     #[prost(uint64, optional, tag = "4")]
     pub payload_bytes: ::core::option::Option<u64>,
+    /// True when what caused it is named by no trace: the engine joined it by an id, an object or a time that both sides know.
+    #[prost(bool, tag = "5")]
+    pub joined: bool,
 }
 /// What the collector has done since it started, and what it had to let go.
 #[derive(serde::Serialize, serde::Deserialize)]

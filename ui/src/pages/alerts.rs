@@ -1,7 +1,7 @@
 //! What was sent to the webhooks, the newest first.
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{AlertList, AlertRecord};
+use loopscope_proto::v1::{AlertList, AlertRecord, IncidentLoop};
 
 use crate::app::App;
 use crate::client::ALERTS;
@@ -9,6 +9,7 @@ use crate::format;
 use crate::parts::fetched::{Fetched, failure, fetched};
 use crate::parts::{Ago, nothing, severity_chip};
 use crate::url::Route;
+use crate::words;
 
 /// How often the list is asked for while somebody reads it.
 const EVERY_MS: f64 = 5_000.0;
@@ -57,7 +58,9 @@ fn row(record: AlertRecord) -> impl IntoView {
     let it = data.r#loop.unwrap_or_default();
     let (glyph, word, class) = match alert.r#type.as_str() {
         "loop.opened" => ("●", "opened", "alert-opened"),
+        "loop.reopened" => ("↻", "reopened", "alert-opened"),
         "loop.escalated" => ("▲", "escalated", "alert-escalated"),
+        "loop.reminder" => ("●", "still open", "alert-opened"),
         "loop.resolved" => ("✓", "resolved", "alert-resolved"),
         _ => ("·", "changed", ""),
     };
@@ -69,6 +72,11 @@ fn row(record: AlertRecord) -> impl IntoView {
             parts.collect::<Vec<_>>().join(" · ")
         }
     };
+    // The incident as it is now knows loops that joined since the message was written.
+    let incident = record.incident;
+    let loops = incident.as_ref().map_or(data.loops, |incident| incident.loops.clone());
+    let others: Vec<IncidentLoop> = loops.into_iter().filter(|other| other.id != it.id).collect();
+    let because = data.because.iter().filter_map(|because| words::because(because));
     let summary = if data.summary.is_empty() { it.functions.join(" → ") } else { data.summary };
     view! {
         <li class=format!("card alert {class}") data-testid="alert-row" data-id=record.id>
@@ -76,12 +84,30 @@ fn row(record: AlertRecord) -> impl IntoView {
                 <div class="chips">
                     <span class="chip"><span aria-hidden="true">{glyph}</span>{word}</span>
                     {severity_chip(it.severity())}
+                    {because.map(|because| view! { <span class="chip because">{because}</span> }).collect_view()}
                     <span class="muted"><Ago time=alert.timestamp /></span>
                 </div>
                 <h2><a class="whole" href=Route::Loop(it.id.clone()).href()>{summary}</a></h2>
-                <p class="muted">"incident " <span class="mono">{data.incident_id}</span></p>
+                {(!others.is_empty()).then(|| belonging(others))}
+                <p class="muted">
+                    "incident " <span class="mono">{data.incident_id}</span> {incident.as_ref().map(words::incident_now)}
+                </p>
             </div>
             <p class:failed=move || { record.failed > 0 } class="sent">{sent}</p>
         </li>
+    }
+}
+
+/// The other loops of an incident.
+fn belonging(others: Vec<IncidentLoop>) -> impl IntoView {
+    let links = others.into_iter().map(|other| {
+        let way = words::way(&other.functions);
+        view! { <li><a href=Route::Loop(other.id).href()>{way}</a></li> }
+    });
+    view! {
+        <div class="belonging" data-testid="alert-loops">
+            <span class="muted">"with"</span>
+            <ul>{links.collect_view()}</ul>
+        </div>
     }
 }

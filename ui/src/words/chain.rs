@@ -1,6 +1,6 @@
 //! How a chain went lap by lap, and what people declared or said of its loop.
 
-use loopscope_proto::v1::{IntendedState, LapDetail, Verdict};
+use loopscope_proto::v1::{IntendedState, LapDetail, Laps, Verdict};
 
 use crate::format;
 
@@ -10,10 +10,20 @@ pub fn chain_end(ended_by: &str) -> Option<&'static str> {
         "" => return None,
         "link_missing" => "Before that a link leads to a span that is not in the journal.",
         "parent_missing" => "Before that a parent is not in the journal.",
+        "cause_missing" => "Before that the cause is not in the journal any more.",
         "ring" => "Before that the causes run in a ring.",
         "bound" => "The chain is longer than is read at once.",
         _ => "It could not be followed further back.",
     })
+}
+
+/// How many of the causes of a chain no trace names; `None` when all are named.
+pub fn joined_causes(laps: &Laps) -> Option<String> {
+    let stops = laps.laps.iter().flat_map(|lap| &lap.stops);
+    let joined = stops.filter(|stop| stop.joined).count();
+    let causes = format::counted(u64::try_from(joined).ok()?, "cause is", "causes are");
+    let how = "joined by an id, an object or the time that both sides know";
+    (joined > 0).then(|| format!("{causes} named by no trace: {how}."))
 }
 
 /// Versions of the functions of a lap: the bare version where all have the same one, otherwise each with its name.
@@ -126,6 +136,17 @@ mod tests {
         let changes = ["a is version 2, was 1", "a got 7 bytes, were 5"].map(String::from).into();
         let lap = LapDetail { changes, ..LapDetail::default() };
         assert_eq!(lap_changes(&lap).collect::<Vec<_>>(), ["a is version 2, was 1"]);
+    }
+
+    #[test]
+    fn causes_that_no_trace_names_are_counted() {
+        let stop = |joined| LapStop { joined, ..LapStop::default() };
+        let lap =
+            |joined: &[bool]| LapDetail { stops: joined.iter().copied().map(stop).collect(), ..Default::default() };
+        let laps = |laps: Vec<LapDetail>| Laps { laps, ..Laps::default() };
+        assert_eq!(joined_causes(&laps(vec![lap(&[false])])), None);
+        let said = joined_causes(&laps(vec![lap(&[false, true]), lap(&[true])])).unwrap();
+        assert!(said.starts_with("2 causes are named by no trace"), "{said}");
     }
 
     #[test]

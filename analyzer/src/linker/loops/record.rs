@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{Lap, LoopReport};
-use crate::state::state;
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -18,8 +17,9 @@ use crate::{
     intended::Verdict,
     linker::{chains::Chain, renewal::Renewal},
     record::Trigger,
-    snapshot::{Assessment, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
+    snapshot::{Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
+    state::state,
     window::Rate,
 };
 
@@ -72,6 +72,8 @@ pub(super) struct LoopRecord {
     reasons: SmallVec<[Reason; 4]>,
     /// Depth and trace, the deepest first.
     exemplars: Vec<(u32, TraceId)>,
+    /// The causes of the deepest chain that no trace names; shared with the reports, some 2 KB at most.
+    joined: Option<Arc<JoinedChain>>,
 }
 
 /// Laps at which a chain is suspect, and at which it is an alarm.
@@ -118,6 +120,7 @@ impl LoopRecord {
             suspect_until: ArrivalTime(0),
             reasons: SmallVec::new(),
             exemplars: Vec::new(),
+            joined: None,
         }
     }
 
@@ -181,6 +184,7 @@ impl LoopRecord {
             // It was over and goes on: what counts is how deep it gets this time.
             self.max_depth = 0;
             self.exemplars.clear();
+            self.joined = None;
             self.state = LoopState::Unknown;
             (self.credit, self.belief) = (0.0, 0.0);
         }
@@ -266,6 +270,16 @@ impl LoopRecord {
         let is_deeper = depth > self.max_depth;
         self.max_depth = self.max_depth.max(depth);
         is_deeper
+    }
+
+    /// True when no chain is deeper, and laps went over causes that were joined by what both sides know: parents and
+    /// links are certain.
+    pub(super) fn is_deepest_joined(&self, depth: u32) -> bool {
+        depth >= self.max_depth && self.confidence() < 1.0
+    }
+
+    pub(super) fn remember_joined(&mut self, joined: JoinedChain) {
+        self.joined = Some(Arc::new(joined));
     }
 
     fn confidence(&self) -> f64 {
@@ -448,6 +462,7 @@ impl LoopRecord {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             exemplars: self.exemplars.iter().map(|(_, trace_id)| *trace_id).collect(),
+            joined: self.joined.clone(),
         }
     }
 }
@@ -491,6 +506,7 @@ state!(LoopRecord {
     alarm_until,
     suspect_until,
     reasons,
-    exemplars
+    exemplars,
+    joined
 });
 state!(Thresholds { suspect, alarm });

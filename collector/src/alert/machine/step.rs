@@ -9,14 +9,13 @@ use loopscope_analyzer::{
 };
 
 use super::{AlertChange, AlertKind, AlertMachine, GONE_AFTER, MAX_OPEN, REOPEN_WITHIN, Watched, incident_id};
-use crate::alert::incident::{Because, Incident, MAX_LOOPS, Member, Told, is_cycle, multiplies, ordered};
+use crate::alert::incident::{Because, Incident, MAX_LOOPS, Member, Told, is_cycle, ordered};
 
 /// Least severity that anybody is told of.
 const ALERTING: Severity = Severity::Warning;
 
-/// A bound that broke has to hold for this long, at the least, and for so many times of a slow lap.
-///
-/// Source: algorithms.md section 3, "De-dup"; the engine holds its own alarms as long.
+/// A bound that broke has to hold for this long, at the least, and for so many times of a slow lap: as long as the
+/// engine holds its own alarms.
 const QUIET: Duration = Duration::from_secs(15 * 60);
 const QUIET_LAPS: f64 = 10.0;
 
@@ -206,7 +205,7 @@ impl Watched {
         if is_broken(found) {
             self.broken_at = Some(now);
         }
-        sight.multiplies |= multiplies(found);
+        sight.multiplies |= found.multiplies();
         sight.next_24h = sight.next_24h.max(found.cost.as_ref().map_or(0.0, |cost| cost.next_24h)).min(f64::MAX);
         if sight.worst.is_none_or(|worst| worst.severity < found.severity) {
             sight.worst = Some(found);

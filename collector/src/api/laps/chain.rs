@@ -46,6 +46,7 @@ fn stop(invocation: &Invocation) -> v1::LapStop {
         function_id: invocation.entry.function_id.clone(),
         version: invocation.version.clone(),
         payload_bytes: invocation.payload_bytes,
+        joined: invocation.is_joined,
     }
 }
 
@@ -121,6 +122,7 @@ mod tests {
             },
             version: "1".into(),
             payload_bytes: Some(100),
+            is_joined: false,
         }
     }
 

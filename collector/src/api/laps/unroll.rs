@@ -1,12 +1,16 @@
 //! Follows a chain backwards from the end of an exemplar: from each invocation to the one that caused it, over parents
-//! and links, from trace to trace.
+//! and links, from trace to trace, and over causes that no trace names, as far as the engine has told them.
 //!
 //! Traces come from the journal and from outside, so causes may be missing or run in a ring, and a chain may be longer
 //! than anybody wants to read: what is read and followed is bounded, and why the way back ended is said.
 
 use std::collections::{HashMap, HashSet};
 
-use loopscope_analyzer::span::TraceId;
+use loopscope_analyzer::{
+    record::SpanKey,
+    snapshot::{JoinedCause, JoinedChain},
+    span::{SpanId, TraceId},
+};
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
@@ -46,6 +50,8 @@ pub(super) struct Invocation {
     pub(super) entry: v1::TraceSpan,
     pub(super) version: String,
     pub(super) payload_bytes: Option<u64>,
+    /// True when what caused it is named by no trace, and was joined by what both sides know.
+    pub(super) is_joined: bool,
 }
 
 /// A chain from its first known invocation to its last.
@@ -61,6 +67,8 @@ pub(super) struct Unroller<'a> {
     read: &'a dyn Fn(TraceId) -> Result<TraceSpans, SourceError>,
     identify: &'a dyn Fn(&Resource, &Span) -> Identity,
     traces: HashMap<String, Loaded>,
+    /// The causes that no trace names, by what they caused.
+    joined: HashMap<SpanKey, JoinedCause>,
     is_bound_hit: bool,
 }
 
@@ -85,12 +93,27 @@ impl<'a> Unroller<'a> {
         read: &'a dyn Fn(TraceId) -> Result<TraceSpans, SourceError>,
         identify: &'a dyn Fn(&Resource, &Span) -> Identity,
     ) -> Self {
-        Self { read, identify, traces: HashMap::new(), is_bound_hit: false }
+        Self { read, identify, traces: HashMap::new(), joined: HashMap::new(), is_bound_hit: false }
     }
 
     /// The chain that ends with the deepest known invocation of the loop; `None` when none is in the journal.
-    pub(super) fn unroll(&mut self, found: &v1::Loop, exemplars: &[TraceId]) -> Result<Option<Chain>, SourceError> {
-        let Some(mut place) = self.end(found, exemplars)? else { return Ok(None) };
+    pub(super) fn unroll(
+        &mut self,
+        found: &v1::Loop,
+        exemplars: &[TraceId],
+        joined: Option<&JoinedChain>,
+    ) -> Result<Option<Chain>, SourceError> {
+        let causes = joined.into_iter().flat_map(|joined| &joined.causes);
+        self.joined = causes.map(|cause| (cause.effect, *cause)).collect();
+        let told = match joined {
+            Some(joined) => self.place_of(joined.trace_id, joined.end)?,
+            None => None,
+        };
+        let end = match told {
+            Some(place) => Some(place),
+            None => self.end(found, exemplars)?,
+        };
+        let Some(mut place) = end else { return Ok(None) };
         let mut seen = HashSet::from([place.clone()]);
         let mut invocations = vec![self.invocation(&place)];
         let ended_by = loop {
@@ -99,11 +122,10 @@ impl<'a> Unroller<'a> {
             }
             let cause = self.cause(&place, found)?;
             match cause {
-                Cause::Known { entry, span } => {
-                    if let Some(last) = invocations.last_mut()
-                        && last.payload_bytes.is_none()
-                    {
-                        last.payload_bytes = self.span(&span).and_then(payload);
+                Cause::Known { entry, span, is_joined } => {
+                    if let Some(last) = invocations.last_mut() {
+                        last.is_joined = is_joined;
+                        last.payload_bytes = last.payload_bytes.or_else(|| self.span(&span).and_then(payload));
                     }
                     if !seen.insert(entry.clone()) {
                         break "ring";
@@ -146,14 +168,18 @@ impl<'a> Unroller<'a> {
         for link in &links {
             causes.extend(self.known_cause(&link.trace_id, &link.span_id)?);
         }
-        causes.retain(|(cause, _)| cause != place);
-        let best = causes.into_iter().max_by_key(|(cause, _)| {
+        let mut causes: Vec<(Place, Place, bool)> =
+            causes.into_iter().map(|(entry, span)| (entry, span, false)).collect();
+        causes.extend(self.joined_cause(place)?.map(|entry| (entry.clone(), entry, true)));
+        causes.retain(|(cause, ..)| cause != place);
+        let best = causes.into_iter().max_by_key(|(cause, _, is_joined)| {
             let span = self.span(cause);
             let is_ours = span.is_some_and(|span| found.function_ids.contains(&span.function_id));
-            (is_ours, span.map(start_nanos))
+            (is_ours, span.map(start_nanos), !is_joined)
         });
         Ok(match best {
-            Some((entry, span)) => Cause::Known { entry, span },
+            Some((entry, span, is_joined)) => Cause::Known { entry, span, is_joined },
+            None if self.joined_to(place).is_some() => Cause::Missing("cause_missing"),
             None if !links.is_empty() => Cause::Missing("link_missing"),
             None if parent.is_some() => Cause::Missing("parent_missing"),
             None => Cause::None,
@@ -179,6 +205,27 @@ impl<'a> Unroller<'a> {
         Ok(None)
     }
 
+    /// The entry of the invocation that caused another, where no trace says so.
+    fn joined_cause(&mut self, place: &Place) -> Result<Option<Place>, SourceError> {
+        match self.joined_to(place) {
+            Some(joined) => self.place_of(joined.trace_id, joined.cause),
+            None => Ok(None),
+        }
+    }
+
+    fn joined_to(&self, place: &Place) -> Option<JoinedCause> {
+        let span = self.span(place).filter(|_| !self.joined.is_empty())?;
+        self.joined.get(&key_of(&place.trace_id, &span.span_id)?).copied()
+    }
+
+    /// The span of a trace that has this key.
+    fn place_of(&mut self, trace_id: TraceId, key: SpanKey) -> Result<Option<Place>, SourceError> {
+        let trace_id = trace_id.to_string();
+        let spans = &self.load(&trace_id)?.spans;
+        let at = spans.iter().position(|span| key_of(&trace_id, &span.span_id) == Some(key));
+        Ok(at.map(|at| Place { trace_id, at }))
+    }
+
     /// Links of the entry and of what belongs to its invocation.
     fn links(&self, place: &Place) -> Vec<v1::SpanRef> {
         let Some(loaded) = self.traces.get(&place.trace_id) else { return Vec::new() };
@@ -199,6 +246,7 @@ impl<'a> Unroller<'a> {
             trace_id: place.trace_id.clone(),
             version: loaded.and_then(|loaded| loaded.versions.get(&entry.span_id)).cloned().unwrap_or_default(),
             payload_bytes: inbound.filter_map(payload).max(),
+            is_joined: false,
             entry,
         }
     }
@@ -222,8 +270,8 @@ impl<'a> Unroller<'a> {
 
 /// What caused an invocation.
 enum Cause {
-    /// The entry of an invocation, and the span of it that did.
-    Known { entry: Place, span: Place },
+    /// The entry of an invocation, and the span of it that did; the entry again where no trace names either.
+    Known { entry: Place, span: Place, is_joined: bool },
     /// Nothing: it is where the chain began.
     None,
     /// Something that is not in the journal.
@@ -260,6 +308,11 @@ fn parts(spans: &[v1::TraceSpan], at: usize) -> impl Iterator<Item = &v1::TraceS
         is_part
     });
     top.into_iter().chain(below)
+}
+
+/// How the engine names a span.
+fn key_of(trace_id: &str, span_id: &str) -> Option<SpanKey> {
+    Some(SpanKey::new(TraceId::from_hex(trace_id)?, SpanId::from_hex(span_id)?))
 }
 
 fn payload(span: &v1::TraceSpan) -> Option<u64> {
@@ -325,14 +378,22 @@ mod tests {
         }
 
         fn unroll(&self, from: u8) -> (Vec<u8>, &'static str) {
+            let (traces, ended_by, _) = self.unroll_joined(from, None);
+            (traces, ended_by)
+        }
+
+        /// The traces of the chain, why it ended, and which of its causes no trace names.
+        fn unroll_joined(&self, from: u8, joined: Option<&JoinedChain>) -> (Vec<u8>, &'static str, Vec<bool>) {
             let read = |id: TraceId| {
                 Ok(TraceSpans { spans: self.0.get(&id.0[0]).cloned().unwrap_or_default(), truncated: false })
             };
             let identify = |_: &Resource, _: &Span| Identity { id: NodeId(15), name: "f".into() };
             let found = v1::Loop { function_ids: vec![NodeId(15).to_string()], ..Default::default() };
-            let chain = Unroller::new(&read, &identify).unroll(&found, &[TraceId([from; 16])]).unwrap().unwrap();
+            let chain =
+                Unroller::new(&read, &identify).unroll(&found, &[TraceId([from; 16])], joined).unwrap().unwrap();
             let traces = chain.invocations.iter().map(|run| TraceId::from_hex(&run.trace_id).unwrap().0[0]);
-            (traces.collect(), chain.ended_by)
+            let is_joined = chain.invocations.iter().map(|run| run.is_joined).collect();
+            (traces.collect(), chain.ended_by, is_joined)
         }
     }
 
@@ -344,6 +405,25 @@ mod tests {
             journal.handle(trace, &[(trace - 1, 3)]);
         }
         assert_eq!(journal.unroll(5), (vec![1, 2, 3, 4, 5], ""));
+    }
+
+    #[test]
+    fn causes_that_no_trace_names_are_followed_where_the_engine_tells_them() {
+        let mut journal = Journal::default();
+        journal.handle(1, &[]);
+        journal.handle(2, &[(1, 3)]);
+        journal.handle(3, &[]);
+        journal.handle(4, &[]);
+        let entry = |trace: u8| SpanKey::new(TraceId([trace; 16]), SpanId([1; 8]));
+        let cause =
+            |effect, cause| JoinedCause { effect: entry(effect), cause: entry(cause), trace_id: TraceId([cause; 16]) };
+        let joined = |causes| JoinedChain { trace_id: TraceId([4; 16]), end: entry(4), causes };
+        let told = joined(vec![cause(4, 3), cause(3, 2)]);
+        // It begins where the engine says, whichever trace is shown.
+        let expected = (vec![1, 2, 3, 4], "", vec![false, false, true, true]);
+        assert_eq!(journal.unroll_joined(3, Some(&told)), expected);
+        let gone = joined(vec![cause(4, 9)]);
+        assert_eq!(journal.unroll_joined(4, Some(&gone)), (vec![4], "cause_missing", vec![false]));
     }
 
     #[test]
@@ -397,7 +477,7 @@ mod tests {
         let read = |id: TraceId| Ok(TraceSpans { spans: journal.0[&id.0[0]].clone(), truncated: false });
         let identify = |_: &Resource, _: &Span| Identity { id: NodeId(15), name: "f".into() };
         let found = v1::Loop { function_ids: vec![NodeId(15).to_string()], ..Default::default() };
-        let chain = Unroller::new(&read, &identify).unroll(&found, &[TraceId([2; 16])]).unwrap().unwrap();
+        let chain = Unroller::new(&read, &identify).unroll(&found, &[TraceId([2; 16])], None).unwrap().unwrap();
         let last = chain.invocations.last().unwrap();
         assert_eq!((last.version.as_str(), last.payload_bytes), ("8", Some(77)), "the sender knows the size");
     }

@@ -107,12 +107,23 @@ impl Story {
         consumer
     }
 
+    /// The same where no link tells: both sides know the id of the message.
+    pub(crate) fn unlinked(&mut self, from: &Run, function: &str, queue: &str) -> Run {
+        let consumer = self.message(from, function, Some(queue));
+        let id = text("messaging.message.id", &format!("m-{}", consumer.span()));
+        self.edit_caller(&consumer).attributes.push(id.clone());
+        let entry = self.edit(&consumer);
+        entry.attributes.push(id);
+        entry.links.clear();
+        consumer
+    }
+
     /// The entry span of an invocation, to be changed.
     pub(crate) fn edit(&mut self, run: &Run) -> &mut Span {
         &mut self.spans[run.place].1
     }
 
-    /// The client span of a call, to be changed.
+    /// The client span of a call, or the producer span of a message, to be changed.
     pub(crate) fn edit_caller(&mut self, callee: &Run) -> &mut Span {
         &mut self.spans[callee.place - 1].1
     }

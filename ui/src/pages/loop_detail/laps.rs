@@ -71,10 +71,11 @@ fn chain(it: &Laps, unfolded: RwSignal<bool>) -> impl IntoView + use<> {
     }
     let deepest = it.laps.last().map_or(0, |lap| u64::from(lap.lap));
     let end = words::chain_end(&it.ended_by).map(|text| format!(" {text}"));
+    let joined = words::joined_causes(it).map(|text| format!(" {text}"));
     let of = format!("{} of {}", format::counted(deepest, "lap", "laps"), it.function);
     let text = if followed { format!("{of}, from the first to the last.") } else { format!("The last {of}.") };
     view! {
-        <p class="muted laps-lead">{text} {end}</p>
+        <p class="muted laps-lead">{text} {joined} {end}</p>
         <div class="table-scroll" tabindex="0" role="region" aria-label="The laps of the deepest chain">
             <table>
                 <thead>
