@@ -39,6 +39,7 @@ use crate::{
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
+use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
@@ -134,6 +135,8 @@ struct Invocation {
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that told its cause; 0 when something else did.
+    conversation: u32,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -150,6 +153,8 @@ struct Cause {
     credit: f32,
     /// True when it is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that tells it; 0 when something else does.
+    conversation: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -169,7 +174,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0 }
     }
 }
 
@@ -376,6 +381,7 @@ impl Linker {
             sampling,
             knows_id: run != 0,
             is_guess: false,
+            conversation: 0,
             run,
             start,
             trace_id,
@@ -389,11 +395,11 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
-                    .look_back(parent, None)
+                    .look_back(parent, None, Way::START)
                     .functions
                     .iter()
                     .fold(0, |hash, function| xxhash_rust::xxh3::xxh3_64_with_seed(&function.to_le_bytes(), hash));
@@ -401,7 +407,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit, is_guess };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess, conversation };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -430,6 +436,7 @@ state!(Invocation {
     sampling,
     knows_id,
     is_guess,
+    conversation,
     run,
     start,
     trace_id

@@ -8,6 +8,7 @@ mod attempt;
 mod belief;
 mod delta;
 mod exemplars;
+mod flow;
 mod operation;
 
 use smallvec::SmallVec;
@@ -24,6 +25,7 @@ pub(crate) use belief::Belief;
 pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
+pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -91,6 +93,13 @@ pub struct Key {
     pub class: KeyClass,
     /// What is known.
     pub hash: u64,
+}
+
+impl Key {
+    /// A hash of the conversation, if the key is one; otherwise 0.
+    pub(crate) fn conversation(self) -> u32 {
+        if self.class == KeyClass::Conversation { (self.hash as u32).max(1) } else { 0 }
+    }
 }
 
 impl KeyClass {

@@ -1,6 +1,6 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, kept::SpanRecord, touch};
+use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
 use crate::{
     record::{Record, SpanKey},
     span::ArrivalTime,
@@ -26,7 +26,7 @@ impl Shard {
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
         }
-        self.invocations.open(now, key, span, is_certain);
+        self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
@@ -73,6 +73,7 @@ impl Shard {
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
+            self.invocations.see(invocation, &clues, span.kind.is_outbound());
             self.tell(&clues, span, SpanKey(invocation));
         }
         if span.invokes.get().is_some() {
