@@ -5,6 +5,7 @@
 
 mod appraisal;
 mod attempts;
+mod flow;
 mod money;
 mod series;
 
@@ -26,6 +27,7 @@ use crate::{
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    sampling::rounded,
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -34,6 +36,7 @@ use crate::{
     state::{self, state},
     window::{Sums, Time, slot_of},
 };
+use flow::Flows;
 use series::{EdgeSeries, FunctionSeries};
 
 /// Cycles are looked for at most this often.
@@ -50,6 +53,7 @@ pub struct Aggregate {
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
+    flows: Flows,
     root_ms: Sums,
     anomalies: Anomalies,
     losses: Losses,
@@ -73,6 +77,7 @@ impl Aggregate {
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            flows: Flows::default(),
             root_ms: Sums::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -109,6 +114,7 @@ impl Aggregate {
         for (id, function) in delta.functions {
             self.merge_function(now, id, &function);
         }
+        self.merge_flows(now, delta.flows);
         for (key, attempts) in delta.attempts {
             self.merge_attempts(now, key, attempts);
         }
@@ -137,6 +143,7 @@ impl Aggregate {
             self.cycles_at = now;
             self.find_cycles();
         }
+        self.watch_flows(now);
     }
 
     /// Everything known at `now`.
@@ -165,6 +172,7 @@ impl Aggregate {
     pub fn loops(&self) -> Vec<Loop> {
         let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
         loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        self.show_flows(&mut loops);
         loops.extend(self.retry_storms());
         loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
@@ -183,6 +191,8 @@ impl Aggregate {
         if aliases.is_empty() {
             return;
         }
+        let known = &self.aliases;
+        self.flows.rename(|node| known.get(&node).copied().unwrap_or(node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -271,9 +281,9 @@ impl Aggregate {
         for (key, series) in self.edges.iter().filter(|(key, _)| key.kind.is_causal()) {
             match causal.last_mut() {
                 Some((source, target, calls)) if (*source, *target) == (key.source, key.target) => {
-                    *calls += series.calls();
+                    *calls += rounded(series.calls());
                 }
-                _ => causal.push((key.source, key.target, series.calls())),
+                _ => causal.push((key.source, key.target, rounded(series.calls()))),
             }
         }
         let cycles = cycle::cycles(&causal, |node| self.functions.contains_key(&node));
@@ -308,6 +318,7 @@ impl Aggregate {
             functions.rotate_left(first);
             names.rotate_left(first);
         }
+        let shows_depth = report.laps > 0 && !report.hides_depth;
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,
@@ -325,8 +336,8 @@ impl Aggregate {
             severity: report.severity(),
             confidence: report.confidence,
             max_depth: report.max_depth,
-            depth_probability: (report.laps > 0).then_some(report.depth_probability),
-            alarm_depth: (report.laps > 0).then_some(report.alarm_depth),
+            depth_probability: shows_depth.then_some(report.depth_probability),
+            alarm_depth: shows_depth.then_some(report.alarm_depth),
             chains: report.chains,
             open_chains: report.open_chains,
             learned_chains: report.learned_chains,
@@ -340,6 +351,8 @@ impl Aggregate {
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
             joined: report.joined.clone(),
+            sampling_probability: report.sampling_probability,
+            continuation_probability: report.continuation_probability,
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }
@@ -367,7 +380,7 @@ impl Aggregate {
             .filter(|(key, _)| matches!(key.kind, EdgeKind::Publish | EdgeKind::Write))
             .filter_map(|(key, series)| {
                 let delivery = EdgeKey { source: key.target, target, kind: EdgeKind::Deliver };
-                self.edges.get(&delivery).map(|delivered| (series.calls().min(delivered.calls()), key.target))
+                self.edges.get(&delivery).map(|delivered| (rounded(series.calls().min(delivered.calls())), key.target))
             })
             .max()
             .map(|(_, resource)| resource)
@@ -397,7 +410,7 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
 } else { prices, rules, declared });
 
 /// The tenth of a full map that was quiet longest.

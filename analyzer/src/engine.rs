@@ -3,6 +3,8 @@
 //! The collector runs the same parts on several threads; this is the whole engine for tests, tools and small programs.
 
 #[cfg(test)]
+mod anonymous;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod chains;
@@ -16,6 +18,8 @@ mod laps;
 mod names;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
+mod sampled;
 
 use std::collections::BTreeMap;
 

@@ -34,10 +34,12 @@ use crate::{
     intended::Verdict,
     record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
+    sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
+use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
@@ -101,6 +103,7 @@ struct Entry {
     is_open: bool,
     trigger: Trigger,
     failed: bool,
+    sampling: Sampling,
 }
 
 struct Invocation {
@@ -126,10 +129,14 @@ struct Invocation {
     failed: bool,
     /// What started it.
     trigger: Trigger,
+    /// How probable it was that it was kept.
+    sampling: Sampling,
     /// True when it knows an id of its cause that nobody else has.
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that told its cause; 0 when something else did.
+    conversation: u32,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -146,6 +153,8 @@ struct Cause {
     credit: f32,
     /// True when it is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that tells it; 0 when something else does.
+    conversation: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -165,7 +174,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0 }
     }
 }
 
@@ -203,14 +212,12 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
-                    self.follow_waiting(
-                        now,
-                        key.0,
-                        Belonging { invocation: key.0, publishes: MaybeNode::default(), end: start },
-                    );
+                    let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
+                    self.enter(now, key.0, &entry);
+                    let publishes = MaybeNode::default();
+                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -355,7 +362,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
+        let Entry { parent, start, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -371,8 +378,10 @@ impl Linker {
             makes_progress: false,
             failed,
             trigger,
+            sampling,
             knows_id: run != 0,
             is_guess: false,
+            conversation: 0,
             run,
             start,
             trace_id,
@@ -386,11 +395,11 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
-                    .look_back(parent, None)
+                    .look_back(parent, None, Way::START)
                     .functions
                     .iter()
                     .fold(0, |hash, function| xxhash_rust::xxh3::xxh3_64_with_seed(&function.to_le_bytes(), hash));
@@ -398,7 +407,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit, is_guess };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess, conversation };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -424,8 +433,10 @@ state!(Invocation {
     makes_progress,
     failed,
     trigger,
+    sampling,
     knows_id,
     is_guess,
+    conversation,
     run,
     start,
     trace_id

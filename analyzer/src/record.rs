@@ -8,11 +8,13 @@ mod attempt;
 mod belief;
 mod delta;
 mod exemplars;
+mod flow;
 mod operation;
 
 use smallvec::SmallVec;
 
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{EventTime, SpanId, TraceId},
     state::state,
@@ -21,8 +23,9 @@ pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub use delta::Delta;
-pub(crate) use delta::{EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
+pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -92,6 +95,13 @@ pub struct Key {
     pub hash: u64,
 }
 
+impl Key {
+    /// A hash of the conversation, if the key is one; otherwise 0.
+    pub(crate) fn conversation(self) -> u32 {
+        if self.class == KeyClass::Conversation { (self.hash as u32).max(1) } else { 0 }
+    }
+}
+
 impl KeyClass {
     /// How sure a match is, over 0 and at most 1. For [`KeyClass::Time`] that is a matter of each match.
     pub fn confidence(self) -> f32 {
@@ -149,6 +159,8 @@ pub enum Record {
         trigger: Trigger,
         /// True when it ended with an error.
         failed: bool,
+        /// How probable it was that its entry span was kept.
+        sampling: Sampling,
     },
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {

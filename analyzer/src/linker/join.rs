@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{AttemptDelta, AttemptKey, EdgeKey, Key, KeyClass, MaybeNode},
+    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass, MaybeNode},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -128,8 +128,9 @@ impl Linker {
             let Some(found) = self.continuations.decide(&search, function, knows_id) else { continue };
             let Match { offer, confidence } = found;
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
-            let credit = search.seeker.credit;
-            self.cause(now, child, Cause { invocation: offer.cause, confidence, credit, is_guess: true });
+            let (invocation, credit) = (offer.cause, search.seeker.credit);
+            let conversation = search.key.conversation();
+            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation });
         }
     }
 
@@ -154,21 +155,16 @@ impl Linker {
         }
         self.observe(seeker, offer);
         let (confidence, credit) = (class.confidence(), seeker.credit);
-        let cause = Cause { invocation: offer.cause, confidence, credit, is_guess: false };
+        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
         self.cause(now, child, cause);
     }
 
     /// Another attempt at what was tried before has the cause that the earlier one had, and none that is merely near.
     fn share_cause(&mut self, now: ArrivalTime, child: u64, function: u32, before: &[Seeker]) {
         let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
-        let cause = attempts.filter_map(|attempt| self.invocations.get(attempt)).find_map(|attempt| {
-            (attempt.function == function && attempt.parent != 0).then_some(Cause {
-                invocation: attempt.parent,
-                confidence: attempt.confidence,
-                credit: attempt.credit,
-                is_guess: attempt.is_guess,
-            })
-        });
+        let cause = attempts
+            .filter_map(|attempt| self.invocations.get(attempt))
+            .find_map(|attempt| (attempt.function == function && attempt.parent != 0).then(|| attempt.cause()));
         let is_caused = self.invocations.get(child).is_some_and(|child| child.parent != 0);
         if let Some(cause) = cause
             && !is_caused
@@ -212,7 +208,12 @@ impl Linker {
         let Some((source, target)) = nodes else { return };
         let Some(key) = message_edge(source, target, offer.destination, seeker.destination, kind) else { return };
         let wait = millis(receiver.start.0.saturating_sub(offer.end.0));
-        self.delta.believe(key, wait, None, false, receiver.trace_id, confidence);
+        let sampling = match sender.trace_id == receiver.trace_id {
+            true => receiver.sampling.least(sender.sampling),
+            false => receiver.sampling.and(sender.sampling),
+        };
+        let trace_id = receiver.trace_id;
+        self.delta.call(key, &Call { duration_ms: wait, gap_ms: None, error: false, trace_id, confidence, sampling });
     }
 }
 

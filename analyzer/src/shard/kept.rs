@@ -6,6 +6,7 @@ use super::operation::Occurrence;
 use crate::{
     identity::Function,
     record::{MaybeNode, Trigger},
+    sampling::Sampling,
     snapshot::{EdgeKind, NodeId},
     span::{EventTime, SpanId, SpanKind, TraceId},
 };
@@ -45,6 +46,8 @@ pub(super) struct SpanRecord {
     pub(super) is_open: bool,
     /// What started it, if it is an entry.
     pub(super) trigger: Trigger,
+    /// How probable it was that it was kept.
+    pub(super) sampling: Sampling,
 }
 
 impl SpanRecord {

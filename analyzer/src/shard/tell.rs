@@ -1,6 +1,6 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, kept::SpanRecord, touch};
+use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
 use crate::{
     record::{Record, SpanKey},
     span::ArrivalTime,
@@ -21,14 +21,12 @@ impl Shard {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let counts = self.delta.function(&span.function);
-        counts.invocations += 1;
-        counts.errors += i64::from(span.error);
-        counts.cold_starts += i64::from(span.cold_start);
+        counts.run(true, span.sampling, span.error, span.cold_start);
         counts.exemplars.add(span.trace_id);
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
         }
-        self.invocations.open(now, key, span, is_certain);
+        self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
@@ -40,6 +38,7 @@ impl Shard {
             is_open: span.is_open,
             trigger: span.trigger,
             failed: span.error,
+            sampling: span.sampling,
         });
         self.placed(now, key, span, key);
     }
@@ -63,10 +62,7 @@ impl Shard {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        let counts = self.delta.function(&span.function);
-        counts.invocations -= 1;
-        counts.errors -= i64::from(span.error);
-        counts.cold_starts -= i64::from(span.cold_start);
+        self.delta.function(&span.function).run(false, span.sampling, span.error, span.cold_start);
         self.invocations.merge(key, invocation);
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
@@ -77,6 +73,7 @@ impl Shard {
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
+            self.invocations.see(invocation, &clues, span.kind.is_outbound());
             self.tell(&clues, span, SpanKey(invocation));
         }
         if span.invokes.get().is_some() {

@@ -1,9 +1,9 @@
 //! What the detectors make of a loop and why: assessment, reasons, depth, R, confidence, classes, the platform's guard.
 
-use loopscope_proto::v1::{Loop, PlatformGuard, Reproduction};
+use loopscope_proto::v1::{Flow, Loop, PlatformGuard, Reproduction};
 
 use crate::format;
-use crate::words::is_retry_storm;
+use crate::words::{is_retry_storm, sampled::hidden_depth};
 
 /// The glyph that doubles the colour of an assessment.
 pub fn assessment_glyph(assessment: &str) -> &'static str {
@@ -39,6 +39,7 @@ pub fn reason(word: &str) -> &str {
         "fan_out" => "A chain branches and gets wider from lap to lap: its laps multiply.",
         "slow" => "Its laps are slow and few, and its chain is deeper than benign ones get all the same.",
         "broken_bound" => "It does more than its declaration allows.",
+        "flow" => "Its invocations send on what they are sent, and too few of them end or they multiply.",
         other => other,
     }
 }
@@ -85,6 +86,18 @@ pub fn reproduction(it: &Reproduction) -> &'static str {
     }
 }
 
+/// What counts alone say, where nobody knows which invocation caused which.
+pub fn flow(it: &Flow) -> String {
+    let Some(r) = &it.reproduction else { return String::new() };
+    let numbers = format!("{} ({} to {})", ratio(r.mean), ratio(r.low), ratio(r.high));
+    format!(
+        "Its spans name only what lies between its functions, so no chain can be followed. By count, each invocation \
+         causes {numbers} further ones; {} go round, and {} come from outside.",
+        format::per_minute(it.laps_per_minute),
+        format::per_minute(it.immigrants_per_minute)
+    )
+}
+
 /// R with two digits.
 pub fn ratio(r: f64) -> String {
     if r < 9.995 { format!("{r:.2}") } else { format!("{r:.0}") }
@@ -95,9 +108,11 @@ pub fn mean_ratio(it: &Loop) -> String {
     it.reproduction.as_ref().map_or_else(|| "–".into(), |it| ratio(it.mean))
 }
 
-/// How deep it is, what is too deep, and where that is known from; nothing for a loop without laps.
+/// How deep it is, what is too deep, where that is known from, and what sampling hides of it; nothing for a loop without
+/// laps.
 pub fn depth(it: &Loop) -> Vec<String> {
-    let Some(alarm) = it.alarm_depth.filter(|_| it.max_depth > 0) else { return Vec::new() };
+    let hidden = hidden_depth(it).filter(|_| it.max_depth > 0);
+    let Some(alarm) = it.alarm_depth.filter(|_| it.max_depth > 0) else { return hidden.into_iter().collect() };
     let deepest = format::counted(u64::from(it.max_depth), "lap", "laps");
     let mut lines = vec![format!("The deepest chain has {deepest}; a chain of this loop is an alarm at {alarm}.")];
     if let Some(p) = it.depth_probability.filter(|_| it.open_chains > 0) {
@@ -110,6 +125,7 @@ pub fn depth(it: &Loop) -> Vec<String> {
         0 => "None of its chains has ended by itself so far, so it is held against loops in general.".to_owned(),
         n => format!("That is learned from {} that ended by themselves.", format::counted(n, "chain", "chains")),
     });
+    lines.extend(hidden);
     lines
 }
 
@@ -172,7 +188,7 @@ mod tests {
         let classes =
             "latent reentry cross_trace self retry_storm poison fan_out bounded slow self_timer no_progress telemetry";
         assert!(classes.split(' ').all(|class| !class_meaning(class).is_empty()));
-        assert!("depth rate fan_out slow broken_bound".split(' ').all(|word| reason(word).ends_with('.')));
+        assert!("depth rate fan_out slow broken_bound flow".split(' ').all(|word| reason(word).ends_with('.')));
         assert_eq!(reason("new_one"), "new_one", "a word that this page does not know is shown as it is");
     }
 
@@ -186,6 +202,10 @@ mod tests {
         let usual = depth(&Loop { depth_probability: Some(0.9), ..deep() }).join(" ");
         assert!(usual.contains("Most benign chains"), "{usual}");
         assert!(depth(&Loop { max_depth: 0, ..deep() }).is_empty());
+        let half = depth(&Loop { continuation_probability: Some(0.5), ..deep() }).join(" ");
+        assert!(half.contains("alarm at 18") && half.contains("may be deeper"), "{half}");
+        let hidden = depth(&Loop { continuation_probability: Some(0.1), alarm_depth: None, ..deep() }).join(" ");
+        assert!(hidden.starts_with("Depth is not judged."), "{hidden}");
     }
 
     #[test]
