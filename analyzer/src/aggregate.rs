@@ -251,7 +251,7 @@ impl Aggregate {
             }
             self.topology_changed = true;
         }
-        self.edges.entry(key).or_insert_with(EdgeSeries::new).merge(now, delta);
+        self.edges.entry(key).or_insert_with(EdgeSeries::new).merge(now, key.kind, delta);
     }
 
     /// Lets the nodes go that were quiet longest when there are too many, with their edges; a loop that matters keeps
@@ -397,11 +397,7 @@ impl Aggregate {
         });
         let between = self.edges.iter().filter_map(|(key, series)| {
             let caller = self.functions.get(&key.source)?;
-            let (cause, time) = match key.kind {
-                EdgeKind::Call => (HotspotCause::Gap, series.gap()?),
-                EdgeKind::Publish | EdgeKind::Read | EdgeKind::Write => (HotspotCause::Resource, series.duration()),
-                EdgeKind::Deliver | EdgeKind::Message => return None,
-            };
+            let (cause, time) = series.spent(key.kind)?;
             let edge = Some((key.source, key.target));
             Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
         });

@@ -7,7 +7,7 @@ use crate::{
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
-    snapshot::{Edge, FunctionNode, NodeId},
+    snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
     window::{Rate, Series, quantile, slot_of},
@@ -211,16 +211,23 @@ impl EdgeSeries {
         Self { calls: 0.0, last_call: ArrivalTime(0), details: Box::new(details) }
     }
 
-    pub(super) fn merge(&mut self, now: ArrivalTime, delta: &EdgeDelta) {
-        let slot = slot_of(now);
+    pub(super) fn merge(&mut self, now: ArrivalTime, kind: EdgeKind, delta: &EdgeDelta) {
+        let (slot, cause) = (slot_of(now), spent_on(kind));
         self.details.kept += delta.kept;
         self.calls += delta.calls;
         self.details.belief.merge(delta.belief);
         self.details.errors += delta.errors;
         self.details.rate.add(now, delta.calls);
-        self.details.duration.merge(slot, &delta.duration);
+        match cause {
+            Some(HotspotCause::Resource) => self.details.duration.merge(slot, &delta.duration),
+            _ => self.details.duration.merge_total(&delta.duration),
+        }
         if let Some(gap) = &delta.gap {
-            self.details.gap.get_or_insert_with(Series::new).merge(slot, gap);
+            let known = self.details.gap.get_or_insert_with(Series::new);
+            match cause {
+                Some(HotspotCause::Gap) => known.merge(slot, gap),
+                _ => known.merge_total(gap),
+            }
         }
         self.details.exemplars.merge(&delta.exemplars);
         self.details.is_stale = true;
@@ -276,12 +283,20 @@ impl EdgeSeries {
         self.last_call
     }
 
-    pub(super) fn duration(&self) -> &Series {
-        &self.details.duration
+    /// The time that is spent on such an edge, and what on.
+    pub(super) fn spent(&self, kind: EdgeKind) -> Option<(HotspotCause, &Series)> {
+        let cause = spent_on(kind)?;
+        let time = if cause == HotspotCause::Gap { self.details.gap.as_ref()? } else { &self.details.duration };
+        Some((cause, time))
     }
+}
 
-    pub(super) fn gap(&self) -> Option<&Series> {
-        self.details.gap.as_ref()
+/// What the time of an edge is spent on that may make it a hotspot.
+fn spent_on(kind: EdgeKind) -> Option<HotspotCause> {
+    match kind {
+        EdgeKind::Call => Some(HotspotCause::Gap),
+        EdgeKind::Publish | EdgeKind::Read | EdgeKind::Write => Some(HotspotCause::Resource),
+        EdgeKind::Deliver | EdgeKind::Message => None,
     }
 }
 
