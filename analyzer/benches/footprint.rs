@@ -1,9 +1,10 @@
 //! What the engine costs, as numbers to compare: `cargo bench -p loopscope-analyzer --bench footprint`.
 //!
 //! Each line is a process of its own, so that memory is that of its case alone: processor seconds, how much more memory
-//! the process has in the end (`/proc/self/statm`, so Linux only), and the longest tick. Spans are decoded already.
+//! the process has in the end (`/proc/self/statm`, so Linux only), and the longest tick, in processor time as well.
+//! Spans are decoded already.
 
-use std::{collections::BTreeMap, env, fs, process::Command, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, env, fs, process::Command, sync::Arc};
 
 use loopscope_analyzer::{
     attribute::{Attributes, Value},
@@ -139,10 +140,11 @@ impl Run {
     }
 
     fn tick(&mut self) {
-        let (begun, wall) = (cpu(), Instant::now());
+        let begun = cpu();
         self.engine.tick(ArrivalTime(self.now));
-        self.longest_tick = self.longest_tick.max(wall.elapsed().as_secs_f64());
-        self.cpu += cpu().saturating_sub(begun);
+        let took = cpu().saturating_sub(begun);
+        self.longest_tick = self.longest_tick.max(took.as_secs_f64());
+        self.cpu += took;
     }
 
     fn settle(&mut self) {
