@@ -5,6 +5,7 @@
 
 mod appraisal;
 mod attempts;
+mod flow;
 mod money;
 mod series;
 
@@ -35,6 +36,7 @@ use crate::{
     state::{self, state},
     window::{Sums, Time, slot_of},
 };
+use flow::Flows;
 use series::{EdgeSeries, FunctionSeries};
 
 /// Cycles are looked for at most this often.
@@ -51,6 +53,7 @@ pub struct Aggregate {
     loops: BTreeMap<LoopId, LoopReport>,
     latent: BTreeMap<LoopId, (Cycle, EventTime)>,
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
+    flows: Flows,
     root_ms: Sums,
     anomalies: Anomalies,
     losses: Losses,
@@ -74,6 +77,7 @@ impl Aggregate {
             loops: BTreeMap::new(),
             latent: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            flows: Flows::default(),
             root_ms: Sums::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -110,6 +114,7 @@ impl Aggregate {
         for (id, function) in delta.functions {
             self.merge_function(now, id, &function);
         }
+        self.merge_flows(now, delta.flows);
         for (key, attempts) in delta.attempts {
             self.merge_attempts(now, key, attempts);
         }
@@ -138,6 +143,7 @@ impl Aggregate {
             self.cycles_at = now;
             self.find_cycles();
         }
+        self.watch_flows(now);
     }
 
     /// Everything known at `now`.
@@ -166,6 +172,7 @@ impl Aggregate {
     pub fn loops(&self) -> Vec<Loop> {
         let mut loops: Vec<Loop> = self.loops.values().map(|report| self.describe(report)).collect();
         loops.extend(self.latent.values().map(|(cycle, since)| self.describe(&latent_report(cycle, *since))));
+        self.show_flows(&mut loops);
         loops.extend(self.retry_storms());
         loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
@@ -184,6 +191,8 @@ impl Aggregate {
         if aliases.is_empty() {
             return;
         }
+        let known = &self.aliases;
+        self.flows.rename(|node| known.get(&node).copied().unwrap_or(node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -401,7 +410,7 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
 } else { prices, rules, declared });
 
 /// The tenth of a full map that was quiet longest.

@@ -7,6 +7,8 @@
 pub(crate) mod cycle;
 /// Chains that branch.
 pub(crate) mod fan_out;
+/// Loops that show in counts alone.
+pub(crate) mod flow;
 /// Whether a platform would stop a loop by itself.
 pub(crate) mod guard;
 /// Functions and edges on which time is spent.

@@ -3,6 +3,8 @@
 //! The collector runs the same parts on several threads; this is the whole engine for tests, tools and small programs.
 
 #[cfg(test)]
+mod anonymous;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod chains;

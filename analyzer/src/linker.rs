@@ -32,13 +32,14 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
+use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
@@ -134,6 +135,8 @@ struct Invocation {
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that told its cause; 0 when something else did.
+    conversation: u32,
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
@@ -150,12 +153,14 @@ struct Cause {
     credit: f32,
     /// True when it is the likeliest of several, and not known by an id.
     is_guess: bool,
+    /// Hash of the conversation that tells it; 0 when something else does.
+    conversation: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Belonging {
     invocation: u64,
-    publishes: Option<NodeId>,
+    publishes: MaybeNode,
     end: EventTime,
 }
 
@@ -169,7 +174,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0 }
     }
 }
 
@@ -211,7 +216,8 @@ impl Linker {
                     let parent = parent.map(|parent| parent.0);
                     let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
                     self.enter(now, key.0, &entry);
-                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                    let publishes = MaybeNode::default();
+                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -220,7 +226,7 @@ impl Linker {
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
-                    let belonging = Belonging { invocation: invocation.0, publishes, end };
+                    let belonging = Belonging { invocation: invocation.0, publishes: publishes.into(), end };
                     self.spans.insert(span.0, belonging);
                     self.follow_waiting(now, span.0, belonging);
                 }
@@ -375,6 +381,7 @@ impl Linker {
             sampling,
             knows_id: run != 0,
             is_guess: false,
+            conversation: 0,
             run,
             start,
             trace_id,
@@ -388,11 +395,11 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, is_guess, .. } = *invocation;
+        let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
         match path.count(occurrence.function) {
             0 => {
                 let route = self
-                    .look_back(parent, None)
+                    .look_back(parent, None, Way::START)
                     .functions
                     .iter()
                     .fold(0, |hash, function| xxhash_rust::xxh3::xxh3_64_with_seed(&function.to_le_bytes(), hash));
@@ -400,7 +407,7 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit, is_guess };
+                let cause = Cause { invocation: parent, confidence, credit, is_guess, conversation };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -429,6 +436,7 @@ state!(Invocation {
     sampling,
     knows_id,
     is_guess,
+    conversation,
     run,
     start,
     trace_id

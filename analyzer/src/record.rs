@@ -8,6 +8,7 @@ mod attempt;
 mod belief;
 mod delta;
 mod exemplars;
+mod flow;
 mod operation;
 
 use smallvec::SmallVec;
@@ -24,6 +25,7 @@ pub(crate) use belief::Belief;
 pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
+pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
@@ -42,6 +44,22 @@ impl SpanKey {
     /// The key of the other span, where two share one id.
     pub(crate) fn pair(self) -> Self {
         Self((self.0 ^ 0x9e37_79b9_7f4a_7c15).max(1))
+    }
+}
+
+/// A node or none, in the room of a node: no hash of what something is comes out as 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MaybeNode(u64);
+
+impl From<Option<NodeId>> for MaybeNode {
+    fn from(node: Option<NodeId>) -> Self {
+        Self(node.map_or(0, |node| node.0))
+    }
+}
+
+impl MaybeNode {
+    pub(crate) fn get(self) -> Option<NodeId> {
+        (self.0 != 0).then_some(NodeId(self.0))
     }
 }
 
@@ -75,6 +93,13 @@ pub struct Key {
     pub class: KeyClass,
     /// What is known.
     pub hash: u64,
+}
+
+impl Key {
+    /// A hash of the conversation, if the key is one; otherwise 0.
+    pub(crate) fn conversation(self) -> u32 {
+        if self.class == KeyClass::Conversation { (self.hash as u32).max(1) } else { 0 }
+    }
 }
 
 impl KeyClass {
@@ -239,6 +264,7 @@ pub enum Record {
     Operation(OperationLap),
 }
 
+state!(MaybeNode(inner));
 state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(

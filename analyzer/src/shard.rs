@@ -20,6 +20,7 @@
 mod anomaly;
 mod attempt;
 mod clue;
+mod flow;
 mod intake;
 mod invocation;
 mod kept;

@@ -8,6 +8,7 @@ mod assessment;
 mod chain;
 mod edge;
 mod finding;
+mod flow;
 mod function;
 mod hotspot;
 mod id;
@@ -20,6 +21,7 @@ pub use self::{
     chain::{JoinedCause, JoinedChain},
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
+    flow::{Flow, FlowHop},
     function::{FunctionNode, VersionChange},
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},

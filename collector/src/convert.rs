@@ -91,11 +91,7 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         alarm_depth: found.alarm_depth,
         open_chains: found.open_chains,
         learned_chains: found.learned_chains,
-        reproduction: found.reproduction.map(|r| v1::Reproduction {
-            mean: finite(r.mean),
-            low: finite(r.low),
-            high: finite(r.high),
-        }),
+        reproduction: found.reproduction.map(appraisal::reproduction),
         doubling_seconds: found.doubling_seconds.filter(|seconds| seconds.is_finite()),
         lap_p99_ms: found.lap_p99_ms.filter(|ms| ms.is_finite()),
         cost: found.cost.as_ref().map(appraisal::cost),
@@ -116,6 +112,7 @@ pub fn loop_(found: &Loop) -> v1::Loop {
         }),
         sampling_probability: found.sampling_probability,
         continuation_probability: found.continuation_probability,
+        flow: found.flow.as_ref().map(appraisal::flow),
     }
 }
 
@@ -198,11 +195,12 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
     use loopscope_analyzer::{
         price::LoopCost,
         snapshot::{
-            Assessment, EdgeKind, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason, Reproduction,
-            ResourceKind, VersionChange,
+            Assessment, EdgeKind, Flow, FlowHop, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason,
+            Reproduction, ResourceKind, VersionChange,
         },
         span::TraceId,
     };
@@ -263,34 +261,111 @@ mod tests {
             platform_guard: None,
             sampling_probability: Some(0.25),
             continuation_probability: Some(0.5),
+            flow: Some(Flow {
+                reproduction: Reproduction { mean: 1.25, low: 1.0, high: 1.5 },
+                laps_per_minute: 60.0,
+                immigrants_per_minute: f64::NAN,
+                hops: vec![FlowHop { function: NodeId(1), over: NodeId(3), sent: 1.25, share: 1.0 }],
+            }),
         };
-        let json = serde_json::to_value(loop_(&found)).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!({
-                "id": "000000000000000000000000000000ab", "level": "operation", "functions": ["a", "b"],
-                "function_ids": ["0000000000000001", "0000000000000002"],
-                "path": ["0000000000000001", "0000000000000003", "0000000000000002"],
-                "state": "growing", "severity": "critical", "max_depth": 17, "chains": 2, "laps": 20,
-                "lap_p50_ms": 250.0, "laps_per_minute": 0.0, "first_seen": "1970-01-01T00:00:01.500Z",
-                "last_seen": null, "exemplar_trace_ids": ["01010101010101010101010101010101"], "environment": "prod",
-                "classes": ["cross_trace", "fan_out"], "assessment": "alarm", "reasons": ["depth", "fan_out"],
-                "confidence": 0.98, "depth_probability": 1e-5, "alarm_depth": 14, "open_chains": 1,
-                "learned_chains": 3000, "reproduction": {"mean": 2.0, "low": 1.8, "high": 2.2},
-                "doubling_seconds": null, "lap_p99_ms": 300.0,
-                "cost": {
-                    "so_far": 0.5, "per_hour": 0.0, "next_24h": 12.0, "concurrency_share": 0.25,
-                    "seconds_to_saturation": null, "currency": "USD", "is_assumed": true
+        let json = serde_json::to_string_pretty(&loop_(&found)).unwrap();
+        expect![[r#"
+            {
+              "id": "000000000000000000000000000000ab",
+              "level": "operation",
+              "functions": [
+                "a",
+                "b"
+              ],
+              "function_ids": [
+                "0000000000000001",
+                "0000000000000002"
+              ],
+              "path": [
+                "0000000000000001",
+                "0000000000000003",
+                "0000000000000002"
+              ],
+              "state": "growing",
+              "severity": "critical",
+              "max_depth": 17,
+              "chains": 2,
+              "laps": 20,
+              "lap_p50_ms": 250.0,
+              "laps_per_minute": 0.0,
+              "first_seen": "1970-01-01T00:00:01.500Z",
+              "last_seen": null,
+              "exemplar_trace_ids": [
+                "01010101010101010101010101010101"
+              ],
+              "environment": "prod",
+              "operations": [
+                "poll"
+              ],
+              "classes": [
+                "cross_trace",
+                "fan_out"
+              ],
+              "assessment": "alarm",
+              "reasons": [
+                "depth",
+                "fan_out"
+              ],
+              "confidence": 0.98,
+              "depth_probability": 0.00001,
+              "alarm_depth": 14,
+              "open_chains": 1,
+              "learned_chains": 3000,
+              "reproduction": {
+                "mean": 2.0,
+                "low": 1.8,
+                "high": 2.2
+              },
+              "doubling_seconds": null,
+              "lap_p99_ms": 300.0,
+              "cost": {
+                "so_far": 0.5,
+                "per_hour": 0.0,
+                "next_24h": 12.0,
+                "concurrency_share": 0.25,
+                "seconds_to_saturation": null,
+                "currency": "USD",
+                "is_assumed": true
+              },
+              "intended": null,
+              "cut": null,
+              "changes": [
+                {
+                  "function_id": "0000000000000001",
+                  "function": "a",
+                  "from": "7",
+                  "to": "8",
+                  "at": "1970-01-01T00:00:01Z"
+                }
+              ],
+              "platform_guard": null,
+              "covered": true,
+              "retry_storm": null,
+              "sampling_probability": 0.25,
+              "continuation_probability": 0.5,
+              "flow": {
+                "reproduction": {
+                  "mean": 1.25,
+                  "low": 1.0,
+                  "high": 1.5
                 },
-                "intended": null, "cut": null, "platform_guard": null,
-                "changes": [{
-                    "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
-                    "at": "1970-01-01T00:00:01Z"
-                }],
-                "operations": ["poll"], "covered": true, "retry_storm": null,
-                "sampling_probability": 0.25, "continuation_probability": 0.5
-            })
-        );
+                "laps_per_minute": 60.0,
+                "immigrants_per_minute": 0.0,
+                "hops": [
+                  {
+                    "function_id": "0000000000000001",
+                    "over": "0000000000000003",
+                    "sent": 1.25,
+                    "share": 1.0
+                  }
+                ]
+              }
+            }"#]].assert_eq(&json);
     }
 
     #[test]

@@ -45,7 +45,7 @@ struct Found {
 
 /// What is between two invocations of which one stands above the other.
 #[derive(Clone, Copy)]
-struct Way {
+pub(super) struct Way {
     /// Products over the causes on it.
     confidence: f32,
     credit: f32,
@@ -55,6 +55,33 @@ struct Way {
     failed: bool,
     /// How probable it was that the traces it enters were kept.
     sampling: Sampling,
+    /// The conversation that told the last cause that one told; 0 before there was one.
+    conversation: u32,
+}
+
+impl Way {
+    /// The way from an invocation to itself.
+    pub(super) const START: Self = Self {
+        confidence: 1.0,
+        credit: 1.0,
+        is_guess: false,
+        failed: false,
+        sampling: Sampling::ALWAYS,
+        conversation: 0,
+    };
+
+    /// Goes up over a cause. That a conversation is one chain is one assumption, however many causes it tells: the way
+    /// is as sure as that, and no less for its length.
+    fn up(&mut self, cause: Cause) {
+        if cause.conversation == 0 || cause.conversation != self.conversation {
+            self.confidence *= cause.confidence;
+        }
+        if cause.conversation != 0 {
+            self.conversation = cause.conversation;
+        }
+        self.credit *= cause.credit;
+        self.is_guess |= cause.is_guess;
+    }
 }
 
 /// A function on the way up, with the way below it.
@@ -88,8 +115,7 @@ impl Linker {
         let (part, whole) = (self.whole(part), self.whole(whole));
         let (Some(one), Some(other)) = (self.invocations.get(part), self.invocations.get(whole)) else { return };
         let (function, whole_cause) = (one.function, other.parent);
-        let part_cause =
-            Cause { invocation: one.parent, confidence: one.confidence, credit: one.credit, is_guess: one.is_guess };
+        let part_cause = one.cause();
         // Whichever has no cause of its own becomes the part.
         let (below, above) = if part_cause.invocation == 0 { (part, whole) } else { (whole, part) };
         if part == whole {
@@ -108,16 +134,15 @@ impl Linker {
     pub(super) fn is_retry(&self, path: &PathTable, function: u32, run: u64, parent: u64) -> bool {
         run != 0
             && path.count(function) > 0
-            && self.look_back(parent, Some(function)).found.is_some_and(|found| found.run == run)
+            && self.look_back(parent, Some(function), Way::START).found.is_some_and(|found| found.run == run)
     }
 
     /// The functions upwards from `key`, without what repeats in between.
     ///
-    /// With `until` they end at the first occurrence of that function; without, or where there is none, at the root of
-    /// the fragment or after [`LOOK_BACK`] invocations.
-    pub(super) fn look_back(&self, mut key: u64, until: Option<u32>) -> Back {
+    /// `way` is the way up to there. With `until` they end at the first occurrence of that function; without, or where
+    /// there is none, at the root of the fragment or after [`LOOK_BACK`] invocations.
+    pub(super) fn look_back(&self, mut key: u64, until: Option<u32>, mut way: Way) -> Back {
         let mut steps = SmallVec::<[Step; 8]>::new();
-        let mut way = Way { confidence: 1.0, credit: 1.0, is_guess: false, failed: false, sampling: Sampling::ALWAYS };
         let mut found = None;
         for _ in 0..LOOK_BACK {
             let Some(invocation) = self.invocations.get(key) else { break };
@@ -140,9 +165,7 @@ impl Linker {
                 found = Some(Found { sampling, start, trace_id, run, way });
                 break;
             }
-            way.confidence *= invocation.confidence;
-            way.credit *= invocation.credit;
-            way.is_guess |= invocation.is_guess;
+            way.up(invocation.cause());
             way.sampling = way.sampling.and(self.entered(invocation, invocation.parent));
         }
         Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
@@ -167,7 +190,9 @@ impl Linker {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
         let (trigger, entered) = (invocation.trigger, self.entered(invocation, cause.invocation));
-        let back = self.look_back(cause.invocation, Some(function));
+        let mut last = Way::START;
+        last.up(cause);
+        let back = self.look_back(cause.invocation, Some(function), last);
         let Some(before) = back.found else {
             self.delta.losses.look_backs_cut += 1;
             return;
@@ -182,9 +207,9 @@ impl Linker {
             trace_id,
             crosses_traces: before.trace_id != trace_id,
             times: occurrence.times,
-            confidence: before.way.confidence * cause.confidence,
-            credit: before.way.credit * cause.credit,
-            is_guess: before.way.is_guess || cause.is_guess,
+            confidence: before.way.confidence,
+            credit: before.way.credit,
+            is_guess: before.way.is_guess,
             trigger,
             failed: before.way.failed,
             sampling: before.sampling,
@@ -232,9 +257,7 @@ impl Linker {
             offset = path.without_last(function);
         }
         let Some(invocation) = self.invocations.get_mut(child) else { return };
-        (invocation.parent, invocation.confidence, invocation.credit) =
-            (cause.invocation, cause.confidence, cause.credit);
-        invocation.is_guess = cause.is_guess;
+        invocation.set_cause(cause);
         (invocation.is_part, invocation.is_retry) = (role == Role::Part, role == Role::Retry);
         if is_held {
             self.hold(cause.invocation);
@@ -292,8 +315,7 @@ impl Linker {
             self.hang(now, child, cause, top, path, Role::Caused);
         } else if let Some(below) = self.invocations.get_mut(child) {
             (below.fragment, below.path) = (top, path.then(&PathTable::of(function)));
-            (below.parent, below.confidence, below.credit) = (cause.invocation, cause.confidence, cause.credit);
-            below.is_guess = cause.is_guess;
+            below.set_cause(cause);
             self.fragments.refer(top);
             self.fragments.release(fragment);
             self.occur(now, top, path, FirstOccurrence { function, route: 0, invocation: child, times: 1 });
@@ -325,5 +347,22 @@ impl Linker {
             }
         }
         false
+    }
+}
+
+impl Invocation {
+    pub(super) fn cause(&self) -> Cause {
+        Cause {
+            invocation: self.parent,
+            confidence: self.confidence,
+            credit: self.credit,
+            is_guess: self.is_guess,
+            conversation: self.conversation,
+        }
+    }
+
+    fn set_cause(&mut self, cause: Cause) {
+        (self.parent, self.confidence, self.credit) = (cause.invocation, cause.confidence, cause.credit);
+        (self.is_guess, self.conversation) = (cause.is_guess, cause.conversation);
     }
 }

@@ -29,6 +29,10 @@ const PER_KEY: usize = 64;
 const SENDS: usize = 1_024;
 /// Sends before a delivery beyond which times tell nothing.
 const CROWD: usize = 64;
+/// Deliveries over one resource that no send explained, and that one which comes late still may; of more, the oldest go.
+const MISSED: usize = 64;
+/// A delivery that came from elsewhere with this probability is looked at again when a send comes late.
+const ELSEWHERE: f64 = 0.5;
 /// Offers whose answer may take days.
 const SLOW_CAPACITY: usize = 250_000;
 /// How long an answer may take where it is slow.
@@ -116,6 +120,8 @@ struct Resource {
     /// True when senders know ids that nobody else has: who knows one too is found by it, or not at all.
     has_ids: bool,
     last: ArrivalTime,
+    /// Deliveries that no send explained, each with how probable it was taken to come from elsewhere.
+    missed: VecDeque<(Deferred, f64)>,
 }
 
 impl Offer {
@@ -139,6 +145,11 @@ impl Offer {
 
     fn is_for(&self, seeker: &Seeker) -> bool {
         self.cause != seeker.child && self.destination.zip(seeker.destination).is_none_or(|(one, other)| one == other)
+    }
+
+    /// True when it came before the seeker, as far as clocks agree.
+    fn may_cause(&self, seeker: &Seeker) -> bool {
+        self.is_for(seeker) && self.end.0 <= seeker.start.0.saturating_add(SKEW_NANOS)
     }
 }
 
@@ -186,9 +197,13 @@ impl Continuations {
             resource.lag = lag.max(resource.lag - resource.lag / 64);
             resource.has_ids |= key.class.is_unique();
             if key.class == KeyClass::Time {
-                resource.send(offer, losses);
+                let missed = resource.send(offer, losses);
+                missed.into_iter().for_each(|search| self.wait(now.after(self.settle), search, losses));
                 return SmallVec::new();
             }
+        }
+        if !key.class.is_unique() {
+            self.reconsider(now, key, &offer, losses);
         }
         let offers = if is_slow { &mut self.slow_offers } else { &mut self.offers };
         match offers.get_mut(key.hash) {
@@ -256,12 +271,30 @@ impl Continuations {
     pub(super) fn defer(&mut self, now: ArrivalTime, key: Key, seeker: Seeker, losses: &mut Losses) {
         let lag = seeker.destination.and_then(|node| self.resources.get(&node)).map_or(0, |resource| resource.lag);
         let due = ArrivalTime(seeker.start.0.saturating_add(lag)).min(now.after(PATIENCE)).max(now.after(self.settle));
+        self.wait(due, Deferred { seeker, key }, losses);
+    }
+
+    fn wait(&mut self, due: ArrivalTime, search: Deferred, losses: &mut Losses) {
         self.sequence += 1;
-        self.deferred.insert((due, self.sequence), Deferred { seeker, key });
+        self.deferred.insert((due, self.sequence), search);
         if self.deferred.len() > self.deferred_capacity {
             self.deferred.pop_first();
             losses.continuations_dropped += 1;
         }
+    }
+
+    /// Those who sought a shared key in vain seek again, when an offer of it comes late.
+    fn reconsider(&mut self, now: ArrivalTime, key: Key, offer: &Offer, losses: &mut Losses) {
+        let Some(missed) = self.seekers.get_mut(key.hash) else { return };
+        let mut again = SmallVec::<[Seeker; 1]>::new();
+        missed.retain(|seeker| {
+            let is_it = offer.may_cause(seeker);
+            if is_it {
+                again.push(*seeker);
+            }
+            !is_it
+        });
+        again.into_iter().for_each(|seeker| self.wait(now.after(self.settle), Deferred { seeker, key }, losses));
     }
 
     /// The next search whose time has come; those of one moment in the order in which they began.
@@ -285,8 +318,38 @@ impl Continuations {
             return None;
         }
         match search.key.class {
-            KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(&search.seeker, function),
-            class => self.nearest(search, function, class),
+            KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(search, function),
+            class => {
+                let found = self.nearest(search, function, class);
+                match &found {
+                    Some(found) => self.retry(search.key, &found.offer),
+                    None => self.miss(search),
+                }
+                found
+            }
+        }
+    }
+
+    /// One offer of a shared key is gone, so that who sought the key next may tell the others apart now.
+    fn retry(&mut self, key: Key, gone: &Offer) {
+        let Some(missed) = self.seekers.get_mut(key.hash) else { return };
+        let until = gone.end.0.saturating_add(RIVALS_NANOS);
+        let later = (0..missed.len()).filter(|at| (gone.end.0..until).contains(&missed[*at].start.0));
+        if let Some(next) = later.min_by_key(|at| missed[*at].start) {
+            self.ready.push_back(Deferred { seeker: missed.remove(next), key });
+        }
+    }
+
+    /// Nobody who is here has offered the key; somebody may do so late.
+    fn miss(&mut self, search: &Deferred) {
+        match self.seekers.get_mut(search.key.hash) {
+            Some(known) => {
+                if known.len() >= PER_KEY {
+                    known.remove(0);
+                }
+                known.push(search.seeker);
+            }
+            None => self.seekers.insert(search.key.hash, SmallVec::from_slice(&[search.seeker])),
         }
     }
 
@@ -311,8 +374,7 @@ impl Continuations {
             None => self.offers.get_mut(key.hash)?,
         };
         let is_lone = offers.len() == 1;
-        let latest = seeker.start.0.saturating_add(SKEW_NANOS);
-        let is_open = |offer: &&mut Offer| offer.is_for(seeker) && offer.end.0 <= latest && offer.left(function) > 0.0;
+        let is_open = |offer: &&mut Offer| offer.may_cause(seeker) && offer.left(function) > 0.0;
         let since = seeker.start.0.saturating_sub(RIVALS_NANOS);
         let mut rivals = SmallVec::<[u64; 4]>::new();
         let mut best: Option<&mut Offer> = None;
@@ -351,17 +413,52 @@ impl Continuations {
 }
 
 impl Resource {
-    fn send(&mut self, offer: Offer, losses: &mut Losses) {
+    /// Takes in a send; the deliveries that it may explain, if it comes later than they were looked at.
+    fn send(&mut self, offer: Offer, losses: &mut Losses) -> SmallVec<[Deferred; 1]> {
+        let again = self.reconsider(&offer);
         let place = self.sends.partition_point(|send| send.end <= offer.end);
         self.sends.insert(place, offer);
         if self.sends.len() > SENDS {
             self.sends.pop_front();
             losses.continuations_dropped += 1;
         }
+        again
     }
 
-    fn decide(&mut self, seeker: &Seeker, function: u32) -> Option<Match> {
-        let reach = (self.delays.reach() * 1e9) as u64;
+    fn reconsider(&mut self, offer: &Offer) -> SmallVec<[Deferred; 1]> {
+        let mut again = SmallVec::new();
+        if self.missed.is_empty() {
+            return again;
+        }
+        let reach = self.reach();
+        let Self { missed, delays, .. } = self;
+        missed.retain(|(search, external)| {
+            let is_near = search.seeker.start.0.saturating_sub(reach) <= offer.end.0;
+            let is_it = is_near && offer.may_cause(&search.seeker);
+            if is_it {
+                delays.recall(*external);
+                again.push(*search);
+            }
+            !is_it
+        });
+        again
+    }
+
+    /// How long before a delivery its send may lie, nanoseconds.
+    fn reach(&self) -> u64 {
+        (self.delays.reach() * 1e9) as u64
+    }
+
+    fn miss(&mut self, search: &Deferred, external: f64) {
+        if self.missed.len() >= MISSED {
+            self.missed.pop_front();
+        }
+        self.missed.push_back((*search, external));
+    }
+
+    fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
+        let seeker = &search.seeker;
+        let reach = self.reach();
         let from = self.sends.partition_point(|send| send.end.0 < seeker.start.0.saturating_sub(reach));
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
         let near: SmallVec<[usize; 8]> = (from..self.sends.len())
@@ -381,6 +478,9 @@ impl Resource {
         let accepted = verdict.best.filter(|best| verdict.each[*best] >= ACCEPT);
         for (at, (place, probability)) in near.iter().zip(&verdict.each).enumerate() {
             self.sends[*place].take(function, if accepted == Some(at) { 1.0 } else { *probability });
+        }
+        if accepted.is_none() && verdict.external >= ELSEWHERE {
+            self.miss(search, verdict.external);
         }
         let offer = self.sends.get(*near.get(accepted?)?)?.clone();
         Some(Match { offer, confidence: verdict.each[accepted?] as f32 })
@@ -402,4 +502,4 @@ state!(Continuations {
 state!(Offer { cause, destination, end, left });
 state!(Seeker { child, destination, start, credit, link, is_matched });
 state!(Deferred { seeker, key });
-state!(Resource { delays, sends, lag, has_ids, last });
+state!(Resource { delays, sends, lag, has_ids, last, missed });

@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass},
+    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass, MaybeNode},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -17,10 +17,10 @@ impl Linker {
     /// A link says that the span `cause` caused an invocation.
     pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
         let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(cause) {
-            Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
+            Some(own) => Some(Belonging { invocation: cause, publishes: MaybeNode::default(), end: own.start }),
             None => self.continuations.slow(cause).map(|offer| Belonging {
                 invocation: offer.cause,
-                publishes: offer.destination,
+                publishes: offer.destination.into(),
                 end: offer.end,
             }),
         });
@@ -46,7 +46,7 @@ impl Linker {
         if link.child == cause.invocation {
             return;
         }
-        let offer = Offer::new(cause.invocation, cause.publishes, cause.end);
+        let offer = Offer::new(cause.invocation, cause.publishes.get(), cause.end);
         let seeker = Seeker {
             child: link.child,
             destination: link.delivered_by,
@@ -128,8 +128,9 @@ impl Linker {
             let Some(found) = self.continuations.decide(&search, function, knows_id) else { continue };
             let Match { offer, confidence } = found;
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
-            let credit = search.seeker.credit;
-            self.cause(now, child, Cause { invocation: offer.cause, confidence, credit, is_guess: true });
+            let (invocation, credit) = (offer.cause, search.seeker.credit);
+            let conversation = search.key.conversation();
+            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation });
         }
     }
 
@@ -154,21 +155,16 @@ impl Linker {
         }
         self.observe(seeker, offer);
         let (confidence, credit) = (class.confidence(), seeker.credit);
-        let cause = Cause { invocation: offer.cause, confidence, credit, is_guess: false };
+        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
         self.cause(now, child, cause);
     }
 
     /// Another attempt at what was tried before has the cause that the earlier one had, and none that is merely near.
     fn share_cause(&mut self, now: ArrivalTime, child: u64, function: u32, before: &[Seeker]) {
         let attempts = before.iter().map(|seeker| self.whole(seeker.child)).filter(|attempt| *attempt != child);
-        let cause = attempts.filter_map(|attempt| self.invocations.get(attempt)).find_map(|attempt| {
-            (attempt.function == function && attempt.parent != 0).then_some(Cause {
-                invocation: attempt.parent,
-                confidence: attempt.confidence,
-                credit: attempt.credit,
-                is_guess: attempt.is_guess,
-            })
-        });
+        let cause = attempts
+            .filter_map(|attempt| self.invocations.get(attempt))
+            .find_map(|attempt| (attempt.function == function && attempt.parent != 0).then(|| attempt.cause()));
         let is_caused = self.invocations.get(child).is_some_and(|child| child.parent != 0);
         if let Some(cause) = cause
             && !is_caused

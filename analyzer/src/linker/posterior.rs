@@ -151,6 +151,11 @@ impl Delays {
         self.last = self.last.max(at);
     }
 
+    /// A delivery that was taken to come from elsewhere with this probability is looked at again.
+    pub(super) fn recall(&mut self, probability: f64) {
+        self.external = (self.external - probability).max(0.0);
+    }
+
     fn is_learned(&self) -> bool {
         self.pairs - PRIOR_PAIRS >= LEARNED
     }

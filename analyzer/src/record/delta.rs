@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, Versions};
+use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Versions};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
@@ -34,6 +34,8 @@ pub struct Delta {
     pub(crate) root_ms: f64,
     /// Attempts at what has failed.
     pub(crate) attempts: FxHashMap<AttemptKey, AttemptDelta>,
+    /// Invocations of unknown cause.
+    pub(crate) flows: FxHashMap<FlowKey, FlowCounts>,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -102,6 +104,7 @@ impl Delta {
             && self.resources.is_empty()
             && self.losses == Losses::default()
             && self.attempts.is_empty()
+            && self.flows.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::SpanRecord;
+use super::{SpanRecord, clue::Clues, flow::Flow};
 use crate::{
     identity::Function,
     record::Delta,
@@ -40,6 +40,7 @@ struct Open {
     is_certain: bool,
     /// True when its entry span says how long it took.
     is_timed: bool,
+    flow: Flow,
 }
 
 impl Invocations {
@@ -47,7 +48,7 @@ impl Invocations {
         Self { open: FxHashMap::default(), due: VecDeque::new(), settle, capacity }
     }
 
-    pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool) {
+    pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
         let mut open = Open {
             function: Arc::clone(&entry.function),
             start: entry.start,
@@ -56,6 +57,7 @@ impl Invocations {
             is_called: false,
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
+            flow,
         };
         if entry.kind.is_outbound() {
             open.children.push((entry.start.0, entry.end().0));
@@ -74,9 +76,18 @@ impl Invocations {
         }
     }
 
-    /// The invocation is no part of another; true when that was not known before, while it is open.
+    /// One of the spans of the invocation knows this of its cause, or of what it sends.
+    pub(super) fn see(&mut self, key: u64, clues: &Clues, is_outbound: bool) {
+        if let Some(open) = self.open.get_mut(&key) {
+            open.flow.see(clues, is_outbound);
+        }
+    }
+
+    /// The invocation is no part of another, which caused it; true when that was not known before, while it is open.
     pub(super) fn make_certain(&mut self, key: u64) -> bool {
-        self.open.get_mut(&key).is_some_and(|open| !std::mem::replace(&mut open.is_certain, true))
+        let Some(open) = self.open.get_mut(&key) else { return false };
+        open.flow.is_known = true;
+        !std::mem::replace(&mut open.is_certain, true)
     }
 
     /// The invocation of `parent` called the one with the key `key` and the entry `child`.
@@ -97,6 +108,9 @@ impl Invocations {
         for (start, end) in open.children {
             self.add_child(whole, EventTime(start), EventTime(end));
         }
+        if let Some(whole) = self.open.get_mut(&whole) {
+            whole.flow.absorb(open.flow);
+        }
     }
 
     /// Takes the self time of the invocations whose time is up.
@@ -104,6 +118,7 @@ impl Invocations {
         while self.due.front().is_some_and(|(due, _)| *due <= now) || self.due.len() > self.capacity {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(&key) else { continue };
+            open.flow.settle(open.function.id, delta);
             if !open.is_timed {
                 continue;
             }
@@ -151,6 +166,7 @@ mod tests {
             is_called: false,
             is_certain: true,
             is_timed: true,
+            flow: Flow::default(),
         }
     }
 

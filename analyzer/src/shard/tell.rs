@@ -1,6 +1,6 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, kept::SpanRecord, touch};
+use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
 use crate::{
     record::{Record, SpanKey},
     span::ArrivalTime,
@@ -26,7 +26,7 @@ impl Shard {
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
         }
-        self.invocations.open(now, key, span, is_certain);
+        self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
         self.records.push(Record::Entry {
             key: SpanKey(key),
@@ -73,9 +73,10 @@ impl Shard {
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
+            self.invocations.see(invocation, &clues, span.kind.is_outbound());
             self.tell(&clues, span, SpanKey(invocation));
         }
-        if span.invokes.is_some() {
+        if span.invokes.get().is_some() {
             self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
@@ -109,7 +110,7 @@ impl Shard {
 
     /// What the parent sent caused this invocation, and no other that may seek its cause.
     pub(super) fn answer(&mut self, key: u64, parent: &SpanRecord) {
-        let called = parent.invokes.map(|function| (function, parent.start));
+        let called = parent.invokes.get().map(|function| (function, parent.start));
         if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
             let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
             self.records.push(Record::Answer { child, cause, over, end });
@@ -127,7 +128,7 @@ impl Shard {
         if let Some(record) = self.spans.get_mut(key) {
             record.is_call_counted = true;
         }
-        if parent.invokes.is_some()
+        if parent.invokes.get().is_some()
             && let Some(record) = self.spans.get_mut(span.parent)
         {
             record.is_answered = true;
@@ -139,7 +140,7 @@ impl Shard {
     /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
     pub(super) fn count_invoke(&mut self, key: u64) {
         if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
-            && let Some(function) = span.invokes
+            && let Some(function) = span.invokes.get()
         {
             touch::count_invoke(&mut self.delta, span, function);
         }

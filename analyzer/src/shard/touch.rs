@@ -16,8 +16,8 @@ const NAMED: f32 = 0.8;
 
 /// Counts the resource that a span touches.
 pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
-    if let Some((node, kind)) = span.touch {
-        delta.call(touch_edge(span, node, kind), &call(span));
+    if let Some(node) = span.touches.get() {
+        delta.call(touch_edge(span, node, span.touch_kind), &call(span));
     }
 }
 

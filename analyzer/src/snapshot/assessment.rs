@@ -31,6 +31,8 @@ pub enum Reason {
     NoProgress,
     /// A function exports the spans of its own exports.
     Telemetry,
+    /// Counts show that its invocations go on for ever, or multiply, though no chain can be followed.
+    Flow,
 }
 
 /// How much a finding matters.
@@ -67,6 +69,7 @@ impl Reason {
             Self::BrokenBound => "broken_bound",
             Self::NoProgress => "no_progress",
             Self::Telemetry => "telemetry",
+            Self::Flow => "flow",
         }
     }
 }
@@ -87,5 +90,6 @@ state!(
         BrokenBound,
         NoProgress,
         Telemetry,
+        Flow,
     }
 );

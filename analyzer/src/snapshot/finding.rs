@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     intended::IntendedState,
     price::LoopCost,
-    snapshot::{Assessment, JoinedChain, LoopId, NodeId, Reason, Severity, VersionChange},
+    snapshot::{Assessment, Flow, JoinedChain, LoopId, NodeId, Reason, Severity, VersionChange},
     span::{EventTime, TraceId},
     state::state,
 };
@@ -91,6 +91,8 @@ pub struct Loop {
     /// Chance that a lap is seen after the one before it was: less than 1 where laps enter other traces that may have
     /// been dropped, so that chains look shorter than they are. `None` when it is always seen.
     pub continuation_probability: Option<f64>,
+    /// What counts alone tell of it; `None` where parents, links or ids tell the causes.
+    pub flow: Option<Flow>,
 }
 
 /// What a platform's own guard against recursion makes of a loop.

@@ -1,13 +1,34 @@
-//! What people need to judge a loop, as wire messages: cost, declaration, changes, the platform's guard.
+//! What people need to judge a loop, as wire messages: R, counts, cost, declaration, changes, the platform's guard.
 
 use loopscope_analyzer::{
     intended::{Breach, IntendedState, Judgement},
     price::LoopCost,
-    snapshot::{NodeId, PlatformGuard, VersionChange},
+    snapshot::{Flow, FlowHop, NodeId, PlatformGuard, Reproduction, VersionChange},
 };
 use loopscope_proto::v1;
 
 use super::{arrival_time, event_time, finite};
+
+/// R with its interval.
+pub(super) fn reproduction(r: Reproduction) -> v1::Reproduction {
+    v1::Reproduction { mean: finite(r.mean), low: finite(r.low), high: finite(r.high) }
+}
+
+/// What counts alone tell of a loop.
+pub(super) fn flow(flow: &Flow) -> v1::Flow {
+    let hop = |hop: &FlowHop| v1::FlowHop {
+        function_id: hop.function.to_string(),
+        over: hop.over.to_string(),
+        sent: finite(hop.sent),
+        share: finite(hop.share),
+    };
+    v1::Flow {
+        reproduction: Some(reproduction(flow.reproduction)),
+        laps_per_minute: finite(flow.laps_per_minute),
+        immigrants_per_minute: finite(flow.immigrants_per_minute),
+        hops: flow.hops.iter().map(hop).collect(),
+    }
+}
 
 /// What a loop costs.
 pub(super) fn cost(cost: &LoopCost) -> v1::LoopCost {

@@ -242,7 +242,7 @@ pub struct Loop {
     /// What the detectors make of it: "unremarkable", "suspect" or "alarm".
     #[prost(string, tag = "19")]
     pub assessment: ::prost::alloc::string::String,
-    /// Which detectors made it so: "depth", "rate", "fan_out", "slow", "broken_bound".
+    /// Which detectors made it so: "depth", "rate", "fan_out", "slow", "broken_bound", "no_progress", "telemetry", "flow".
     #[prost(string, repeated, tag = "20")]
     pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
@@ -301,6 +301,47 @@ pub struct Loop {
     /// Absent when the next lap is always seen, as it is within a trace.
     #[prost(double, optional, tag = "48")]
     pub continuation_probability: ::core::option::Option<f64>,
+    /// What counts alone tell of it; absent where parents, links or ids tell the causes.
+    #[prost(message, optional, tag = "49")]
+    pub flow: ::core::option::Option<Flow>,
+}
+/// What counts alone tell of a loop whose invocations name nothing but the place between them: a queue, or the function
+/// that is called. Which invocation caused which is not known.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Flow {
+    /// Further invocations of a function of the loop that each of its invocations causes, over all ways that lead back to
+    /// it, in the last minutes.
+    #[prost(message, optional, tag = "1")]
+    pub reproduction: ::core::option::Option<Reproduction>,
+    /// Invocations of its rarest function, a minute.
+    #[prost(double, tag = "2")]
+    pub laps_per_minute: f64,
+    /// Invocations of its functions that nothing in the loop explains, a minute.
+    #[prost(double, tag = "3")]
+    pub immigrants_per_minute: f64,
+    /// One for each function of a lap, in its order.
+    #[prost(message, repeated, tag = "4")]
+    pub hops: ::prost::alloc::vec::Vec<FlowHop>,
+}
+/// From one function of a loop to the next.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FlowHop {
+    /// Id of the function that sends.
+    #[prost(string, tag = "1")]
+    pub function_id: ::prost::alloc::string::String,
+    /// Id of the resource that it sends over; of the next function where it calls that by its name.
+    #[prost(string, tag = "2")]
+    pub over: ::prost::alloc::string::String,
+    /// Messages or calls that one of its invocations sends there, of those that the loop leads to.
+    #[prost(double, tag = "3")]
+    pub sent: f64,
+    /// The part of them that goes to the next function, 0 to 1.
+    #[prost(double, tag = "4")]
+    pub share: f64,
 }
 /// Requests that are tried again and again; such a finding has no laps.
 #[derive(serde::Serialize, serde::Deserialize)]

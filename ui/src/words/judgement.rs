@@ -1,6 +1,6 @@
 //! What the detectors make of a loop and why: assessment, reasons, depth, R, confidence, classes, the platform's guard.
 
-use loopscope_proto::v1::{Loop, PlatformGuard, Reproduction};
+use loopscope_proto::v1::{Flow, Loop, PlatformGuard, Reproduction};
 
 use crate::format;
 use crate::words::{is_retry_storm, sampled::hidden_depth};
@@ -39,6 +39,7 @@ pub fn reason(word: &str) -> &str {
         "fan_out" => "A chain branches and gets wider from lap to lap: its laps multiply.",
         "slow" => "Its laps are slow and few, and its chain is deeper than benign ones get all the same.",
         "broken_bound" => "It does more than its declaration allows.",
+        "flow" => "Its invocations send on what they are sent, and too few of them end or they multiply.",
         other => other,
     }
 }
@@ -83,6 +84,18 @@ pub fn reproduction(it: &Reproduction) -> &'static str {
         (_, true) => "Less than one: the laps run out by themselves.",
         _ => "About one: it neither grows nor ends as far as can be told.",
     }
+}
+
+/// What counts alone say, where nobody knows which invocation caused which.
+pub fn flow(it: &Flow) -> String {
+    let Some(r) = &it.reproduction else { return String::new() };
+    let numbers = format!("{} ({} to {})", ratio(r.mean), ratio(r.low), ratio(r.high));
+    format!(
+        "Its spans name only what lies between its functions, so no chain can be followed. By count, each invocation \
+         causes {numbers} further ones; {} go round, and {} come from outside.",
+        format::per_minute(it.laps_per_minute),
+        format::per_minute(it.immigrants_per_minute)
+    )
 }
 
 /// R with two digits.
@@ -175,7 +188,7 @@ mod tests {
         let classes =
             "latent reentry cross_trace self retry_storm poison fan_out bounded slow self_timer no_progress telemetry";
         assert!(classes.split(' ').all(|class| !class_meaning(class).is_empty()));
-        assert!("depth rate fan_out slow broken_bound".split(' ').all(|word| reason(word).ends_with('.')));
+        assert!("depth rate fan_out slow broken_bound flow".split(' ').all(|word| reason(word).ends_with('.')));
         assert_eq!(reason("new_one"), "new_one", "a word that this page does not know is shown as it is");
     }
 

@@ -118,6 +118,15 @@ impl Story {
         consumer
     }
 
+    /// Laps that double from an invocation on, so many times.
+    pub(crate) fn tree(&mut self, from: Run, function: &str, queue: &str, times: usize) {
+        let mut leaves = vec![from];
+        for _ in 0..times {
+            leaves =
+                leaves.iter().flat_map(|run| [run; 2]).map(|run| self.message(run, function, Some(queue))).collect();
+        }
+    }
+
     /// The entry span of an invocation, to be changed.
     pub(crate) fn edit(&mut self, run: &Run) -> &mut Span {
         &mut self.spans[run.place].1

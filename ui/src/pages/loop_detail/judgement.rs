@@ -27,6 +27,7 @@ struct Lasting {
 struct Moving {
     reproduction: Option<Reproduction>,
     depth: Vec<String>,
+    flow: String,
     doubt: Option<(&'static str, String)>,
 }
 
@@ -50,6 +51,7 @@ pub(super) fn judgement(app: App, it: Memo<Loop>) -> impl IntoView {
         it.with(|it| Moving {
             reproduction: it.reproduction,
             depth: words::depth(it),
+            flow: it.flow.as_ref().map(words::flow).unwrap_or_default(),
             doubt: words::confidence(it.confidence).filter(|_| it.laps > 0),
         })
     });
@@ -77,6 +79,7 @@ fn numbers(it: Moving) -> AnyView {
     view! {
         {it.reproduction.map(ratio)}
         {section("How deep", "depth-words", "", it.depth.join(" "))}
+        {section("What the counts say", "flow-words", "", it.flow)}
         {doubt.map(|(word, text)| section("How sure", "confidence", word, text))}
     }
     .into_any()

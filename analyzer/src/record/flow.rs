@@ -1,0 +1,89 @@
+//! Invocations of unknown cause and what they sent, as shards count them.
+
+use smallvec::SmallVec;
+
+use crate::{snapshot::NodeId, state::state};
+
+/// Places that one function sends to in answer to another that are counted apart; further ones are not counted.
+const OUTLETS: usize = 32;
+
+/// Where a function gets what it handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FlowKey {
+    /// Who handles it.
+    pub(crate) function: NodeId,
+    /// The resource that delivers it; the function itself for requests, which others make by its name.
+    pub(crate) via: NodeId,
+}
+
+/// Invocations that nothing but the place tells the cause of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlowCounts {
+    pub(crate) invocations: u64,
+    /// Messages that they handled.
+    pub(crate) messages: u64,
+    /// What they sent in turn, by place.
+    pub(crate) outlets: SmallVec<[Outlet; 1]>,
+}
+
+/// What invocations sent over one resource, or by calling one function by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outlet {
+    pub(crate) over: NodeId,
+    /// Messages and calls.
+    pub(crate) sent: u64,
+    /// Invocations that sent no more than they handled.
+    pub(crate) once: u64,
+    /// Invocations that sent more than they handled.
+    pub(crate) more: u64,
+}
+
+impl FlowCounts {
+    /// Counts an invocation that handled so many messages and sent so many to each place.
+    pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)]) {
+        self.invocations += 1;
+        self.messages += u64::from(messages);
+        for (over, sent) in sent {
+            let is_more = *sent > messages;
+            self.add(Outlet {
+                over: *over,
+                sent: u64::from(*sent),
+                once: u64::from(!is_more),
+                more: u64::from(is_more),
+            });
+        }
+    }
+
+    /// Adds what another shard has counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.invocations += other.invocations;
+        self.messages += other.messages;
+        other.outlets.iter().for_each(|outlet| self.add(*outlet));
+    }
+
+    /// The same where places turned out to be others.
+    pub(crate) fn renamed(&self, own: impl Fn(NodeId) -> NodeId) -> Self {
+        let mut renamed = Self { outlets: SmallVec::new(), ..*self };
+        self.outlets.iter().for_each(|outlet| renamed.add(Outlet { over: own(outlet.over), ..*outlet }));
+        renamed
+    }
+
+    /// What was sent to a place.
+    pub(crate) fn outlet(&self, over: NodeId) -> Option<&Outlet> {
+        self.outlets.iter().find(|outlet| outlet.over == over)
+    }
+
+    fn add(&mut self, other: Outlet) {
+        if let Some(known) = self.outlets.iter_mut().find(|known| known.over == other.over) {
+            known.sent += other.sent;
+            known.once += other.once;
+            known.more += other.more;
+        } else if self.outlets.len() < OUTLETS {
+            self.outlets.push(other);
+        }
+    }
+}
+
+state!(FlowKey { function, via });
+state!(FlowCounts { invocations, messages, outlets });
+state!(Outlet { over, sent, once, more });

@@ -1,0 +1,82 @@
+//! What an open invocation knows of its cause and of what it sends, as far as it is needed to see loops in counts alone.
+//!
+//! Only invocations whose cause no parent, no link and no id tells are counted, by the place that they were delivered
+//! from: the others are joined one by one, which is better.
+
+use smallvec::SmallVec;
+
+use super::{SpanRecord, clue::Clues};
+use crate::{
+    record::{Delta, FlowKey, KeyClass},
+    snapshot::NodeId,
+};
+
+/// Places that one invocation sends to that are told apart.
+const PLACES: usize = 8;
+
+/// The cause of an invocation, as far as it is known, and what it sends.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Where it was delivered from.
+    via: Option<NodeId>,
+    /// Messages that it handles.
+    messages: u32,
+    /// True when something better than the place tells its cause.
+    pub(super) is_known: bool,
+    sent: SmallVec<[(NodeId, u32); 1]>,
+}
+
+impl Flow {
+    /// What the entry span of an invocation says; `is_caused` when its parent is known.
+    pub(super) fn of(entry: &SpanRecord, is_caused: bool) -> Self {
+        Self { via: entry.is_open.then_some(entry.function.id), is_known: is_caused, ..Self::default() }
+    }
+
+    /// One of its spans knows this.
+    pub(super) fn see(&mut self, clues: &Clues, is_outbound: bool) {
+        let is_told = |class| matches!(class, KeyClass::Time | KeyClass::Conversation);
+        let mut places = clues.keys.iter().filter(|known| known.key.class == KeyClass::Time);
+        if is_outbound {
+            // Who knows the id of the run that it starts is joined with it.
+            let knows_run = clues.keys.iter().any(|known| known.key.class == KeyClass::Request);
+            places
+                .filter(|known| !(known.is_call && knows_run))
+                .filter_map(|known| known.over)
+                .for_each(|over| self.send(over));
+            return;
+        }
+        self.is_known |= !clues.links.is_empty()
+            || clues.keys.iter().any(|known| !is_told(known.key.class) && known.key.class != KeyClass::Request);
+        if let Some(over) = places.find_map(|known| known.over) {
+            self.via = Some(over);
+            self.messages = self.messages.saturating_add((1.0 / clues.credit).round() as u32);
+        }
+    }
+
+    /// It takes in what was taken for another invocation.
+    pub(super) fn absorb(&mut self, part: Self) {
+        self.is_known |= part.is_known;
+        if self.via.is_none() {
+            (self.via, self.messages) = (part.via, part.messages);
+        }
+        for (over, sent) in part.sent {
+            (0..sent.min(1_000)).for_each(|_| self.send(over));
+        }
+    }
+
+    /// Counts an invocation of `function` that is over.
+    pub(super) fn settle(&self, function: NodeId, delta: &mut Delta) {
+        if let (false, Some(via)) = (self.is_known, self.via) {
+            let key = FlowKey { function, via };
+            delta.flows.entry(key).or_default().count(self.messages.max(1), &self.sent);
+        }
+    }
+
+    fn send(&mut self, over: NodeId) {
+        if let Some((_, sent)) = self.sent.iter_mut().find(|(known, _)| *known == over) {
+            *sent = sent.saturating_add(1);
+        } else if self.sent.len() < PLACES {
+            self.sent.push((over, 1));
+        }
+    }
+}
