@@ -365,7 +365,8 @@ mod tests {
                   }
                 ]
               }
-            }"#]].assert_eq(&json);
+            }"#]]
+        .assert_eq(&json);
     }
 
     #[test]
