@@ -27,9 +27,10 @@ pub(crate) struct EdgeKey {
 /// Changes to the graph since the last delta.
 #[derive(Clone, Default)]
 pub struct Delta {
-    pub(crate) functions: FxHashMap<NodeId, FunctionDelta>,
+    /// Large values, so that they stand apart from their tables: those may grow with each batch.
+    pub(crate) functions: FxHashMap<NodeId, Box<FunctionDelta>>,
     pub(crate) resources: FxHashMap<NodeId, ResourceNode>,
-    pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
+    pub(crate) edges: FxHashMap<EdgeKey, Box<EdgeDelta>>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
     /// Attempts at what has failed.
@@ -86,6 +87,21 @@ pub(crate) struct Call {
 }
 
 impl FunctionDelta {
+    fn new(function: &Arc<Function>) -> Self {
+        Self {
+            function: Arc::clone(function),
+            kept: 0,
+            invocations: 0.0,
+            errors: 0.0,
+            cold_starts: 0.0,
+            last_seen: EventTime(0),
+            duration: sketch(),
+            self_time: sketch(),
+            exemplars: Exemplars::default(),
+            versions: Versions::default(),
+        }
+    }
+
     /// Counts a run, or takes one back.
     pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
         let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
@@ -93,6 +109,20 @@ impl FunctionDelta {
         self.invocations += count;
         self.errors += if error { count } else { 0.0 };
         self.cold_starts += if cold_start { count } else { 0.0 };
+    }
+}
+
+impl EdgeDelta {
+    fn new() -> Self {
+        Self {
+            kept: 0,
+            belief: Belief::default(),
+            calls: 0.0,
+            errors: 0.0,
+            duration: sketch(),
+            gap: None,
+            exemplars: Exemplars::default(),
+        }
     }
 }
 
@@ -121,18 +151,7 @@ impl Delta {
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
-        self.functions.entry(function.id).or_insert_with(|| FunctionDelta {
-            function: Arc::clone(function),
-            kept: 0,
-            invocations: 0.0,
-            errors: 0.0,
-            cold_starts: 0.0,
-            last_seen: EventTime(0),
-            duration: sketch(),
-            self_time: sketch(),
-            exemplars: Exemplars::default(),
-            versions: Versions::default(),
-        })
+        self.functions.entry(function.id).or_insert_with(|| Box::new(FunctionDelta::new(function)))
     }
 
     /// A resource was touched; the last who speaks of it counts.
@@ -146,15 +165,7 @@ impl Delta {
 
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
-        let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
-            belief: Belief::default(),
-            kept: 0,
-            calls: 0.0,
-            errors: 0.0,
-            duration: sketch(),
-            gap: None,
-            exemplars: Exemplars::default(),
-        });
+        let edge = self.edges.entry(key).or_insert_with(|| Box::new(EdgeDelta::new()));
         let count = call.sampling.adjusted_count();
         edge.kept += 1;
         edge.calls += count;
