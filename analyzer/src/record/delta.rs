@@ -27,10 +27,9 @@ pub(crate) struct EdgeKey {
 /// Changes to the graph since the last delta.
 #[derive(Clone, Default)]
 pub struct Delta {
-    /// Large values, so that they stand apart from their tables: those may grow with each batch.
-    pub(crate) functions: FxHashMap<NodeId, Box<FunctionDelta>>,
+    pub(crate) functions: FxHashMap<NodeId, FunctionDelta>,
     pub(crate) resources: FxHashMap<NodeId, ResourceNode>,
-    pub(crate) edges: FxHashMap<EdgeKey, Box<EdgeDelta>>,
+    pub(crate) edges: FxHashMap<EdgeKey, EdgeDelta>,
     /// Time of invocations that no other waits for, milliseconds.
     pub(crate) root_ms: f64,
     /// Attempts at what has failed.
@@ -151,7 +150,7 @@ impl Delta {
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
-        self.functions.entry(function.id).or_insert_with(|| Box::new(FunctionDelta::new(function)))
+        self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
     }
 
     /// A resource was touched; the last who speaks of it counts.
@@ -165,7 +164,7 @@ impl Delta {
 
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
-        let edge = self.edges.entry(key).or_insert_with(|| Box::new(EdgeDelta::new()));
+        let edge = self.edges.entry(key).or_insert_with(EdgeDelta::new);
         let count = call.sampling.adjusted_count();
         edge.kept += 1;
         edge.calls += count;
