@@ -20,6 +20,7 @@ use crate::{
         reproduction::reproduction,
     },
     record::{FlowCounts, FlowKey},
+    sampling::part_kept,
     snapshot::{Assessment, Flow, FlowHop, Loop, LoopClass, LoopId, LoopState, NodeId, Reason, ResourceKind, Severity},
     span::ArrivalTime,
     state::state,
@@ -376,7 +377,7 @@ impl Flows {
         let r = offspring.loop_strength(at).min(MOST_R);
         let is_branching =
             r > 1.0 || states.iter().any(|(_, series)| series.total.outlets.iter().any(|outlet| outlet.more > 0));
-        let minutes = states[at].1.minutes(now);
+        let minutes = states[at].1.minutes(now) / states[at].1.adjusted_count();
         Some(Flow {
             reproduction: reproduction(r * invocations, invocations, is_branching)?,
             laps_per_minute: invocations / minutes,
@@ -505,6 +506,11 @@ impl FlowSeries {
         self.total = self.total.renamed(&own);
         let sent: Vec<_> = self.recent.sent.drain(..).map(|(over, sent)| (own(over), sent)).collect();
         self.recent.add(self.recent.at, 0.0, 0.0, sent.into_iter());
+    }
+
+    /// For how many invocations one that was kept stands.
+    fn adjusted_count(&self) -> f64 {
+        part_kept(self.total.invocations as f64, self.total.adjusted).map_or(1.0, f64::recip)
     }
 
     /// The time that the counts of the last minutes stand for, minutes.
