@@ -6,13 +6,13 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{SpanRecord, clue::Clues, flow::Flow};
 use crate::{
     identity::Function,
     record::Delta,
+    records::Records,
     span::{ArrivalTime, EventTime},
     window::millis,
 };
@@ -22,7 +22,7 @@ const CHILDREN: usize = 256;
 
 /// The open invocations of one shard.
 pub(super) struct Invocations {
-    open: FxHashMap<u64, Open>,
+    open: Records<Open>,
     due: VecDeque<(ArrivalTime, u64)>,
     settle: Duration,
     capacity: usize,
@@ -45,7 +45,7 @@ struct Open {
 
 impl Invocations {
     pub(super) fn new(settle: Duration, capacity: usize) -> Self {
-        Self { open: FxHashMap::default(), due: VecDeque::new(), settle, capacity }
+        Self { open: Records::default(), due: VecDeque::new(), settle, capacity }
     }
 
     pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
@@ -68,7 +68,7 @@ impl Invocations {
 
     /// The invocation waited from `start` to `end`.
     pub(super) fn add_child(&mut self, key: u64, start: EventTime, end: EventTime) {
-        let Some(open) = self.open.get_mut(&key) else { return };
+        let Some(open) = self.open.get_mut(key) else { return };
         if open.children.len() < CHILDREN {
             open.children.push((start.0, end.0));
         } else if let Some(last) = open.children.last_mut() {
@@ -78,21 +78,21 @@ impl Invocations {
 
     /// One of the spans of the invocation knows this of its cause, or of what it sends.
     pub(super) fn see(&mut self, key: u64, clues: &Clues, span: &SpanRecord) {
-        if let Some(open) = self.open.get_mut(&key) {
+        if let Some(open) = self.open.get_mut(key) {
             open.flow.see(clues, span.kind.is_outbound(), span.delivered());
         }
     }
 
     /// The invocation is no part of another, which caused it; true when that was not known before, while it is open.
     pub(super) fn make_certain(&mut self, key: u64) -> bool {
-        let Some(open) = self.open.get_mut(&key) else { return false };
+        let Some(open) = self.open.get_mut(key) else { return false };
         open.flow.is_known = true;
         !std::mem::replace(&mut open.is_certain, true)
     }
 
     /// The invocation of `parent` called the one with the key `key` and the entry `child`.
     pub(super) fn called(&mut self, delta: &mut Delta, key: u64, child: &SpanRecord, parent: &SpanRecord) {
-        match self.open.get_mut(&key) {
+        match self.open.get_mut(key) {
             Some(open) => open.is_called = true,
             // Its time was taken for that of a root, because its caller is exported later than it was settled.
             None => delta.root_ms -= millis(child.duration_nanos),
@@ -104,11 +104,11 @@ impl Invocations {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, part: u64, whole: u64) {
-        let Some(open) = self.open.remove(&part) else { return };
+        let Some(open) = self.open.remove(part) else { return };
         for (start, end) in open.children {
             self.add_child(whole, EventTime(start), EventTime(end));
         }
-        if let Some(whole) = self.open.get_mut(&whole) {
+        if let Some(whole) = self.open.get_mut(whole) {
             whole.flow.absorb(open.flow);
         }
     }
@@ -117,7 +117,7 @@ impl Invocations {
     pub(super) fn settle(&mut self, now: ArrivalTime, delta: &mut Delta) {
         while self.due.front().is_some_and(|(due, _)| *due <= now) || self.due.len() > self.capacity {
             let Some((_, key)) = self.due.pop_front() else { break };
-            let Some(mut open) = self.open.remove(&key) else { continue };
+            let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
             if !open.is_timed {
                 continue;
