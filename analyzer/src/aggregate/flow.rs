@@ -33,8 +33,8 @@ use watched::{FlowCycle, components};
 
 /// Functions by the place that delivers to them; beyond, the tenth that was quiet longest goes.
 const SERIES: usize = 20_000;
-/// Cycles that are watched, so that a tick stays short; there are rarely more than a few, because most causes are known
-/// better.
+/// Cycles that are watched, so that a tick stays short: those that most goes round. There are rarely more than a few,
+/// because most causes are known better.
 const CYCLES: usize = 256;
 /// Cycles are watched at most this often.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -65,7 +65,8 @@ impl Aggregate {
         if is_due {
             let hold = if self.config.is_capture { Duration::MAX } else { reentry::loop_quiet(0.0) };
             let resources = &self.resources;
-            self.flows.watch(now, hold, |node| resources.get(&node).map(|(resource, _)| resource.kind));
+            let kind = |node| resources.get(&node).map(|(resource, _)| resource.kind);
+            self.losses.loops_overflowed += self.flows.watch(now, hold, kind);
         }
     }
 
@@ -108,7 +109,7 @@ fn explain_entities(loops: &mut [Loop], functions: &[NodeId]) {
 }
 
 impl Flows {
-    /// Adds counts of one shard; how many series were let go to make room.
+    /// Adds counts of one shard; how many series and places were let go because there are too many.
     pub(super) fn merge(&mut self, now: ArrivalTime, key: FlowKey, delta: &FlowCounts) -> u64 {
         let mut evicted = 0;
         if !self.series.contains_key(&key) {
@@ -117,7 +118,7 @@ impl Flows {
         }
         let series = self.series.entry(key).or_insert_with(|| FlowSeries::new(now));
         let outlets = series.total.outlets.len();
-        series.add(now, delta);
+        evicted += series.add(now, delta);
         self.is_changed |= series.total.outlets.len() > outlets;
         evicted
     }
@@ -135,19 +136,15 @@ impl Flows {
         self.is_changed = true;
     }
 
-    /// Looks for cycles when there are new ways, and at what those that are known do.
-    fn watch(&mut self, now: ArrivalTime, hold: Duration, kind: impl Fn(NodeId) -> Option<ResourceKind>) {
+    /// Looks for cycles when there are new ways, and at what those that are known do; how many there are too many of.
+    fn watch(&mut self, now: ArrivalTime, hold: Duration, kind: impl Fn(NodeId) -> Option<ResourceKind>) -> u64 {
         self.watched_at = now;
-        if std::mem::take(&mut self.is_changed) {
-            self.find_cycles(&kind);
+        let dropped = if std::mem::take(&mut self.is_changed) { self.find_cycles(&kind) } else { 0 };
+        if !self.cycles.is_empty() {
+            let places = Places::of(&self.series, now, &kind);
+            self.cycles.values_mut().for_each(|cycle| cycle.watch(now, hold, &self.series, &places));
         }
-        if self.cycles.is_empty() {
-            return;
-        }
-        let places = Places::of(&self.series, now, &kind);
-        for cycle in self.cycles.values_mut() {
-            cycle.watch(now, hold, &self.series, &places);
-        }
+        dropped
     }
 
     /// Lets the tenth of the series go that was quiet longest when there are too many; how many went.
@@ -174,34 +171,43 @@ impl Flows {
         ways.into_iter().map(|((source, target), calls)| (source, target, calls)).collect()
     }
 
-    fn find_cycles(&mut self, kind: &impl Fn(NodeId) -> Option<ResourceKind>) {
+    fn find_cycles(&mut self, kind: &impl Fn(NodeId) -> Option<ResourceKind>) -> u64 {
         let functions: BTreeSet<NodeId> = self.series.keys().map(|key| key.function).collect();
-        let mut found = cycle::cycles(&self.ways(), |node| functions.contains(&node));
-        found.truncate(CYCLES);
-        let components = components(&found);
+        let found = cycle::cycles(&self.ways(), |node| functions.contains(&node));
+        let mut led: Vec<(u64, Vec<NodeId>, Cycle)> = found
+            .into_iter()
+            .filter_map(|cycle| {
+                let (least, places) = self.places(&cycle.functions)?;
+                Some((least, places, cycle))
+            })
+            .collect();
+        let dropped = led.len().saturating_sub(CYCLES);
+        led.sort_by_key(|(least, _, cycle)| (std::cmp::Reverse(*least), cycle.id));
+        led.truncate(CYCLES);
+        let components = components(led.iter().map(|(_, _, cycle)| &*cycle.functions));
         let mut before = std::mem::take(&mut self.cycles);
-        for (Cycle { id, functions }, component) in found.into_iter().zip(components) {
-            let Some(places) = self.places(&functions) else { continue };
-            let mut cycle = before.remove(&id).unwrap_or_else(|| FlowCycle::new(functions));
-            cycle.lead(places, component, kind);
-            self.cycles.insert(id, cycle);
+        for ((_, places, cycle), component) in led.into_iter().zip(components) {
+            let mut watched = before.remove(&cycle.id).unwrap_or_else(|| FlowCycle::new(cycle.functions));
+            watched.lead(places, component, kind);
+            self.cycles.insert(cycle.id, watched);
         }
+        dropped as u64
     }
 
-    /// What carries most from each function to the next; `None` where nothing does.
-    fn places(&self, functions: &[NodeId]) -> Option<Vec<NodeId>> {
-        let carrier = |at: usize| {
-            let (function, next) = (functions[at], functions[(at + 1) % functions.len()]);
-            let outlets = series::of(&self.series, function).flat_map(|(_, series)| &series.total.outlets);
-            outlets
-                .filter_map(|outlet| {
-                    let delivered = self.series.get(&FlowKey { function: next, via: outlet.over })?.total.invocations;
-                    Some((outlet.sent.min(delivered), outlet.over))
-                })
-                .max()
-                .map(|(_, over)| over)
-        };
-        (0..functions.len()).map(carrier).collect()
+    /// What carries most from each function to the next, with the least that went so; `None` where nothing does.
+    fn places(&self, functions: &[NodeId]) -> Option<(u64, Vec<NodeId>)> {
+        let (mut least, mut places) = (u64::MAX, Vec::with_capacity(functions.len()));
+        for (function, next) in functions.iter().zip(functions.iter().cycle().skip(1)) {
+            let outlets = series::of(&self.series, *function).flat_map(|(_, series)| &series.total.outlets);
+            let carried = outlets.filter_map(|outlet| {
+                let delivered = self.series.get(&FlowKey { function: *next, via: outlet.over })?.total.invocations;
+                Some((outlet.sent.min(delivered), outlet.over))
+            });
+            let (most, over) = carried.max()?;
+            least = least.min(most);
+            places.push(over);
+        }
+        Some((least, places))
     }
 }
 

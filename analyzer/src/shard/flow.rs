@@ -68,7 +68,8 @@ impl Flow {
     pub(super) fn settle(&self, function: NodeId, delta: &mut Delta) {
         if let (false, Some(via)) = (self.is_known, self.via) {
             let key = FlowKey { function, via };
-            delta.flows.entry(key).or_default().count(self.messages.max(1), &self.sent);
+            let dropped = delta.flows.entry(key).or_default().count(self.messages.max(1), &self.sent);
+            delta.losses.edges_overflowed += dropped;
         }
     }
 

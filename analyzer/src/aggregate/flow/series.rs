@@ -46,11 +46,13 @@ impl FlowSeries {
         Self { total: FlowCounts::default(), recent, first: now }
     }
 
-    pub(super) fn add(&mut self, now: ArrivalTime, delta: &FlowCounts) {
-        self.total.merge(delta);
+    /// Adds what a shard has counted; how many places there are too many of.
+    pub(super) fn add(&mut self, now: ArrivalTime, delta: &FlowCounts) -> u64 {
+        let dropped = self.total.merge(delta);
         let counted = delta.outlets.iter().filter(|outlet| self.total.outlet(outlet.over).is_some());
         let sent = counted.map(|outlet| (outlet.over, outlet.sent as f64));
         self.recent.add(now, delta.invocations as f64, delta.messages as f64, sent);
+        dropped
     }
 
     /// Takes over what was counted under another id.

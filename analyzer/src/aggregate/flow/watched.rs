@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     detect::{
-        cycle::Cycle,
         flow::{Flood, Going},
         reentry,
     },
@@ -66,10 +65,10 @@ struct News {
 }
 
 /// For each cycle the functions of all that share some with it, over any number of others.
-pub(super) fn components(cycles: &[Cycle]) -> Vec<Vec<NodeId>> {
+pub(super) fn components<'a>(cycles: impl Iterator<Item = &'a [NodeId]> + Clone) -> Vec<Vec<NodeId>> {
     let mut groups: Vec<BTreeSet<NodeId>> = Vec::new();
-    for cycle in cycles {
-        let mut group: BTreeSet<NodeId> = cycle.functions.iter().copied().collect();
+    for cycle in cycles.clone() {
+        let mut group: BTreeSet<NodeId> = cycle.iter().copied().collect();
         groups.retain(|known| {
             let is_apart = known.is_disjoint(&group);
             if !is_apart {
@@ -79,9 +78,8 @@ pub(super) fn components(cycles: &[Cycle]) -> Vec<Vec<NodeId>> {
         });
         groups.push(group);
     }
-    let group =
-        |cycle: &Cycle| groups.iter().find(|group| cycle.functions.first().is_some_and(|one| group.contains(one)));
-    cycles.iter().map(|cycle| group(cycle).into_iter().flatten().copied().collect()).collect()
+    let group = |cycle: &[NodeId]| groups.iter().find(|group| cycle.first().is_some_and(|one| group.contains(one)));
+    cycles.map(|cycle| group(cycle).into_iter().flatten().copied().collect()).collect()
 }
 
 impl FlowCycle {
