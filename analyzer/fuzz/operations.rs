@@ -151,7 +151,8 @@ fn check(snapshot: &Snapshot, config: &Config, sent: u64) {
     assert!(snapshot.functions.len() + snapshot.resources.len() <= config.function_capacity + 1);
     assert!(snapshot.edges.len() <= config.edge_capacity);
     for function in &snapshot.functions {
-        assert!(function.invocations <= sent && function.p95_ms.is_finite() && function.p50_ms <= function.p95_ms);
+        // A span that sampling kept stands for two here.
+        assert!(function.invocations <= 2 * sent && function.p95_ms.is_finite() && function.p50_ms <= function.p95_ms);
     }
     for found in &snapshot.loops {
         assert!(u64::from(found.max_depth) <= sent, "more laps than spans");

@@ -27,6 +27,7 @@ use crate::{
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    sampling::rounded,
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -284,9 +285,9 @@ impl Aggregate {
         for (key, series) in self.edges.iter().filter(|(key, _)| key.kind.is_causal()) {
             match causal.last_mut() {
                 Some((source, target, calls)) if (*source, *target) == (key.source, key.target) => {
-                    *calls += series.calls();
+                    *calls += rounded(series.calls());
                 }
-                _ => causal.push((key.source, key.target, series.calls())),
+                _ => causal.push((key.source, key.target, rounded(series.calls()))),
             }
         }
         let cycles = cycle::cycles(&causal, |node| self.functions.contains_key(&node));
@@ -321,6 +322,7 @@ impl Aggregate {
             functions.rotate_left(first);
             names.rotate_left(first);
         }
+        let shows_depth = report.laps > 0 && !report.hides_depth;
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,
@@ -338,8 +340,8 @@ impl Aggregate {
             severity: report.severity(),
             confidence: report.confidence,
             max_depth: report.max_depth,
-            depth_probability: (report.laps > 0).then_some(report.depth_probability),
-            alarm_depth: (report.laps > 0).then_some(report.alarm_depth),
+            depth_probability: shows_depth.then_some(report.depth_probability),
+            alarm_depth: shows_depth.then_some(report.alarm_depth),
             chains: report.chains,
             open_chains: report.open_chains,
             learned_chains: report.learned_chains,
@@ -353,6 +355,8 @@ impl Aggregate {
             last_seen: report.last_seen,
             exemplars: report.exemplars.clone(),
             joined: report.joined.clone(),
+            sampling_probability: report.sampling_probability,
+            continuation_probability: report.continuation_probability,
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }
@@ -380,7 +384,7 @@ impl Aggregate {
             .filter(|(key, _)| matches!(key.kind, EdgeKind::Publish | EdgeKind::Write))
             .filter_map(|(key, series)| {
                 let delivery = EdgeKey { source: key.target, target, kind: EdgeKind::Deliver };
-                self.edges.get(&delivery).map(|delivered| (series.calls().min(delivered.calls()), key.target))
+                self.edges.get(&delivery).map(|delivered| (rounded(series.calls().min(delivered.calls())), key.target))
             })
             .max()
             .map(|(_, resource)| resource)

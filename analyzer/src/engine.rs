@@ -18,6 +18,8 @@ mod laps;
 mod names;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
+mod sampled;
 
 use std::collections::BTreeMap;
 

@@ -37,6 +37,7 @@ pub mod linker;
 pub mod price;
 pub mod record;
 mod records;
+pub mod sampling;
 pub mod shard;
 pub mod snapshot;
 pub mod span;

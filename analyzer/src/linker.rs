@@ -32,8 +32,9 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, Record, SpanKey, Trigger},
+    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
+    sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
@@ -106,6 +107,7 @@ struct Entry {
     is_open: bool,
     trigger: Trigger,
     failed: bool,
+    sampling: Sampling,
 }
 
 struct Invocation {
@@ -131,6 +133,8 @@ struct Invocation {
     failed: bool,
     /// What started it.
     trigger: Trigger,
+    /// How probable it was that it was kept.
+    sampling: Sampling,
     /// True when it knows an id of its cause that nobody else has.
     knows_id: bool,
     /// True when its cause is the likeliest of several, and not known by an id.
@@ -160,7 +164,7 @@ struct Cause {
 #[derive(Clone, Copy)]
 struct Belonging {
     invocation: u64,
-    publishes: Option<NodeId>,
+    publishes: MaybeNode,
     end: EventTime,
 }
 
@@ -213,10 +217,12 @@ impl Linker {
         self.rotate(now);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed } => {
+                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
                     let parent = parent.map(|parent| parent.0);
-                    self.enter(now, key.0, &Entry { function, trace_id, start, parent, run, is_open, trigger, failed });
-                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes: None, end: start });
+                    let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
+                    self.enter(now, key.0, &entry);
+                    let publishes = MaybeNode::default();
+                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -225,7 +231,7 @@ impl Linker {
                 Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
-                    let belonging = Belonging { invocation: invocation.0, publishes, end };
+                    let belonging = Belonging { invocation: invocation.0, publishes: publishes.into(), end };
                     self.spans.insert(span.0, belonging);
                     self.follow_waiting(now, span.0, belonging);
                 }
@@ -363,7 +369,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, trigger, failed, .. } = *entry;
+        let Entry { parent, start, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -379,6 +385,7 @@ impl Linker {
             makes_progress: false,
             failed,
             trigger,
+            sampling,
             knows_id: run != 0,
             is_guess: false,
             conversation: 0,
@@ -433,6 +440,7 @@ state!(Invocation {
     makes_progress,
     failed,
     trigger,
+    sampling,
     knows_id,
     is_guess,
     conversation,

@@ -14,6 +14,7 @@ mod operation;
 use smallvec::SmallVec;
 
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{EventTime, SpanId, TraceId},
     state::state,
@@ -22,7 +23,7 @@ pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub use delta::Delta;
-pub(crate) use delta::{EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
@@ -43,6 +44,22 @@ impl SpanKey {
     /// The key of the other span, where two share one id.
     pub(crate) fn pair(self) -> Self {
         Self((self.0 ^ 0x9e37_79b9_7f4a_7c15).max(1))
+    }
+}
+
+/// A node or none, in the room of a node: no hash of what something is comes out as 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MaybeNode(u64);
+
+impl From<Option<NodeId>> for MaybeNode {
+    fn from(node: Option<NodeId>) -> Self {
+        Self(node.map_or(0, |node| node.0))
+    }
+}
+
+impl MaybeNode {
+    pub(crate) fn get(self) -> Option<NodeId> {
+        (self.0 != 0).then_some(NodeId(self.0))
     }
 }
 
@@ -142,6 +159,8 @@ pub enum Record {
         trigger: Trigger,
         /// True when it ended with an error.
         failed: bool,
+        /// How probable it was that its entry span was kept.
+        sampling: Sampling,
     },
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {
@@ -245,6 +264,7 @@ pub enum Record {
     Operation(OperationLap),
 }
 
+state!(MaybeNode(inner));
 state!(SpanKey(inner));
 state!(Key { class, hash });
 state!(

@@ -179,10 +179,10 @@ pub fn sampling_in(trace_state: &str) -> Option<f32> {
     if threshold.is_empty() || threshold.len() > 14 || !threshold.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    let digits = u64::from_str_radix(threshold, 16).ok()?;
-    // No more than 56 bits, of which a float keeps the highest: what is left over is far from 0.
-    let dropped = digits as f64 / 16f64.powi(i32::try_from(threshold.len()).ok()?);
-    Some((1.0 - dropped) as f32).filter(|kept| *kept > 0.0)
+    let all = 1_u64 << (4 * threshold.len());
+    // No more than 56 bits, so what is kept is exact before it becomes a float, and never 0.
+    let kept = all - u64::from_str_radix(threshold, 16).ok()?;
+    Some((kept as f64 / all as f64) as f32)
 }
 
 impl Span {
@@ -232,6 +232,7 @@ mod tests {
             ("ot=th:8", Some(0.5)),
             ("vendor=1,ot=rv:abc;th:c", Some(0.25)),
             ("ot=th:e666666666666a;rv:1", Some(0.1)),
+            ("ot=th:ffffffffffffff", Some(1.0 / (1_u64 << 56) as f32)),
             ("ot=rv:1", None),
             ("ot=th:", None),
             ("ot=th:+8", None),

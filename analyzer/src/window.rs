@@ -157,7 +157,7 @@ const RATE_SLOT_NANOS: u64 = 5_000_000_000;
 /// How often something happened over the last minute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rate {
-    counts: [u64; RATE_SLOTS as usize],
+    counts: [f64; RATE_SLOTS as usize],
     /// Number of the newest slot.
     newest: u64,
     first: Option<ArrivalTime>,
@@ -166,7 +166,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    pub(crate) fn add(&mut self, now: ArrivalTime, count: u64) {
+    pub(crate) fn add(&mut self, now: ArrivalTime, count: f64) {
         self.first.get_or_insert(now);
         self.forget(now);
         self.counts[(self.newest % RATE_SLOTS) as usize] += count;
@@ -183,8 +183,7 @@ impl Rate {
         }
         let slots = Duration::from_nanos(now.0 % RATE_SLOT_NANOS + (RATE_SLOTS - 1) * RATE_SLOT_NANOS);
         let seconds = now.since(first).min(slots).as_secs_f64().max(1.0);
-        let count: u64 = self.counts.iter().sum();
-        *self.taken.insert(count as f64 / seconds)
+        *self.taken.insert(self.counts.iter().sum::<f64>() / seconds)
     }
 
     /// Adds all of another rate.
@@ -204,7 +203,7 @@ impl Rate {
     fn forget(&mut self, now: ArrivalTime) {
         let slot = now.0 / RATE_SLOT_NANOS;
         for gone in (self.newest + 1..=slot).take(RATE_SLOTS as usize) {
-            self.counts[(gone % RATE_SLOTS) as usize] = 0;
+            self.counts[(gone % RATE_SLOTS) as usize] = 0.0;
             self.taken = None;
         }
         self.newest = self.newest.max(slot);
@@ -248,7 +247,7 @@ mod tests {
     fn a_rate_is_right_from_the_first_second_and_forgets_after_a_minute() {
         let mut rate = Rate::default();
         for second in 1..=4 {
-            rate.add(ArrivalTime(second * SECOND), 3);
+            rate.add(ArrivalTime(second * SECOND), 3.0);
         }
         assert!((rate.per_second(ArrivalTime(5 * SECOND)) - 3.0).abs() < 0.1);
         assert!(rate.per_second(ArrivalTime(90 * SECOND)) < 0.01);

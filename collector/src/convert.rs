@@ -31,6 +31,7 @@ pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
         y: finite(y),
         last_seen: event_time(node.last_seen),
         aliases: texts(&node.aliases),
+        sampling_probability: node.sampling_probability,
     }
 }
 
@@ -59,6 +60,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
         gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
         rate_per_second: finite(edge.rate_per_second),
         confidence: finite(edge.confidence),
+        sampling_probability: edge.sampling_probability,
     }
 }
 
@@ -108,6 +110,8 @@ pub fn loop_(found: &Loop) -> v1::Loop {
             amplification: finite(storm.amplification),
             resource_id: storm.over.map(|over| over.to_string()).unwrap_or_default(),
         }),
+        sampling_probability: found.sampling_probability,
+        continuation_probability: found.continuation_probability,
         flow: found.flow.as_ref().map(appraisal::flow),
     }
 }
@@ -191,6 +195,7 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
     use loopscope_analyzer::{
         price::LoopCost,
         snapshot::{
@@ -254,6 +259,8 @@ mod tests {
                 at: EventTime(1_000_000_000),
             }],
             platform_guard: None,
+            sampling_probability: Some(0.25),
+            continuation_probability: Some(0.5),
             flow: Some(Flow {
                 reproduction: Reproduction { mean: 1.25, low: 1.0, high: 1.5 },
                 laps_per_minute: 60.0,
@@ -261,41 +268,105 @@ mod tests {
                 hops: vec![FlowHop { function: NodeId(1), over: NodeId(3), sent: 1.25, share: 1.0 }],
             }),
         };
-        let mut json = serde_json::to_value(loop_(&found)).unwrap();
-        let flow = json.as_object_mut().and_then(|all| all.remove("flow"));
-        assert_eq!(
-            flow,
-            Some(serde_json::json!({
-                "reproduction": {"mean": 1.25, "low": 1.0, "high": 1.5},
-                "laps_per_minute": 60.0, "immigrants_per_minute": 0.0,
-                "hops": [{"function_id": "0000000000000001", "over": "0000000000000003", "sent": 1.25, "share": 1.0}]
-            }))
-        );
-        assert_eq!(
-            json,
-            serde_json::json!({
-                "id": "000000000000000000000000000000ab", "level": "operation", "functions": ["a", "b"],
-                "function_ids": ["0000000000000001", "0000000000000002"],
-                "path": ["0000000000000001", "0000000000000003", "0000000000000002"],
-                "state": "growing", "severity": "critical", "max_depth": 17, "chains": 2, "laps": 20,
-                "lap_p50_ms": 250.0, "laps_per_minute": 0.0, "first_seen": "1970-01-01T00:00:01.500Z",
-                "last_seen": null, "exemplar_trace_ids": ["01010101010101010101010101010101"], "environment": "prod",
-                "classes": ["cross_trace", "fan_out"], "assessment": "alarm", "reasons": ["depth", "fan_out"],
-                "confidence": 0.98, "depth_probability": 1e-5, "alarm_depth": 14, "open_chains": 1,
-                "learned_chains": 3000, "reproduction": {"mean": 2.0, "low": 1.8, "high": 2.2},
-                "doubling_seconds": null, "lap_p99_ms": 300.0,
-                "cost": {
-                    "so_far": 0.5, "per_hour": 0.0, "next_24h": 12.0, "concurrency_share": 0.25,
-                    "seconds_to_saturation": null, "currency": "USD", "is_assumed": true
+        let json = serde_json::to_string_pretty(&loop_(&found)).unwrap();
+        expect![[r#"
+            {
+              "id": "000000000000000000000000000000ab",
+              "level": "operation",
+              "functions": [
+                "a",
+                "b"
+              ],
+              "function_ids": [
+                "0000000000000001",
+                "0000000000000002"
+              ],
+              "path": [
+                "0000000000000001",
+                "0000000000000003",
+                "0000000000000002"
+              ],
+              "state": "growing",
+              "severity": "critical",
+              "max_depth": 17,
+              "chains": 2,
+              "laps": 20,
+              "lap_p50_ms": 250.0,
+              "laps_per_minute": 0.0,
+              "first_seen": "1970-01-01T00:00:01.500Z",
+              "last_seen": null,
+              "exemplar_trace_ids": [
+                "01010101010101010101010101010101"
+              ],
+              "environment": "prod",
+              "operations": [
+                "poll"
+              ],
+              "classes": [
+                "cross_trace",
+                "fan_out"
+              ],
+              "assessment": "alarm",
+              "reasons": [
+                "depth",
+                "fan_out"
+              ],
+              "confidence": 0.98,
+              "depth_probability": 0.00001,
+              "alarm_depth": 14,
+              "open_chains": 1,
+              "learned_chains": 3000,
+              "reproduction": {
+                "mean": 2.0,
+                "low": 1.8,
+                "high": 2.2
+              },
+              "doubling_seconds": null,
+              "lap_p99_ms": 300.0,
+              "cost": {
+                "so_far": 0.5,
+                "per_hour": 0.0,
+                "next_24h": 12.0,
+                "concurrency_share": 0.25,
+                "seconds_to_saturation": null,
+                "currency": "USD",
+                "is_assumed": true
+              },
+              "intended": null,
+              "cut": null,
+              "changes": [
+                {
+                  "function_id": "0000000000000001",
+                  "function": "a",
+                  "from": "7",
+                  "to": "8",
+                  "at": "1970-01-01T00:00:01Z"
+                }
+              ],
+              "platform_guard": null,
+              "covered": true,
+              "retry_storm": null,
+              "sampling_probability": 0.25,
+              "continuation_probability": 0.5,
+              "flow": {
+                "reproduction": {
+                  "mean": 1.25,
+                  "low": 1.0,
+                  "high": 1.5
                 },
-                "intended": null, "cut": null, "platform_guard": null,
-                "changes": [{
-                    "function_id": "0000000000000001", "function": "a", "from": "7", "to": "8",
-                    "at": "1970-01-01T00:00:01Z"
-                }],
-                "operations": ["poll"], "covered": true, "retry_storm": null
-            })
-        );
+                "laps_per_minute": 60.0,
+                "immigrants_per_minute": 0.0,
+                "hops": [
+                  {
+                    "function_id": "0000000000000001",
+                    "over": "0000000000000003",
+                    "sent": 1.25,
+                    "share": 1.0
+                  }
+                ]
+              }
+            }"#]]
+        .assert_eq(&json);
     }
 
     #[test]
@@ -316,6 +387,7 @@ mod tests {
             last_seen: EventTime(1),
             exemplars: Vec::new(),
             aliases: vec![NodeId(9)],
+            sampling_probability: Some(0.1),
         };
         let function = function(&node, (4.0, f64::NAN));
         assert_eq!((function.id.as_str(), function.x, function.y), ("0000000000000007", 4.0, 0.0));
@@ -336,6 +408,7 @@ mod tests {
             gap_p95_ms: None,
             rate_per_second: 3.0,
             exemplars: Vec::new(),
+            sampling_probability: None,
         };
         let message = edge(&write);
         assert_eq!((function.aliases, message.confidence), (vec!["0000000000000009".to_owned()], 0.9));

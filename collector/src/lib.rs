@@ -34,6 +34,7 @@ pub mod layout;
 pub mod otlp;
 pub mod pipeline;
 pub mod price;
+mod sampled;
 pub mod server;
 pub mod store;
 pub mod tls;

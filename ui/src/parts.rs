@@ -96,6 +96,15 @@ pub fn assessment_chip(assessment: &str) -> impl IntoView + use<> {
     }
 }
 
+/// A line that says how much sampling kept; nothing while it says nothing.
+pub fn sampled(words: impl Fn() -> String + Send + Sync + 'static) -> impl IntoView {
+    let said = Memo::new(move |_| words());
+    move || {
+        let said = said.get();
+        (!said.is_empty()).then(|| view! { <p class="muted sampled" data-testid="sampled">{said}</p> })
+    }
+}
+
 /// All that is said of a loop in chips: assessment, state, how urgent an alarm is, and what is special about it.
 pub fn loop_chips(it: Signal<Loop>) -> impl IntoView {
     let of = Memo::new(move |_| {

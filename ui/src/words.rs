@@ -1,14 +1,16 @@
 //! What a finding means, in sentences: the same words on the map, in the lists and in details.
 //!
 //! Pure text from the messages of the schema; how it is shown is up to the pages. `words/loops.rs` says what a loop does,
-//! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/chain.rs` how a chain
-//! went and what is declared of it, `words/incidents.rs` what became of an incident.
+//! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/sampled.rs` what
+//! sampling hides, `words/chain.rs` how a chain went and what is declared of it, `words/incidents.rs` what became of an
+//! incident.
 
 mod chain;
 mod incidents;
 mod judgement;
 mod loops;
 mod money;
+mod sampled;
 
 use loopscope_proto::v1::{Hotspot, Severity, Status};
 
@@ -19,6 +21,7 @@ pub use incidents::*;
 pub use judgement::*;
 pub use loops::*;
 pub use money::*;
+pub use sampled::{sampled, sampled_laps};
 
 /// The glyph that doubles the colour of a severity.
 pub fn severity_glyph(severity: Severity) -> &'static str {
@@ -69,6 +72,7 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("openings of late chains, too many", status.openings_dropped),
         ("loops of late chains, too many", status.fragment_laps_dropped),
         ("entities not watched", status.entities_dropped),
+        ("spans sampled too thinly", status.sampling_clipped),
         ("spans with mended times", status.spans_mended),
         ("invocations without their parent", status.orphans),
         ("rings of parents", status.parent_rings),

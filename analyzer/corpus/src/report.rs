@@ -36,6 +36,7 @@ pub fn tables(score: &Score, seed: u64) -> Vec<Table> {
         mix(score),
         look_alikes(score),
         growth(score),
+        sampled(score),
         edges(score),
         knobs(score),
         reached(seed),
@@ -125,12 +126,45 @@ fn growth(score: &Score) -> Table {
     }
     for (thousandths, looks) in by_r {
         let r = f64::from(thousandths) / 1_000.0;
-        let mean = looks.iter().map(|look| look.mean / r).sum::<f64>() / looks.len().max(1) as f64;
-        let held = looks.iter().filter(|look| look.low <= r && r <= look.high).count() as u64;
-        let cells = [looks.len().to_string(), format!("{mean:.3}"), format!("{:.3}", share(held, looks.len() as u64))];
-        table.row(&format!("{r}"), &cells);
+        table.row(&format!("{r}"), &looks_at(r, &looks));
     }
     table
+}
+
+/// How many looks there were, how far they were off in the mean, and how often their interval held the truth.
+fn looks_at(r: f64, looks: &[Reproduction]) -> [String; 3] {
+    let mean = looks.iter().map(|look| look.mean / r).sum::<f64>() / looks.len() as f64;
+    let held = looks.iter().filter(|look| look.low <= r && r <= look.high).count() as u64;
+    let told = |number: f64| if looks.is_empty() { "-".to_owned() } else { format!("{number:.3}") };
+    [looks.len().to_string(), told(mean), told(share(held, looks.len() as u64))]
+}
+
+fn sampled(score: &Score) -> Table {
+    let mut table = Table::new(
+        "R and counts under sampling",
+        "The same loops where a part of the traces is kept, whole or not at all: in one trace (parent), or a trace for each \
+         invocation (link). Invocations are those that were counted, adjusted, over those that there were.",
+        &["setting", "context", "true R", "looks", "estimate / truth", "in the interval", "invocations / truth"],
+    );
+    let mut groups: BTreeMap<(&str, Context, u32), Vec<&LoopScore>> = BTreeMap::new();
+    for found in score.loops.iter().filter(|found| found.suite == suites::SAMPLED) {
+        let Some(r) = found.r else { continue };
+        groups.entry((found.setting, found.context, (r * 1_000.0) as u32)).or_default().push(found);
+    }
+    for ((setting, context, thousandths), found) in groups {
+        let r = f64::from(thousandths) / 1_000.0;
+        let looks: Vec<Reproduction> = found.iter().flat_map(|found| found.estimates.iter().copied()).collect();
+        let (counted, real) = found.iter().fold((0, 0), |sum, found| (sum.0 + found.counts.0, sum.1 + found.counts.1));
+        let counted = format!("{:.3}", counted as f64 / real.max(1) as f64);
+        let cells = [vec![context.word().to_owned(), format!("{r}")], looks_at(r, &looks).to_vec(), vec![counted]];
+        table.row(setting, &cells.concat());
+    }
+    table
+}
+
+/// True for loops that are there for their R alone.
+fn has_one_r(found: &LoopScore) -> bool {
+    [suites::GROWTH, suites::SAMPLED].contains(&found.suite)
 }
 
 fn reached(seed: u64) -> Table {
@@ -166,7 +200,7 @@ fn hard(seed: u64) -> Table {
 }
 
 fn is_for_looks(found: &LoopScore) -> bool {
-    !found.has_runaway && found.suite != suites::GROWTH && found.suite != suites::MIX
+    !found.has_runaway && !has_one_r(found) && found.suite != suites::MIX
 }
 
 fn is_plain(found: &&LoopScore) -> bool {
@@ -236,8 +270,7 @@ fn rules(score: &Score) -> Table {
          one.",
         &["suite", "rule", "recall", "precision", "wrong incidents per 1,000 loops and day", "laps"],
     );
-    let mut suites: Vec<&str> =
-        score.loops.iter().map(|found| found.suite).filter(|suite| *suite != suites::GROWTH).collect();
+    let mut suites: Vec<&str> = score.loops.iter().filter(|found| !has_one_r(found)).map(|found| found.suite).collect();
     suites.dedup();
     suites.sort_unstable();
     suites.dedup();
@@ -404,7 +437,7 @@ pub fn preface(command: &str) -> String {
 /// Every loop that was missed, and every wrong incident, a line each.
 pub fn mistakes(score: &Score) -> String {
     let mut lines = Vec::new();
-    for found in score.loops.iter().filter(|found| found.suite != suites::GROWTH) {
+    for found in score.loops.iter().filter(|found| !has_one_r(found)) {
         let at = format!("{} | {} | {} | {}", found.suite, found.setting, found.context.word(), found.name);
         if found.ran_away && found.hit(Rule::Alarm).is_none() {
             lines.push(format!("missed | {at} | depth found {}, true {}", found.depth.0, found.depth.1));

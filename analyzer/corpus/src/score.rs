@@ -58,6 +58,8 @@ pub struct LoopScore {
     pub depth: (u32, u32),
     /// Days that it was watched before anything ran away.
     pub quiet_days: f64,
+    /// Invocations, counted and true.
+    pub counts: (u64, u64),
 }
 
 /// A right incident.
@@ -99,7 +101,9 @@ impl Score {
             let sightings: Vec<&Sighting> =
                 outcome.sightings.iter().filter(|sighting| sighting.scenario == Some(scenario)).collect();
             let context = context_of(truth, context);
-            self.loops.push(loop_score(suite, setting, context, truth, &sightings, outcome));
+            let score = loop_score(suite, setting, context, truth, &sightings, outcome);
+            let counts = (outcome.counted[scenario], truth.all.invocations);
+            self.loops.push(LoopScore { counts, ..score });
         }
         self.background_incidents += outcome
             .sightings
@@ -163,6 +167,7 @@ fn loop_score(
         name: truth.name.clone(),
         ids,
         depth: (deepest, truth.all.depth),
+        counts: (0, 0),
         quiet_days: if has_history { quiet / 86_400.0 } else { 0.0 },
     }
 }

@@ -43,6 +43,9 @@ pub const DENSE: &str = "dense";
 /// Loops whose R is one number.
 pub const GROWTH: &str = "growth";
 
+/// The same, sampled: traces are kept or dropped as a whole.
+pub const SAMPLED: &str = "sampled";
+
 /// Runaway classes that share a world; few at a time, because a system in which everything runs away is not one.
 const AT_A_TIME: usize = 5;
 
@@ -69,7 +72,7 @@ pub fn jobs(seed: u64, size: Size, classes: &[Class]) -> impl Iterator<Item = Jo
     let is_whole = slow_classes.len() == Class::ALL.len();
     let special = move || -> Vec<Job> {
         match is_whole {
-            true => [vec![mix(seed, size), dense(seed, size)], growth(seed, rounds)].concat(),
+            true => [vec![mix(seed, size), dense(seed, size)], growth(seed, rounds), sampled(seed, rounds)].concat(),
             false => Vec::new(),
         }
     };
@@ -186,40 +189,80 @@ fn dense(seed: u64, size: Size) -> Job {
     Job { suite: DENSE, setting: "plain", plan }
 }
 
-/// Chains whose every lap causes so many others in the mean.
-fn growth(seed: u64, rounds: u64) -> Vec<Job> {
-    let laws = [
-        Law::Continue(0.3),
-        Law::Continue(0.7),
-        Law::Branching { mean: 0.7 },
-        Law::Branching { mean: 1.0 },
-        Law::Branching { mean: 1.3 },
-    ];
-    let job = |round: u64| {
-        let mut dice = Dice::new(seed, &format!("growth/{round}"));
+/// Loops whose every lap causes so many others in the mean.
+struct Laws {
+    name: String,
+    knobs: Knobs,
+    /// Chains that begin in each loop.
+    per_second: f64,
+    seconds: f64,
+    most_invocations: u64,
+}
+
+impl Laws {
+    fn plan(self, seed: u64, round: u64) -> Plan {
+        let laws = [
+            Law::Continue(0.3),
+            Law::Continue(0.7),
+            Law::Branching { mean: 0.7 },
+            Law::Branching { mean: 1.0 },
+            Law::Branching { mean: 1.3 },
+        ];
+        let mut dice = Dice::new(seed, &format!("{}/{round}", self.name));
         let scenarios = laws.iter().enumerate().map(|(at, law)| {
-            let times = Times { from: 0.0, onset: 0.0, to: 1_200.0 };
+            let times = Times { from: 0.0, onset: 0.0, to: self.seconds };
             let name = format!("law-{at}");
-            let mut scenario = catalogue::scenario(Class::PaginationHalf, &name, Context::Link, times, &mut dice);
-            let arrivals = Arrivals::Rate { from: 0.0, to: 1_200.0, per_second: 0.5 };
+            let context = self.knobs.context;
+            let mut scenario = catalogue::scenario(Class::PaginationHalf, &name, context, times, &mut dice);
+            let arrivals = Arrivals::Rate { from: 0.0, to: self.seconds, per_second: self.per_second };
             scenario.benign = Some(Stream { arrivals, law: *law });
-            scenario.most_invocations = catalogue::MOST_INVOCATIONS;
+            scenario.most_invocations = self.most_invocations;
             scenario
         });
-        let plan = Plan {
+        Plan {
             scenarios: scenarios.collect(),
             seed: seed.wrapping_add(round),
-            knobs: Knobs::plain(Context::Link),
+            knobs: self.knobs,
             background_functions: 20,
             background_rate: 1.0,
-            seconds: 1_200.0,
+            seconds: self.seconds,
             keeps_entries: false,
             history: 0.0,
             tick: 1.0,
-        };
-        Job { suite: GROWTH, setting: "plain", plan }
+        }
+    }
+}
+
+fn growth(seed: u64, rounds: u64) -> Vec<Job> {
+    let laws = |_| Laws {
+        name: "growth".to_owned(),
+        knobs: Knobs::plain(Context::Link),
+        per_second: 0.5,
+        seconds: 1_200.0,
+        most_invocations: catalogue::MOST_INVOCATIONS,
     };
-    (0..rounds).map(job).collect()
+    (0..rounds).map(|round| Job { suite: GROWTH, setting: "plain", plan: laws(round).plan(seed, round) }).collect()
+}
+
+/// The same under sampling, so much busier that something is left to see.
+fn sampled(seed: u64, rounds: u64) -> Vec<Job> {
+    let half = ("sampling 0.5", 0.5, 3.0, 12_000);
+    let tenth = ("sampling 0.1", 0.1, 30.0, 120_000);
+    let settings = [half, tenth].into_iter().flat_map(|setting| [(Context::Parent, setting), (Context::Link, setting)]);
+    let job = |round: u64| {
+        settings.clone().map(move |(context, (setting, sampling, per_second, most_invocations))| {
+            let laws = Laws {
+                name: format!("{setting}/{}", context.word()),
+                knobs: Knobs { sampling, ..Knobs::plain(context) },
+                per_second,
+                seconds: 600.0,
+                most_invocations,
+            };
+            Job { suite: SAMPLED, setting, plan: laws.plan(seed, round) }
+        })
+    };
+    // Each of them says more than a plain one, and takes longer.
+    (0..rounds.div_ceil(5)).flat_map(job).collect()
 }
 
 /// The settings of the knobs that are tried besides the plain ones.

@@ -49,6 +49,8 @@ pub struct LoopTruth {
     pub context: Option<Context>,
     /// How its harmless chains go on, when they go round.
     pub benign: Option<Law>,
+    /// Invocations after which nothing more is started.
+    pub most_invocations: u64,
     /// True when all its chains follow one law without a memory, so that R is one number.
     pub is_uniform: bool,
     /// When the deepest runaway chain became how deep: time in nanoseconds, laps.
@@ -114,6 +116,7 @@ impl LoopTruth {
             arrived: 0,
             context: scenario.context,
             benign: scenario.benign.map(|stream| stream.law).filter(|law| *law != Law::Continue(0.0)),
+            most_invocations: scenario.most_invocations,
             is_uniform: is_uniform && law.is_some_and(Law::is_memoryless),
             deepening: Vec::new(),
         }

@@ -18,7 +18,6 @@ use loopscope_analyzer::{
 use rustc_hash::FxHashMap;
 
 use crate::{
-    catalogue::MOST_INVOCATIONS,
     truth::{LoopTruth, Truth, nanos},
     world::World,
 };
@@ -140,6 +139,8 @@ pub struct Outcome {
     pub history: u64,
     /// Causes, by scenario.
     pub edges: Vec<Edges>,
+    /// Invocations of its functions that the engine counted in the end, by scenario.
+    pub counted: Vec<u64>,
     /// Seconds of virtual time.
     pub seconds: f64,
     /// Spans taken in.
@@ -246,8 +247,22 @@ pub fn run(mut world: World, config: &Config) -> Outcome {
     let mut sightings: Vec<Sighting> = watch.sightings.into_values().collect();
     sightings.sort_by_key(|sighting| sighting.id);
     let seconds = (end - began) as f64 / 1e9;
-    let history = nanos(world.plan().history);
-    Outcome { truth: world.truth().clone(), sightings, history, edges: watch.edges, seconds, spans, engine_time }
+    let mut counted = vec![0; world.truth().loops.len()];
+    for function in watch.engine.snapshot(ArrivalTime(end)).functions {
+        if let Some(scenario) = watch.scenarios.get(&*function.name) {
+            counted[*scenario] += function.invocations;
+        }
+    }
+    Outcome {
+        truth: world.truth().clone(),
+        sightings,
+        history: nanos(world.plan().history),
+        edges: watch.edges,
+        counted,
+        seconds,
+        spans,
+        engine_time,
+    }
 }
 
 /// How closely the engine is looked at: each second while something has begun to run away, and as the plan says before
@@ -356,7 +371,7 @@ impl Watch {
 impl Sighting {
     /// Writes down what R is taken for: each minute, from the time on when there is something to go by.
     fn estimate(&mut self, at: u64, truth: &LoopTruth, found: Reproduction) {
-        let is_running = truth.all.invocations >= ESTIMATE_FROM && truth.all.invocations < MOST_INVOCATIONS;
+        let is_running = truth.all.invocations >= ESTIMATE_FROM && truth.all.invocations < truth.most_invocations;
         if truth.is_uniform && is_running && at >= self.estimated_at + ESTIMATE_EACH {
             self.estimated_at = at;
             self.estimates.push(found);

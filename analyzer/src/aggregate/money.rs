@@ -67,13 +67,13 @@ impl Aggregate {
         lap
     }
 
-    fn calls_per_invocation(&self, function: NodeId, invocations: u64) -> Vec<CallRate<'_>> {
+    fn calls_per_invocation(&self, function: NodeId, invocations: f64) -> Vec<CallRate<'_>> {
         let first = EdgeKey { source: function, target: NodeId(0), kind: EdgeKind::Call };
         let leaving = self.edges.range(first..).take_while(|(key, _)| key.source == function);
         leaving
             .filter_map(|(key, series)| {
                 let (resource, _) = self.resources.get(&key.target)?;
-                let per_invocation = series.calls() as f64 / invocations.max(1) as f64;
+                let per_invocation = series.calls() / invocations.max(1.0);
                 Some(CallRate { system: &resource.system, kind: key.kind, per_invocation })
             })
             .collect()

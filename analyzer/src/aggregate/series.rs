@@ -6,6 +6,7 @@ use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    sampling::{part_kept, rounded},
     snapshot::{Edge, FunctionNode, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
@@ -15,9 +16,12 @@ use crate::{
 /// A function over time.
 pub(super) struct FunctionSeries {
     node: FunctionNode,
-    invocations: i64,
-    errors: i64,
-    cold_starts: i64,
+    /// Runs that were kept.
+    kept: i64,
+    /// Runs that they stand for, and of these.
+    invocations: f64,
+    errors: f64,
+    cold_starts: f64,
     duration: Series,
     self_time: Series,
     rate: Rate,
@@ -31,9 +35,12 @@ pub(super) struct FunctionSeries {
 
 /// An edge over time.
 pub(super) struct EdgeSeries {
-    calls: u64,
+    /// Calls that were kept.
+    kept: u64,
     belief: Belief,
-    errors: u64,
+    /// Calls that they stand for, and of these.
+    calls: f64,
+    errors: f64,
     duration: Series,
     gap: Option<Series>,
     rate: Rate,
@@ -49,9 +56,10 @@ impl FunctionSeries {
     pub(super) fn new(node: FunctionNode) -> Self {
         Self {
             node,
-            invocations: 0,
-            errors: 0,
-            cold_starts: 0,
+            kept: 0,
+            invocations: 0.0,
+            errors: 0.0,
+            cold_starts: 0.0,
             duration: Series::new(),
             self_time: Series::new(),
             rate: Rate::default(),
@@ -65,10 +73,11 @@ impl FunctionSeries {
 
     pub(super) fn merge(&mut self, now: ArrivalTime, delta: &FunctionDelta) {
         let slot = slot_of(now);
+        self.kept += delta.kept;
         self.invocations += delta.invocations;
         self.errors += delta.errors;
         self.cold_starts += delta.cold_starts;
-        self.rate.add(now, count(delta.invocations));
+        self.rate.add(now, delta.invocations.max(0.0));
         self.duration.merge(slot, &delta.duration);
         self.self_time.merge(slot, &delta.self_time);
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
@@ -86,6 +95,7 @@ impl FunctionSeries {
 
     /// Takes over what was counted under another id; the newest traces stay its own.
     pub(super) fn absorb(&mut self, other: &Self) {
+        self.kept += other.kept;
         self.invocations += other.invocations;
         self.errors += other.errors;
         self.cold_starts += other.cold_starts;
@@ -121,9 +131,10 @@ impl FunctionSeries {
             self.node.baseline_p95_ms = self.duration.baseline(slot).map(|baseline| quantile(&baseline, 0.95));
             self.node.exemplars = self.exemplars.newest_first();
         }
-        self.node.invocations = count(self.invocations);
-        self.node.errors = count(self.errors);
-        self.node.cold_starts = count(self.cold_starts);
+        self.node.invocations = rounded(self.invocations);
+        self.node.errors = rounded(self.errors);
+        self.node.cold_starts = rounded(self.cold_starts);
+        self.node.sampling_probability = part_kept(self.kept as f64, self.invocations);
         self.node.rate_per_second = self.rate.per_second(now);
         self.node.clone()
     }
@@ -140,8 +151,9 @@ impl FunctionSeries {
         &self.node.platform
     }
 
-    pub(super) fn invocations(&self) -> u64 {
-        count(self.invocations)
+    /// Runs, those that were not kept included.
+    pub(super) fn invocations(&self) -> f64 {
+        self.invocations.max(0.0)
     }
 
     /// Mean duration of a run over all time, milliseconds; 0 while none has ended.
@@ -180,9 +192,10 @@ impl FunctionSeries {
 impl EdgeSeries {
     pub(super) fn new() -> Self {
         Self {
-            calls: 0,
+            kept: 0,
             belief: Belief::default(),
-            errors: 0,
+            calls: 0.0,
+            errors: 0.0,
             duration: Series::new(),
             gap: None,
             rate: Rate::default(),
@@ -197,6 +210,7 @@ impl EdgeSeries {
 
     pub(super) fn merge(&mut self, now: ArrivalTime, delta: &EdgeDelta) {
         let slot = slot_of(now);
+        self.kept += delta.kept;
         self.calls += delta.calls;
         self.belief.merge(delta.belief);
         self.errors += delta.errors;
@@ -212,6 +226,7 @@ impl EdgeSeries {
 
     /// Takes over what was counted between other ids.
     pub(super) fn absorb(&mut self, other: &Self) {
+        self.kept += other.kept;
         self.calls += other.calls;
         self.belief.merge(other.belief);
         self.errors += other.errors;
@@ -236,9 +251,10 @@ impl EdgeSeries {
             source: key.source,
             target: key.target,
             kind: key.kind,
-            calls: self.calls,
-            errors: self.errors,
-            confidence: self.belief.confidence(self.calls),
+            calls: rounded(self.calls),
+            errors: rounded(self.errors),
+            sampling_probability: part_kept(self.kept as f64, self.calls),
+            confidence: self.belief.confidence(self.kept),
             p50_ms: self.p50_ms,
             p95_ms: self.p95_ms,
             gap_p95_ms: self.gap_p95_ms,
@@ -247,7 +263,8 @@ impl EdgeSeries {
         }
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    /// Calls, those that were not kept included.
+    pub(super) fn calls(&self) -> f64 {
         self.calls
     }
 
@@ -284,19 +301,16 @@ impl FunctionNode {
             last_seen: EventTime(0),
             exemplars: Vec::new(),
             aliases: Vec::new(),
+            sampling_probability: None,
         }
     }
 }
 
-/// Counts can be below zero between a merge and the delta that it corrects.
-fn count(signed: i64) -> u64 {
-    u64::try_from(signed).unwrap_or(0)
-}
-
-state!(FunctionSeries { node, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries {
-    calls,
+    kept,
     belief,
+    calls,
     errors,
     duration,
     gap,

@@ -4,7 +4,7 @@
 //! without that, a tree must have some size before it is worth an alarm.
 
 use crate::{
-    detect::{life_table::KNOWN_CHAINS, rate, reproduction::reproduction},
+    detect::{life_table::KNOWN_CHAINS, rate, reproduction::thinned},
     state::state,
 };
 
@@ -17,7 +17,7 @@ pub(crate) type Widths = [u32; DEPTHS];
 /// Laps that a tree must have before it is an alarm in a loop without history.
 pub(crate) const LEAST_TREE: u32 = 112;
 /// Lower end of R over the two depths before the widest above which such a tree multiplies.
-const MULTIPLIES: f64 = 1.2;
+pub(crate) const MULTIPLIES: f64 = 1.2;
 
 /// After so many chains what was learned loses half of its weight, so that a loop may change its ways.
 const FORGET_EVERY: u64 = 10_000;
@@ -70,8 +70,9 @@ impl Branching {
     }
 }
 
-/// True when a tree of laps multiplies as the loop never did.
-pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
+/// True when a tree of laps multiplies as the loop never did; `seen` is the part of the laps after a lap that sampling
+/// does not hide.
+pub(crate) fn multiplies(widths: &Widths, history: &Branching, seen: f64) -> bool {
     let deepest = widths.iter().rposition(|laps| *laps > 0).unwrap_or(0);
     // The last depth gathers what is deeper, so nothing can be said of it.
     let pairs = 0..deepest.min(DEPTHS - 2);
@@ -80,7 +81,7 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
             let before = MARGIN * history.usual(depth);
             let bad = (2.0 * before).max(BAD);
             let (laps, next) = (f64::from(widths[depth]), f64::from(widths[depth + 1]));
-            (sum + next * (bad / before).ln() - (bad - before) * laps).max(0.0)
+            (sum + next * (bad / before).ln() - (bad - before) * laps * seen).max(0.0)
         }) > rate::ALARM;
     }
     // The deepest laps have not all come yet, so the growth up to the widest depth is what counts.
@@ -90,7 +91,7 @@ pub(crate) fn multiplies(widths: &Widths, history: &Branching) -> bool {
         .rev()
         .take(2)
         .fold((0.0, 0.0), |(laps, next), depth| (laps + f64::from(widths[depth]), next + f64::from(widths[depth + 1])));
-    tree >= u64::from(LEAST_TREE) && reproduction(next, laps, true).is_some_and(|r| r.low > MULTIPLIES)
+    tree >= u64::from(LEAST_TREE) && thinned(next / seen, laps, true, seen).is_some_and(|r| r.low > MULTIPLIES)
 }
 
 state!(Branching { laps, chains, depths });
@@ -108,21 +109,30 @@ mod tests {
     #[test]
     fn without_history_a_tree_needs_some_size() {
         let fresh = Branching::default();
-        assert!(!multiplies(&tree(2, 5), &fresh));
-        assert!(multiplies(&tree(2, 7), &fresh));
-        assert!(!multiplies(&tree(1, 31), &fresh));
-        assert!(multiplies(&tree(10, 3), &fresh));
+        assert!(!multiplies(&tree(2, 5), &fresh, 1.0));
+        assert!(multiplies(&tree(2, 7), &fresh, 1.0));
+        assert!(!multiplies(&tree(1, 31), &fresh, 1.0));
+        assert!(multiplies(&tree(10, 3), &fresh, 1.0));
+    }
+
+    #[test]
+    fn a_tree_of_which_a_part_is_seen_multiplies_as_the_whole_does() {
+        // Of each lap's two one is seen: what is seen keeps its width.
+        let mut widths = [0; DEPTHS];
+        widths[..8].fill(64);
+        assert!(multiplies(&widths, &Branching::default(), 0.5));
+        assert!(!multiplies(&widths, &Branching::default(), 1.0));
     }
 
     #[test]
     fn with_history_only_what_goes_beyond_it_is_an_alarm() {
         let mut divides = Branching::default();
         (0..100).for_each(|_| divides.learn(&tree(2, 10)));
-        assert!(!multiplies(&tree(2, 10), &divides));
-        assert!(multiplies(&tree(2, 11), &divides));
+        assert!(!multiplies(&tree(2, 10), &divides, 1.0));
+        assert!(multiplies(&tree(2, 11), &divides, 1.0));
         let mut pages = Branching::default();
         (0..100).for_each(|_| pages.learn(&tree(1, 4)));
-        assert!(!multiplies(&tree(1, 6), &pages));
-        assert!(multiplies(&tree(2, 5), &pages), "32 laps at the fifth depth, where there used to be none");
+        assert!(!multiplies(&tree(1, 6), &pages, 1.0));
+        assert!(multiplies(&tree(2, 5), &pages, 1.0), "32 laps at the fifth depth, where there used to be none");
     }
 }

@@ -282,9 +282,9 @@ mod tests {
         // So many invocations send two each, and what these reach sends nothing.
         let grown = |flood: &mut Flood, size: f64| {
             let steps = (0..10).filter(|_| flood.step(size / 10.0, 0.0, reproduction(2.0 * size, size, true))).count();
-            for _ in 0..10 {
+            (0..10).for_each(|_| {
                 flood.step(size / 10.0, size / 10.0, reproduction(2.0 * size, 2.0 * size, true));
-            }
+            });
             steps > 0
         };
         let mut flood = Flood::default();

@@ -31,22 +31,33 @@ const ALIVE_AT_LEAST: f64 = 0.8;
 /// A loop that never branches follows a lap with one or none, so its R is a probability and has a Beta distribution;
 /// otherwise R has a Gamma distribution. Both start from Jeffreys' prior.
 pub fn reproduction(offspring: f64, exposure: f64, is_branching: bool) -> Option<Reproduction> {
-    if !(exposure >= LEAST_EXPOSURE && offspring >= 0.0 && exposure.is_finite() && offspring.is_finite()) {
+    thinned(offspring, exposure, is_branching, 1.0)
+}
+
+/// The same where only a part `seen` of the laps that follow is seen, and each of them counts in `offspring` for
+/// `1 / seen`.
+///
+/// As many laps as were seen were drawn, and no more, so the interval is that of the part of R that is seen, made as
+/// much wider: it is wide where little is seen.
+pub fn thinned(offspring: f64, exposure: f64, is_branching: bool, seen: f64) -> Option<Reproduction> {
+    let is_enough = exposure * seen >= LEAST_EXPOSURE && offspring >= 0.0;
+    if !(is_enough && exposure.is_finite() && offspring.is_finite()) {
         return None;
     }
     let mean = offspring / exposure;
     let weight = (MOST_LAPS / exposure.max(offspring)).min(1.0);
     let (offspring, exposure) = (offspring * weight, exposure * weight);
     if is_branching {
-        let posterior = Gamma::new(0.5 + offspring, 0.5 + exposure).ok()?;
+        let posterior = Gamma::new(0.5 + offspring * seen, 0.5 + exposure * seen).ok()?;
         return Some(Reproduction { mean, low: posterior.inverse_cdf(0.025), high: posterior.inverse_cdf(0.975) });
     }
-    let ended = (exposure - offspring).max(0.0);
-    let posterior = Beta::new(0.5 + offspring, 0.5 + ended).ok()?;
+    let followed = offspring * seen;
+    let ended = (exposure - followed).max(0.0);
+    let posterior = Beta::new(0.5 + followed, 0.5 + ended).ok()?;
     // A chain of which no lap was the last cannot be more than certain to go on: all doubt lies below.
     let (low, high) = if ended < 0.5 { (0.05, 1.0) } else { (0.025, 0.975) };
-    let high = if high < 1.0 { posterior.inverse_cdf(high) } else { 1.0 };
-    Some(Reproduction { mean: mean.min(1.0), low: posterior.inverse_cdf(low), high })
+    let quantile = |part: f64| (posterior.inverse_cdf(part) / seen).min(1.0);
+    Some(Reproduction { mean: mean.min(1.0), low: quantile(low), high: if high < 1.0 { quantile(high) } else { 1.0 } })
 }
 
 /// How a loop with laps in the recent past behaves.
@@ -116,6 +127,24 @@ mod tests {
             }
         }
         assert_eq!(reproduction(f64::INFINITY, 10.0, true), None);
+    }
+
+    #[test]
+    fn what_is_hidden_widens_the_interval_and_moves_nothing() {
+        for is_branching in [false, true] {
+            let width = |seen: f64| {
+                // Of 200 laps 140 were followed, of which a part was seen.
+                let found = thinned(140.0, 200.0, is_branching, seen).unwrap();
+                assert!((found.mean - 0.7).abs() < 1e-9 && found.low < 0.7 && found.high > 0.7, "{seen}: {found:?}");
+                found.high - found.low
+            };
+            // As wide as for the laps that were seen, of which there are fewer.
+            let fewer = reproduction(14.0, 20.0, true).unwrap();
+            assert!(width(0.5) > width(1.0) && width(0.1) > 2.0 * width(1.0));
+            assert!((width(0.1) - (fewer.high - fewer.low)).abs() < 0.35, "{}", width(0.1));
+        }
+        assert_eq!(thinned(140.0, 200.0, true, 1.0), reproduction(140.0, 200.0, true));
+        assert_eq!(thinned(14.0, 20.0, true, 0.1), None, "two laps are too few");
     }
 
     #[test]

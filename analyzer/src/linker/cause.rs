@@ -9,6 +9,7 @@ use super::{
     path::{self, PathTable},
 };
 use crate::{
+    sampling::Sampling,
     snapshot::NodeId,
     span::{ArrivalTime, EventTime, TraceId},
 };
@@ -35,6 +36,7 @@ pub(super) struct Back {
 }
 
 struct Found {
+    sampling: Sampling,
     start: EventTime,
     trace_id: TraceId,
     run: u64,
@@ -51,14 +53,22 @@ pub(super) struct Way {
     is_guess: bool,
     /// True when one of the invocations failed.
     failed: bool,
+    /// How probable it was that the traces it enters were kept.
+    sampling: Sampling,
     /// The conversation that told the last cause that one told; 0 before there was one.
     conversation: u32,
 }
 
 impl Way {
     /// The way from an invocation to itself.
-    pub(super) const START: Self =
-        Self { confidence: 1.0, credit: 1.0, is_guess: false, failed: false, conversation: 0 };
+    pub(super) const START: Self = Self {
+        confidence: 1.0,
+        credit: 1.0,
+        is_guess: false,
+        failed: false,
+        sampling: Sampling::ALWAYS,
+        conversation: 0,
+    };
 
     /// Goes up over a cause. That a conversation is one chain is one assumption, however many causes it tells: the way
     /// is as sure as that, and no less for its length.
@@ -151,13 +161,21 @@ impl Linker {
             }
             way.failed |= invocation.failed;
             if is_sought {
-                found =
-                    Some(Found { start: invocation.start, trace_id: invocation.trace_id, run: invocation.run, way });
+                let Invocation { sampling, start, trace_id, run, .. } = *invocation;
+                found = Some(Found { sampling, start, trace_id, run, way });
                 break;
             }
             way.up(invocation.cause());
+            way.sampling = way.sampling.and(self.entered(invocation, invocation.parent));
         }
         Back { functions: steps.iter().map(|(function, ..)| *function).collect(), found }
+    }
+
+    /// How probable it was that the trace of an invocation was kept, where its cause is of another.
+    fn entered(&self, invocation: &Invocation, cause: u64) -> Sampling {
+        let is_entered = invocation.sampling.is_sampled()
+            && self.invocations.get(cause).is_some_and(|cause| cause.trace_id != invocation.trace_id);
+        if is_entered { invocation.sampling } else { Sampling::ALWAYS }
     }
 
     /// The invocation has an earlier one of its function on its path over `cause`: it is the `count`th.
@@ -171,7 +189,7 @@ impl Linker {
     ) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
         let (function, start, trace_id) = (invocation.function, invocation.start, invocation.trace_id);
-        let trigger = invocation.trigger;
+        let (trigger, entered) = (invocation.trigger, self.entered(invocation, cause.invocation));
         let mut last = Way::START;
         last.up(cause);
         let back = self.look_back(cause.invocation, Some(function), last);
@@ -194,6 +212,8 @@ impl Linker {
             is_guess: before.way.is_guess,
             trigger,
             failed: before.way.failed,
+            sampling: before.sampling,
+            continuation: before.way.sampling.and(entered),
             entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::loops::Lap;
 use crate::{
     detect::fan_out::{DEPTHS, Widths},
+    sampling::Sampling,
     span::ArrivalTime,
     state::state,
 };
@@ -38,6 +39,8 @@ pub(super) struct Chain {
     pub(super) guesses: u32,
     /// The least sure of its laps.
     pub(super) confidence: f32,
+    /// The least chance that one of its laps had to be seen after the one before.
+    pub(super) continuation: Sampling,
     /// True when it was an alarm.
     pub(super) is_alarm: bool,
     pub(super) last_lap: ArrivalTime,
@@ -63,6 +66,7 @@ impl Chain {
             widths: None,
             guesses: 0,
             confidence: lap.confidence,
+            continuation: lap.continuation,
             is_alarm: false,
             last_lap: now,
         }
@@ -106,6 +110,7 @@ impl Chain {
     fn absorb(&mut self, lower: &Self, deeper_by: u32) {
         self.depth = self.depth.max(lower.depth);
         self.confidence = self.confidence.min(lower.confidence);
+        self.continuation = self.continuation.least(lower.continuation);
         self.guesses = self.guesses.saturating_add(lower.guesses);
         self.is_alarm |= lower.is_alarm;
         self.last_lap = self.last_lap.max(lower.last_lap);
@@ -191,7 +196,7 @@ impl Chains {
     }
 }
 
-state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, is_alarm, last_lap });
+state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, continuation, is_alarm, last_lap });
 state!(Chains { chains, due, next });
 
 #[cfg(test)]
@@ -207,6 +212,7 @@ mod tests {
             widths: None,
             guesses: 0,
             confidence: 1.0,
+            continuation: Sampling::ALWAYS,
             is_alarm: false,
             last_lap: ArrivalTime(1),
         }

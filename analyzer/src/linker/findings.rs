@@ -208,7 +208,7 @@ impl Finding {
     fn add(&mut self, now: ArrivalTime, sights: &[Sight]) {
         self.is_open = true;
         self.count += sights.len() as u64;
-        self.rate.add(now, sights.len() as u64);
+        self.rate.add(now, sights.len() as f64);
         for sight in sights {
             self.last_seen = self.last_seen.max(sight.start);
             if !self.exemplars.contains(&sight.trace_id) {

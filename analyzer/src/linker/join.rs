@@ -7,7 +7,7 @@ use super::{
     continuation::{Match, Offer, Seeker},
 };
 use crate::{
-    record::{AttemptDelta, AttemptKey, EdgeKey, Key, KeyClass},
+    record::{AttemptDelta, AttemptKey, Call, EdgeKey, Key, KeyClass, MaybeNode},
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -17,10 +17,10 @@ impl Linker {
     /// A link says that the span `cause` caused an invocation.
     pub(super) fn link(&mut self, now: ArrivalTime, link: PendingLink, cause: u64) {
         let known = self.spans.get(cause).copied().or_else(|| match self.invocations.get(cause) {
-            Some(own) => Some(Belonging { invocation: cause, publishes: None, end: own.start }),
+            Some(own) => Some(Belonging { invocation: cause, publishes: MaybeNode::default(), end: own.start }),
             None => self.continuations.slow(cause).map(|offer| Belonging {
                 invocation: offer.cause,
-                publishes: offer.destination,
+                publishes: offer.destination.into(),
                 end: offer.end,
             }),
         });
@@ -46,7 +46,7 @@ impl Linker {
         if link.child == cause.invocation {
             return;
         }
-        let offer = Offer::new(cause.invocation, cause.publishes, cause.end);
+        let offer = Offer::new(cause.invocation, cause.publishes.get(), cause.end);
         let seeker = Seeker {
             child: link.child,
             destination: link.delivered_by,
@@ -208,7 +208,12 @@ impl Linker {
         let Some((source, target)) = nodes else { return };
         let Some(key) = message_edge(source, target, offer.destination, seeker.destination, kind) else { return };
         let wait = millis(receiver.start.0.saturating_sub(offer.end.0));
-        self.delta.believe(key, wait, None, false, receiver.trace_id, confidence);
+        let sampling = match sender.trace_id == receiver.trace_id {
+            true => receiver.sampling.least(sender.sampling),
+            false => receiver.sampling.and(sender.sampling),
+        };
+        let trace_id = receiver.trace_id;
+        self.delta.call(key, &Call { duration_ms: wait, gap_ms: None, error: false, trace_id, confidence, sampling });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod operation;
 mod record;
+mod sampled;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
     generations::Generations,
     intended::Verdict,
     record::Trigger,
+    sampling::Sampling,
     snapshot::{
         Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction, Severity,
     },
@@ -89,6 +91,12 @@ pub struct LoopReport {
     pub exemplars: Vec<TraceId>,
     /// The causes of its deepest chain that no trace names; `None` where parents and links name all.
     pub joined: Option<Arc<JoinedChain>>,
+    /// Part of the laps that sampling kept; `None` when all were kept.
+    pub sampling_probability: Option<f64>,
+    /// Chance that a lap is seen after the one before it was; `None` when it always is.
+    pub continuation_probability: Option<f64>,
+    /// True when so few laps in a row are seen that depth says nothing.
+    pub hides_depth: bool,
 }
 
 impl LoopReport {
@@ -129,6 +137,10 @@ pub(super) struct Lap {
     pub(super) failed: bool,
     /// Invocations of the function so far, where it causes itself.
     pub(super) entries: u64,
+    /// How probable it was that the earlier occurrence was kept.
+    pub(super) sampling: Sampling,
+    /// How probable it was that all from there to the later one was kept too: less than 1 where traces are entered.
+    pub(super) continuation: Sampling,
 }
 
 /// All loops with laps.
@@ -230,7 +242,7 @@ impl Loops {
                 id
             }
             None => {
-                record.begin_chain(now);
+                record.begin_chain(now, lap);
                 let due = now.after(record.chain_quiet());
                 let chain = Chain::new(now, loop_index, depth, lap);
                 let (id, evicted) = self.chains.open(chain, due, self.config.chain_capacity);
@@ -383,6 +395,11 @@ impl Loops {
 }
 
 impl Lap {
+    /// For how many laps it stands.
+    fn adjusted_count(&self) -> f64 {
+        f64::from(self.times) * self.sampling.and(self.continuation).adjusted_count()
+    }
+
     /// When the later occurrence began.
     fn end(&self) -> EventTime {
         EventTime(self.start.0.saturating_add(self.nanos))
@@ -415,6 +432,9 @@ state!(LoopReport {
     first_seen,
     last_seen,
     exemplars,
-    joined
+    joined,
+    sampling_probability,
+    continuation_probability,
+    hides_depth
 });
 state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { deepened, verdicts });

@@ -120,11 +120,12 @@ impl Renewal {
         self.lap_times.add(end, nanos);
     }
 
-    /// An invocation after the first lap of its chain began at `at`: it may cause another lap. `follows` says that it
-    /// itself followed such an invocation.
-    pub(crate) fn lap(&mut self, now: ArrivalTime, at: EventTime, weight: f64, follows: bool) {
+    /// An invocation after the first lap of its chain began at `at`: it may cause another lap. `follows` is what it
+    /// counts for itself as one that followed such an invocation: nothing if it did not, and more than its own weight
+    /// where sampling hides others that did.
+    pub(crate) fn lap(&mut self, now: ArrivalTime, at: EventTime, weight: f64, follows: f64) {
         self.delay.learn(millis(now.0.saturating_sub(at.0)) / 1e3);
-        self.count(at.0, Counts { exposure: weight, offspring: if follows { weight } else { 0.0 } });
+        self.count(at.0, Counts { exposure: weight, offspring: follows });
     }
 
     /// A lap that was counted as the first of its chain turned out to follow another.
@@ -137,8 +138,9 @@ impl Renewal {
         self.is_branching = true;
     }
 
-    /// Brings R and the sum of the rate detector up to date; `baseline` is what R used to be, when that is known.
-    pub(crate) fn tick(&mut self, now: ArrivalTime, baseline: Option<f64>) {
+    /// Brings R and the sum of the rate detector up to date; `baseline` is what R used to be, when that is known, and
+    /// `seen` the part of the laps after a lap that sampling does not hide.
+    pub(crate) fn tick(&mut self, now: ArrivalTime, baseline: Option<f64>, seen: f64) {
         let latest = now.0.saturating_sub(self.delay.nanos());
         self.lap_times.refresh(latest);
         self.coarsen();
@@ -157,7 +159,8 @@ impl Renewal {
         self.recent.exposure = self.recent.exposure * left + exposure;
         self.recent.offspring = self.recent.offspring * left + offspring;
         self.squares = self.squares * left * left + exposure;
-        self.cusum = baseline.map_or(0.0, |baseline| rate::step(self.cusum, offspring, exposure, baseline));
+        self.cusum =
+            baseline.map_or(0.0, |baseline| rate::step(self.cusum, offspring * seen, exposure * seen, baseline));
     }
 
     /// Successors and exposure in the recent past, and whether laps branch.
@@ -360,9 +363,9 @@ mod tests {
             let sent = number.div_ceil(batch) * batch * lap + delay;
             let now = ArrivalTime(START + sent * SECOND);
             renewal.lap_time(at, lap * SECOND);
-            renewal.lap(now, at, 1.0, number > 1);
+            renewal.lap(now, at, 1.0, f64::from(u8::from(number > 1)));
             if number % batch == 0 {
-                renewal.tick(now, None);
+                renewal.tick(now, None, 1.0);
             }
         }
         renewal
@@ -373,10 +376,10 @@ mod tests {
         let mut renewal = chain(70, 2, 0, 1);
         renewal.branches();
         for minute in 3..=75 {
-            renewal.tick(ArrivalTime(START + minute * 60 * SECOND), None);
+            renewal.tick(ArrivalTime(START + minute * 60 * SECOND), None, 1.0);
         }
         renewal.follows_after_all(1.0);
-        renewal.tick(ArrivalTime(START + 76 * 60 * SECOND), None);
+        renewal.tick(ArrivalTime(START + 76 * 60 * SECOND), None, 1.0);
         let (offspring, exposure, is_branching) = renewal.recent();
         assert!(offspring < 100.0 && exposure < 1.0, "{offspring} of {exposure}");
         assert_eq!(reproduction(offspring, exposure, is_branching), None);
@@ -397,7 +400,7 @@ mod tests {
         let at = |second: u64| ArrivalTime(START + second * SECOND);
         let (followed, before, _) = renewal.recent();
         assert!(followed >= before - 0.5);
-        renewal.tick(at(50), None);
+        renewal.tick(at(50), None, 1.0);
         let (followed, after, _) = renewal.recent();
         assert!(followed < after - 0.5, "the last lap could have been followed, and was not");
     }

@@ -9,6 +9,7 @@ use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, 
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
+    sampling::Sampling,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -43,9 +44,12 @@ pub struct Delta {
 #[derive(Clone)]
 pub(crate) struct FunctionDelta {
     pub(crate) function: Arc<Function>,
-    pub(crate) invocations: i64,
-    pub(crate) errors: i64,
-    pub(crate) cold_starts: i64,
+    /// Runs that were kept.
+    pub(crate) kept: i64,
+    /// Runs that they stand for, and of these.
+    pub(crate) invocations: f64,
+    pub(crate) errors: f64,
+    pub(crate) cold_starts: f64,
     pub(crate) last_seen: EventTime,
     pub(crate) duration: DDSketch,
     pub(crate) self_time: DDSketch,
@@ -56,12 +60,40 @@ pub(crate) struct FunctionDelta {
 /// Changes to one edge.
 #[derive(Clone)]
 pub(crate) struct EdgeDelta {
-    pub(crate) calls: u64,
+    /// Calls that were kept.
+    pub(crate) kept: u64,
     pub(crate) belief: Belief,
-    pub(crate) errors: u64,
+    /// Calls that they stand for, and of these.
+    pub(crate) calls: f64,
+    pub(crate) errors: f64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
     pub(crate) exemplars: Exemplars,
+}
+
+/// One call over an edge.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) duration_ms: f64,
+    /// The caller's time minus the callee's.
+    pub(crate) gap_ms: Option<f64>,
+    pub(crate) error: bool,
+    pub(crate) trace_id: TraceId,
+    /// How sure it is that it went this way.
+    pub(crate) confidence: f32,
+    /// How probable it was that all it is seen from was kept.
+    pub(crate) sampling: Sampling,
+}
+
+impl FunctionDelta {
+    /// Counts a run, or takes one back.
+    pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
+        let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
+        self.kept += kept;
+        self.invocations += count;
+        self.errors += if error { count } else { 0.0 };
+        self.cold_starts += if cold_start { count } else { 0.0 };
+    }
 }
 
 impl Delta {
@@ -91,9 +123,10 @@ impl Delta {
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
         self.functions.entry(function.id).or_insert_with(|| FunctionDelta {
             function: Arc::clone(function),
-            invocations: 0,
-            errors: 0,
-            cold_starts: 0,
+            kept: 0,
+            invocations: 0.0,
+            errors: 0.0,
+            cold_starts: 0.0,
             last_seen: EventTime(0),
             duration: sketch(),
             self_time: sketch(),
@@ -112,36 +145,26 @@ impl Delta {
     }
 
     /// Counts one call over an edge.
-    pub(crate) fn call(&mut self, key: EdgeKey, duration_ms: f64, gap_ms: Option<f64>, error: bool, trace_id: TraceId) {
-        self.believe(key, duration_ms, gap_ms, error, trace_id, 1.0);
-    }
-
-    /// Counts one call over an edge that is not certain.
-    pub(crate) fn believe(
-        &mut self,
-        key: EdgeKey,
-        duration_ms: f64,
-        gap_ms: Option<f64>,
-        error: bool,
-        trace_id: TraceId,
-        confidence: f32,
-    ) {
+    pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
         let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
             belief: Belief::default(),
-            calls: 0,
-            errors: 0,
+            kept: 0,
+            calls: 0.0,
+            errors: 0.0,
             duration: sketch(),
             gap: None,
             exemplars: Exemplars::default(),
         });
-        edge.calls += 1;
-        edge.belief.add(confidence);
-        edge.errors += u64::from(error);
-        edge.duration.add(duration_ms);
-        if let Some(gap_ms) = gap_ms {
+        let count = call.sampling.adjusted_count();
+        edge.kept += 1;
+        edge.calls += count;
+        edge.errors += if call.error { count } else { 0.0 };
+        edge.belief.add(call.confidence);
+        edge.duration.add(call.duration_ms);
+        if let Some(gap_ms) = call.gap_ms {
             edge.gap.get_or_insert_with(sketch).add(gap_ms);
         }
-        edge.exemplars.add(trace_id);
+        edge.exemplars.add(call.trace_id);
     }
 }
 
@@ -164,6 +187,7 @@ impl Losses {
         self.openings_dropped += other.openings_dropped;
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
+        self.sampling_clipped += other.sampling_clipped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{EventTime, TraceId},
 };
@@ -22,6 +23,8 @@ pub struct OperationLap {
     pub nanos: u64,
     /// Occurrences on the path of the trace so far, at least 2; a lower bound where spans came before their parents.
     pub occurrences: u32,
+    /// How probable it was that its trace was kept.
+    pub sampling: Sampling,
     /// True when the two are of different invocations, so that the lap is one of its function as well.
     pub is_covered: bool,
 }

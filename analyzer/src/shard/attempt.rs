@@ -51,11 +51,7 @@ impl Attempting {
 
 impl SpanRecord {
     fn asks(&self) -> AttemptKey {
-        AttemptKey {
-            function: self.function.id,
-            operation: self.occurrence.operation(),
-            over: self.touch.map(|(node, _)| node),
-        }
+        AttemptKey { function: self.function.id, operation: self.occurrence.operation(), over: self.touches.get() }
     }
 }
 
@@ -87,7 +83,7 @@ impl Shard {
         let counts = self.attempts_at(key, span);
         counts.counts.count(number);
         counts.last_seen = counts.last_seen.max(span.start);
-        counts.callee = span.invokes.or(counts.callee);
+        counts.callee = span.invokes.get().or(counts.callee);
         if number > 1 {
             counts.exemplars.add(span.trace_id);
         }

@@ -13,6 +13,8 @@ use crate::{
     attribute::Attribute,
     identity::{function_of, invoked_by, touch_of},
     record::SpanKey,
+    sampling::Sampling,
+    snapshot::EdgeKind,
     span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span},
 };
 
@@ -35,11 +37,12 @@ impl Shard {
         }
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
         let trigger = trigger_of(span, touch.as_ref());
-        let touch = touch.map(|touch| {
+        if let Some(touch) = touch {
             self.delta.touch(touch.node);
-            (touch.node.id, touch.kind)
-        });
+        }
         let (start, duration_nanos) = self.mend_times(now, span);
+        let (sampling, is_clipped) = Sampling::of(span.sampling);
+        self.delta.losses.sampling_clipped += u64::from(is_clipped);
         // A function is there as soon as one of its spans is, even while it is not clear what that span belongs to.
         if !function.is_app {
             let seen = self.delta.function(&function);
@@ -63,9 +66,11 @@ impl Shard {
                 start,
                 has_sound_start: start == span.start,
                 duration_nanos,
-                touch,
-                invokes,
+                touches: touch.map(|touch| touch.node.id).into(),
+                touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
+                invokes: invokes.into(),
                 trigger,
+                sampling,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::operation::Occurrence;
 use crate::{
     identity::Function,
-    record::Trigger,
+    record::{MaybeNode, Trigger},
+    sampling::Sampling,
     snapshot::{EdgeKind, NodeId},
     span::{EventTime, SpanId, SpanKind, TraceId},
 };
@@ -23,7 +24,9 @@ pub(super) struct SpanRecord {
     /// False when its clock is broken and the start is the arrival.
     pub(super) has_sound_start: bool,
     pub(super) duration_nanos: u64,
-    pub(super) touch: Option<(NodeId, EdgeKind)>,
+    /// The resource that it touches, and how.
+    pub(super) touches: MaybeNode,
+    pub(super) touch_kind: EdgeKind,
     /// Hash of the id of the run; 0 without one.
     pub(super) run: u64,
     pub(super) occurrence: Occurrence,
@@ -36,13 +39,15 @@ pub(super) struct SpanRecord {
     /// True once its place was looked for; the others of its batch are not before it.
     pub(super) is_looked_at: bool,
     /// The function that it invokes by name.
-    pub(super) invokes: Option<NodeId>,
+    pub(super) invokes: MaybeNode,
     /// True when a span of that function shows the call.
     pub(super) is_answered: bool,
     /// True when nothing in the span says what caused it, and another function may have invoked it.
     pub(super) is_open: bool,
     /// What started it, if it is an entry.
     pub(super) trigger: Trigger,
+    /// How probable it was that it was kept.
+    pub(super) sampling: Sampling,
 }
 
 impl SpanRecord {
@@ -75,11 +80,11 @@ impl SpanRecord {
 
     /// The resource that the span sends to or changes.
     pub(super) fn published(&self) -> Option<NodeId> {
-        self.touch.filter(|(_, kind)| matches!(kind, EdgeKind::Publish | EdgeKind::Write)).map(|(node, _)| node)
+        self.touches.get().filter(|_| matches!(self.touch_kind, EdgeKind::Publish | EdgeKind::Write))
     }
 
     /// The resource that delivered what the span handles.
     pub(super) fn delivered(&self) -> Option<NodeId> {
-        self.touch.filter(|(_, kind)| *kind == EdgeKind::Deliver).map(|(node, _)| node)
+        self.touches.get().filter(|_| self.touch_kind == EdgeKind::Deliver)
     }
 }

@@ -193,6 +193,7 @@ impl Shard {
                     start,
                     nanos: span.start.0.saturating_sub(start.0),
                     occurrences,
+                    sampling: span.sampling,
                     is_covered,
                 }));
             }

@@ -21,9 +21,7 @@ impl Shard {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let counts = self.delta.function(&span.function);
-        counts.invocations += 1;
-        counts.errors += i64::from(span.error);
-        counts.cold_starts += i64::from(span.cold_start);
+        counts.run(true, span.sampling, span.error, span.cold_start);
         counts.exemplars.add(span.trace_id);
         if is_certain {
             counts.duration.add(millis(span.duration_nanos));
@@ -40,6 +38,7 @@ impl Shard {
             is_open: span.is_open,
             trigger: span.trigger,
             failed: span.error,
+            sampling: span.sampling,
         });
         self.placed(now, key, span, key);
     }
@@ -63,10 +62,7 @@ impl Shard {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        let counts = self.delta.function(&span.function);
-        counts.invocations -= 1;
-        counts.errors -= i64::from(span.error);
-        counts.cold_starts -= i64::from(span.cold_start);
+        self.delta.function(&span.function).run(false, span.sampling, span.error, span.cold_start);
         self.invocations.merge(key, invocation);
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
@@ -80,7 +76,7 @@ impl Shard {
             self.invocations.see(invocation, &clues, span.kind.is_outbound());
             self.tell(&clues, span, SpanKey(invocation));
         }
-        if span.invokes.is_some() {
+        if span.invokes.get().is_some() {
             self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
@@ -114,7 +110,7 @@ impl Shard {
 
     /// What the parent sent caused this invocation, and no other that may seek its cause.
     pub(super) fn answer(&mut self, key: u64, parent: &SpanRecord) {
-        let called = parent.invokes.map(|function| (function, parent.start));
+        let called = parent.invokes.get().map(|function| (function, parent.start));
         if let Some((over, end)) = parent.published().map(|node| (node, parent.end())).or(called) {
             let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
             self.records.push(Record::Answer { child, cause, over, end });
@@ -132,7 +128,7 @@ impl Shard {
         if let Some(record) = self.spans.get_mut(key) {
             record.is_call_counted = true;
         }
-        if parent.invokes.is_some()
+        if parent.invokes.get().is_some()
             && let Some(record) = self.spans.get_mut(span.parent)
         {
             record.is_answered = true;
@@ -144,7 +140,7 @@ impl Shard {
     /// A call of a function that is named by its caller alone, because its own spans are not here or lost their parent.
     pub(super) fn count_invoke(&mut self, key: u64) {
         if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
-            && let Some(function) = span.invokes
+            && let Some(function) = span.invokes.get()
         {
             touch::count_invoke(&mut self.delta, span, function);
         }

@@ -5,7 +5,7 @@
 
 use super::{SpanRecord, invocation::Invocations};
 use crate::{
-    record::{Delta, EdgeKey},
+    record::{Call, Delta, EdgeKey},
     snapshot::{EdgeKind, NodeId},
     span::SpanKind,
     window::millis,
@@ -16,8 +16,8 @@ const NAMED: f32 = 0.8;
 
 /// Counts the resource that a span touches.
 pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
-    if let Some((node, kind)) = span.touch {
-        count(delta, span, touch_edge(span, node, kind));
+    if let Some(node) = span.touches.get() {
+        delta.call(touch_edge(span, node, span.touch_kind), &call(span));
     }
 }
 
@@ -30,17 +30,29 @@ pub(super) fn count_call(
     parent: &SpanRecord,
 ) {
     let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+    // Where the one side alone would not show it, both have to be there.
+    let sampling = span.sampling.least(parent.sampling);
+    let count = |delta: &mut Delta, shown_by: &SpanRecord, node, kind| {
+        delta.call(touch_edge(shown_by, node, kind), &Call { sampling, ..call(shown_by) });
+    };
     match (parent.published(), span.delivered()) {
         (Some(_), Some(_)) => {}
-        (Some(node), None) if is_message => count(delta, span, touch_edge(span, node, EdgeKind::Deliver)),
-        (None, Some(node)) => count(delta, parent, touch_edge(parent, node, EdgeKind::Publish)),
+        (Some(node), None) if is_message => count(delta, span, node, EdgeKind::Deliver),
+        (None, Some(node)) => count(delta, parent, node, EdgeKind::Publish),
         _ => {
             let kind = if is_message { EdgeKind::Message } else { EdgeKind::Call };
             let edge = EdgeKey { source: parent.function.id, target: span.function.id, kind };
             let is_timed_by_caller = parent.kind == SpanKind::Client;
             let duration = if is_timed_by_caller { parent.duration_nanos } else { span.duration_nanos };
             let gap = is_timed_by_caller.then(|| millis(parent.duration_nanos.saturating_sub(span.duration_nanos)));
-            delta.call(edge, millis(duration), gap, span.error || parent.error, span.trace_id);
+            let call = Call {
+                duration_ms: millis(duration),
+                gap_ms: gap,
+                error: span.error || parent.error,
+                sampling,
+                ..call(span)
+            };
+            delta.call(edge, &call);
             if kind == EdgeKind::Call {
                 invocations.called(delta, key, span, parent);
             }
@@ -51,7 +63,7 @@ pub(super) fn count_call(
 /// Counts a call that is known from the caller alone, which names the function that it invokes.
 pub(super) fn count_invoke(delta: &mut Delta, span: &SpanRecord, function: NodeId) {
     let edge = EdgeKey { source: span.function.id, target: function, kind: EdgeKind::Call };
-    delta.believe(edge, millis(span.duration_nanos), None, span.error, span.trace_id, NAMED);
+    delta.call(edge, &Call { confidence: NAMED, ..call(span) });
 }
 
 fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {
@@ -62,6 +74,14 @@ fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {
     }
 }
 
-fn count(delta: &mut Delta, span: &SpanRecord, key: EdgeKey) {
-    delta.call(key, millis(span.duration_nanos), None, span.error, span.trace_id);
+/// A call as one span shows it.
+fn call(span: &SpanRecord) -> Call {
+    Call {
+        duration_ms: millis(span.duration_nanos),
+        gap_ms: None,
+        error: span.error,
+        trace_id: span.trace_id,
+        confidence: 1.0,
+        sampling: span.sampling,
+    }
 }

@@ -28,7 +28,7 @@ pub struct Edge {
     pub target: NodeId,
     /// What it stands for.
     pub kind: EdgeKind,
-    /// Calls.
+    /// Calls, those that sampling left out included.
     pub calls: u64,
     /// Calls that failed.
     pub errors: u64,
@@ -44,6 +44,8 @@ pub struct Edge {
     pub rate_per_second: f64,
     /// Traces that show it, the newest first.
     pub exemplars: Vec<TraceId>,
+    /// Part of the calls that sampling kept: what was counted is divided by it. `None` when all were kept.
+    pub sampling_probability: Option<f64>,
 }
 
 impl EdgeKind {

@@ -41,11 +41,13 @@ pub struct Loop {
     pub severity: Severity,
     /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
     pub confidence: f64,
-    /// Laps of the deepest chain.
+    /// Laps of the deepest chain, as far as it is seen; see `continuation_probability`.
     pub max_depth: u32,
-    /// Probability that a benign chain of this loop gets as deep as the deepest open one; `None` without laps.
+    /// Probability that a benign chain of this loop gets as deep as the deepest open one; `None` without laps, and where
+    /// sampling hides depth.
     pub depth_probability: Option<f64>,
-    /// Laps at which a chain of this loop is an alarm, as learned from its history; `None` without laps.
+    /// Laps at which a chain of this loop is an alarm, as learned from its history; `None` without laps, and where
+    /// sampling hides so many laps that depth is not judged.
     pub alarm_depth: Option<u32>,
     /// Chains that went round at least once; without laps, chains that handled the same entity, or exports of exports.
     pub chains: u64,
@@ -83,6 +85,12 @@ pub struct Loop {
     pub changes: Vec<VersionChange>,
     /// Whether its platform would stop it; `None` where the platform has no guard.
     pub platform_guard: Option<PlatformGuard>,
+    /// Part of its laps that sampling kept: chains and laps are divided by it, and so is what is made of them. `None`
+    /// when all were kept.
+    pub sampling_probability: Option<f64>,
+    /// Chance that a lap is seen after the one before it was: less than 1 where laps enter other traces that may have
+    /// been dropped, so that chains look shorter than they are. `None` when it is always seen.
+    pub continuation_probability: Option<f64>,
     /// What counts alone tell of it; `None` where parents, links or ids tell the causes.
     pub flow: Option<Flow>,
 }

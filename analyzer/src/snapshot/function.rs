@@ -19,7 +19,7 @@ pub struct FunctionNode {
     pub environment: Arc<str>,
     /// What runs it, such as `aws_lambda` or `service`.
     pub platform: Arc<str>,
-    /// Runs.
+    /// Runs, those that sampling left out included.
     pub invocations: u64,
     /// Runs that ended with an error.
     pub errors: u64,
@@ -41,6 +41,8 @@ pub struct FunctionNode {
     pub exemplars: Vec<TraceId>,
     /// Ids under which it was met as well, before it was clear that they are one function.
     pub aliases: Vec<NodeId>,
+    /// Part of the runs that sampling kept: what was counted is divided by it. `None` when all were kept.
+    pub sampling_probability: Option<f64>,
 }
 
 /// A version of a function that replaced another.
@@ -73,5 +75,6 @@ state!(FunctionNode {
     rate_per_second,
     last_seen,
     exemplars,
-    aliases
+    aliases,
+    sampling_probability
 });

@@ -39,6 +39,8 @@ pub struct Losses {
     pub fragment_laps_dropped: u64,
     /// Entities let go while they might still have been handled again, because there were too many.
     pub entities_dropped: u64,
+    /// Spans that claim to stand for more than is believed, and count for less; see [`crate::sampling::MOST_ADJUSTED`].
+    pub sampling_clipped: u64,
 }
 
 state!(Losses {
@@ -58,5 +60,6 @@ state!(Losses {
     look_backs_cut,
     openings_dropped,
     fragment_laps_dropped,
-    entities_dropped
+    entities_dropped,
+    sampling_clipped
 });

@@ -8,7 +8,7 @@ use crate::{
         incident::{Because, Incident, Member},
         machine::{AlertChange, AlertKind},
     },
-    convert,
+    convert, sampled,
 };
 
 /// Most function names in a summary; the rest is counted.
@@ -90,9 +90,9 @@ fn summary(change: &AlertChange, evidence: &v1::Loop) -> String {
     };
     let rate = laps(evidence.laps_per_minute.round().max(0.0) as u64);
     let (news, others) = (news(change), others(change.incident.loops.len()));
-    let (cost, breach) = (cost(evidence), breach(evidence));
+    let (cost, breach, sampling) = (cost(evidence), breach(evidence), sampling(evidence));
     format!(
-        "{severity}: {way} goes round and round{place}: {depth} deep{behaviour}, {rate} a minute.{news}{cost}{breach}{others}"
+        "{severity}: {way} goes round and round{place}: {depth} deep{behaviour}, {rate} a minute.{news}{cost}{breach}{sampling}{others}"
     )
 }
 
@@ -129,6 +129,13 @@ fn cost(evidence: &v1::Loop) -> String {
     let Some(cost) = evidence.cost.as_ref().filter(|cost| cost.next_24h >= LEAST_COST) else { return String::new() };
     let about = if cost.is_assumed { "some " } else { "" };
     format!(" If it goes on, the next 24 hours cost {about}{:.2} {}.", cost.next_24h, cost.currency)
+}
+
+/// That what is told is adjusted, because not all was kept.
+fn sampling(evidence: &v1::Loop) -> String {
+    evidence.sampling_probability.map_or_else(String::new, |kept| {
+        format!(" Traces are sampled: {} laps was kept, and the numbers are adjusted.", sampled::one_in(kept))
+    })
 }
 
 /// Which declared bound broke, and who is asked.
@@ -234,6 +241,10 @@ mod tests {
             ..Default::default()
         });
         expect!["Warning: thumbnail → thumbnail goes round and round in prod: 21 laps deep and getting deeper, 200 laps a minute. If it goes on, the next 24 hours cost some 12.35 USD. It is declared as intended by media and broke its bound: 21 laps deep, declared are 20."].assert_eq(&summary(&change(AlertKind::Opened, &[]), &evidence));
+        evidence.intended = None;
+        evidence.cost = None;
+        evidence.sampling_probability = Some(0.01);
+        expect!["Warning: thumbnail → thumbnail goes round and round in prod: 21 laps deep and getting deeper, 200 laps a minute. Traces are sampled: 1 in 100 laps was kept, and the numbers are adjusted."].assert_eq(&summary(&change(AlertKind::Opened, &[]), &evidence));
         evidence.intended = Some(v1::IntendedState::default());
         expect!["Intended: thumbnail → thumbnail goes round and round in prod, up to 21 laps deep, as declared."]
             .assert_eq(&summary(&change(AlertKind::Resolved, &[]), &evidence));

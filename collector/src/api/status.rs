@@ -81,6 +81,7 @@ impl StatusSource {
             openings_dropped: losses.openings_dropped,
             fragment_laps_dropped: losses.fragment_laps_dropped,
             entities_dropped: losses.entities_dropped,
+            sampling_clipped: losses.sampling_clipped,
         }
     }
 }

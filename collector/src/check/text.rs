@@ -11,7 +11,7 @@ use super::{
     input::files,
     report::{Judgement, Report},
 };
-use crate::convert;
+use crate::{convert, sampled};
 
 /// Traces that are shown of one loop.
 const TRACES: usize = 3;
@@ -27,6 +27,9 @@ const HOTSPOTS: usize = 5;
 
 /// Places that are shown of one anomaly.
 const PLACES: usize = 3;
+
+/// Before the lines of a loop.
+const INDENT: &str = "        ";
 
 /// Writes all of the report; the verdict stands at the end, where the eye of a reader of logs is.
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -56,7 +59,12 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         count(snapshot.functions.len(), "function"),
         count(snapshot.resources.len(), "resource"),
         count(snapshot.edges.len(), "edge"),
-    )
+    )?;
+    let seen = snapshot.functions.iter().map(|node| node.invocations as f64 * node.sampling_probability.unwrap_or(1.0));
+    let seen: f64 = seen.sum();
+    let part = Some(seen / invocations as f64)
+        .filter(|_| snapshot.functions.iter().any(|node| node.sampling_probability.is_some()));
+    write_line("", sampled::kept("invocations", part), out)
 }
 
 fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -159,11 +167,15 @@ fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn 
         }
         LoopLevel::Function => {}
     }
-    if let Some(why) = why(found, judgement, max_depth) {
-        writeln!(out, "        {why}")?;
-    }
+    write_line(INDENT, sampled::kept("laps", found.sampling_probability), out)?;
+    write_line(INDENT, sampled::hidden_depth(found.continuation_probability, found.alarm_depth.is_some()), out)?;
+    write_line(INDENT, why(found, judgement, max_depth), out)?;
     write_traces(found, out)?;
     writeln!(out, "        id {}", found.id)
+}
+
+fn write_line(indent: &str, said: Option<String>, out: &mut dyn Write) -> io::Result<()> {
+    said.map_or(Ok(()), |said| writeln!(out, "{indent}{said}"))
 }
 
 /// Why a loop is judged as it is, where that is not plain.

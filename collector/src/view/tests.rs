@@ -147,6 +147,7 @@ fn a_view_has_places_and_exemplars() {
             last_seen: EventTime(1_500_000_000),
             exemplars: vec![first],
             aliases: Vec::new(),
+            sampling_probability: None,
         }],
         resources: vec![ResourceNode {
             id: q,
@@ -167,6 +168,7 @@ fn a_view_has_places_and_exemplars() {
                 gap_p95_ms: None,
                 rate_per_second: 0.0,
                 exemplars: vec![trace],
+                sampling_probability: None,
             })
             .to_vec(),
         ..Snapshot::default()

@@ -32,10 +32,7 @@ fn laps(server: &Server, function: &str, from: Option<Run>, count: usize) -> Run
 /// Posts laps that double, from a run on.
 fn tree(server: &Server, function: &str, from: Run) {
     let mut story = Story::default();
-    let mut leaves = vec![from];
-    for _ in 0..8 {
-        leaves = leaves.iter().flat_map(|run| [run; 2]).map(|run| story.message(run, function, Some("jobs"))).collect();
-    }
+    story.tree(from, function, "jobs", 8);
     post_well(server.otlp_http, &story.request());
 }
 

@@ -74,6 +74,25 @@ fn a_loop_fails_the_check_and_a_plain_chain_does_not() {
 }
 
 #[test]
+fn a_check_of_sampled_files_says_what_sampling_hides() {
+    let story = "a ~> b ~> a ~> b ~> a\nc -> c -> c";
+    let input = serde_json::to_vec(&Story::parse(story).with_trace_state("ot=th:8").request()).unwrap();
+    let found = check(&["-"], &input);
+    assert_eq!(found.code, Some(1), "{}", found.output);
+    for words in [
+        "16 invocations",
+        "sampled: 1 in 2 invocations was kept, counts are adjusted",
+        "sampled: 1 in 8 laps was kept, counts are adjusted",
+        "chains may be deeper than they are seen: after a lap, 1 in 4 of the next laps is kept",
+        "sampled: 1 in 2 laps was kept, counts are adjusted",
+    ] {
+        assert!(found.output.contains(words), "{words:?} is missing in {}", found.output);
+    }
+    let whole = check(&["-"], &json_of(story));
+    assert!(!whole.output.contains("sampled"), "{}", whole.output);
+}
+
+#[test]
 fn the_report_as_json_has_the_messages_of_the_api() {
     let found = check(&["--format", "json", "-"], &json_of("a -> b -> a -> b -> a"));
     assert_eq!(found.code, Some(1));

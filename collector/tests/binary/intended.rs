@@ -56,6 +56,28 @@ fn a_declared_loop_is_silent_until_its_bound_breaks() {
 }
 
 #[test]
+fn a_declared_depth_does_not_silence_a_loop_that_multiplies_and_a_rate_does() {
+    let target = Receiver::open();
+    let server = Server::start(&["--webhook", &target.url(), "--webhook-secret", SECRET]);
+    let deep = json!({"functions": ["crawl"], "max_depth": 40, "owner": "team-crawl"});
+    let wide = json!({"functions": ["walk"], "max_depth": 40, "max_rate_per_minute": 1e6});
+    for wanted in [deep, wide] {
+        assert_eq!(change(&server, "POST", "/api/v1/intended", &wanted).0, 200);
+    }
+    for function in ["walk", "crawl"] {
+        let mut story = Story::default();
+        let run = story.start(function);
+        story.tree(run, function, "jobs", 9);
+        post_well(server.otlp_http, &story.request());
+    }
+    let broken = target.message("loop.opened", &["crawl"], DEADLINE).body;
+    let summary = broken["data"]["summary"].as_str().unwrap();
+    assert!(summary.contains("by team-crawl") && summary.contains("laps multiply"), "{summary}");
+    assert_eq!(server.loop_of(&["walk"], 9)["severity"], "info");
+    assert_eq!(target.types(), ["loop.opened"]);
+}
+
+#[test]
 fn a_declaration_that_is_withdrawn_or_expired_silences_nothing() {
     let target = Receiver::open();
     let server = Server::start(&["--webhook", &target.url(), "--webhook-secret", SECRET]);

@@ -19,4 +19,5 @@ mod graph;
 mod intended;
 mod loops;
 mod page;
+mod sampled;
 mod settings;

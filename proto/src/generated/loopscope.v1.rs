@@ -31,7 +31,7 @@ pub struct Function {
     /// What runs it: "aws_lambda", "azure_functions", "gcp_cloud_run", "service" and so on.
     #[prost(string, tag = "4")]
     pub kind: ::prost::alloc::string::String,
-    /// Runs of the function since the journal begins.
+    /// Runs of the function since the journal begins, those that sampling left out included.
     #[prost(uint64, tag = "5")]
     pub invocations: u64,
     /// Runs that ended with an error.
@@ -68,6 +68,10 @@ pub struct Function {
     /// Ids under which it was met as well, before it was clear that they are one function.
     #[prost(string, repeated, tag = "16")]
     pub aliases: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Part of its runs that sampling kept, over 0 and below 1: the runs, errors, cold starts and the rate are what was
+    /// kept, divided by the probability that it was. Absent when all were kept. Durations are those of the runs that were kept.
+    #[prost(double, optional, tag = "17")]
+    pub sampling_probability: ::core::option::Option<f64>,
 }
 /// Something between functions that is not a function.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -107,7 +111,7 @@ pub struct Edge {
     /// "call", "message", "publish", "deliver", "write" or "read".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
-    /// Calls since the journal begins.
+    /// Calls since the journal begins, those that sampling left out included.
     #[prost(uint64, tag = "4")]
     pub calls: u64,
     /// Calls that ended with an error on either side.
@@ -128,6 +132,10 @@ pub struct Edge {
     /// How sure it is that the calls went this way, 0 to 1: below 1 where parents and links are missing.
     #[prost(double, tag = "10")]
     pub confidence: f64,
+    /// Part of the calls that sampling kept, over 0 and below 1: the calls, errors and the rate are what was kept, divided
+    /// by the probability that it was. Absent when all were kept.
+    #[prost(double, optional, tag = "11")]
+    pub sampling_probability: ::core::option::Option<f64>,
 }
 /// Names one edge or all edges between two nodes.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -194,7 +202,8 @@ pub struct Loop {
     #[prost(enumeration = "Severity", tag = "7")]
     #[serde(with = "crate::json::severity")]
     pub severity: i32,
-    /// Laps of the deepest chain: occurrences of a function on it minus one.
+    /// Laps of the deepest chain: occurrences of a function on it minus one. Where continuation_probability is present, a
+    /// chain may be deeper than it is seen.
     #[prost(uint32, tag = "8")]
     pub max_depth: u32,
     /// Chains that went round at least once.
@@ -239,10 +248,12 @@ pub struct Loop {
     /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
     #[prost(double, tag = "21")]
     pub confidence: f64,
-    /// Probability that a benign chain of this loop gets as deep as the deepest open one; absent without laps.
+    /// Probability that a benign chain of this loop gets as deep as the deepest open one; absent without laps, and where
+    /// sampling hides so many laps that depth is not judged.
     #[prost(double, optional, tag = "22")]
     pub depth_probability: ::core::option::Option<f64>,
-    /// Laps at which a chain of this loop is an alarm, as learned from its history; absent without laps.
+    /// Laps at which a chain of this loop is an alarm, as learned from its history; absent without laps, and where
+    /// sampling hides so many laps that depth is not judged.
     #[prost(uint32, optional, tag = "23")]
     pub alarm_depth: ::core::option::Option<u32>,
     /// Chains that may still go on.
@@ -281,8 +292,17 @@ pub struct Loop {
     /// What is tried again and again, and how often; absent for all that go round.
     #[prost(message, optional, tag = "46")]
     pub retry_storm: ::core::option::Option<RetryStorm>,
+    /// Part of its laps that sampling kept, over 0 and below 1: chains, laps and laps a minute are what was kept, divided by
+    /// the probability that it was, and the cost follows from them. Absent when all were kept.
+    #[prost(double, optional, tag = "47")]
+    pub sampling_probability: ::core::option::Option<f64>,
+    /// Chance that a lap is seen after the one before it was, over 0 and below 1: where a lap enters other traces, those may
+    /// not have been kept. R is adjusted for it and its interval is as wide as what is seen allows. Below 0.2 depth is not judged.
+    /// Absent when the next lap is always seen, as it is within a trace.
+    #[prost(double, optional, tag = "48")]
+    pub continuation_probability: ::core::option::Option<f64>,
     /// What counts alone tell of it; absent where parents, links or ids tell the causes.
-    #[prost(message, optional, tag = "60")]
+    #[prost(message, optional, tag = "49")]
     pub flow: ::core::option::Option<Flow>,
 }
 /// What counts alone tell of a loop whose invocations name nothing but the place between them: a queue, or the function
@@ -1088,6 +1108,9 @@ pub struct Status {
     /// Entities that were not watched for work without progress, because there were too many.
     #[prost(uint64, tag = "65")]
     pub entities_dropped: u64,
+    /// Spans that claim to stand for more than 65,536 spans, and count for that many.
+    #[prost(uint64, tag = "66")]
+    pub sampling_clipped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

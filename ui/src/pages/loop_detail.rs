@@ -16,7 +16,7 @@ use loopscope_proto::v1::{Loop, RetryStorm, VersionChange};
 use crate::app::App;
 use crate::format;
 use crate::model::{Model, lap_edges};
-use crate::parts::{Ago, Copy, icon::icon, loop_chips, nothing, stat, trace_links};
+use crate::parts::{Ago, Copy, icon::icon, loop_chips, nothing, sampled, stat, trace_links};
 use crate::url::Route;
 use crate::words;
 
@@ -82,6 +82,7 @@ fn detail(app: App, id: String) -> impl IntoView {
             </div>
             <h1 tabindex="-1">{title}</h1>
             <p class="lead" data-testid="loop-meaning">{number(words::loop_meaning)}</p>
+            {sampled(number(words::sampled_laps))}
             <div class="actions">
                 <a class="button primary" href=on_map>"Show on the map"</a>
                 <Copy text=link label="Copy link" />

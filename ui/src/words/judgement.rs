@@ -3,7 +3,7 @@
 use loopscope_proto::v1::{Flow, Loop, PlatformGuard, Reproduction};
 
 use crate::format;
-use crate::words::is_retry_storm;
+use crate::words::{is_retry_storm, sampled::hidden_depth};
 
 /// The glyph that doubles the colour of an assessment.
 pub fn assessment_glyph(assessment: &str) -> &'static str {
@@ -108,9 +108,11 @@ pub fn mean_ratio(it: &Loop) -> String {
     it.reproduction.as_ref().map_or_else(|| "–".into(), |it| ratio(it.mean))
 }
 
-/// How deep it is, what is too deep, and where that is known from; nothing for a loop without laps.
+/// How deep it is, what is too deep, where that is known from, and what sampling hides of it; nothing for a loop without
+/// laps.
 pub fn depth(it: &Loop) -> Vec<String> {
-    let Some(alarm) = it.alarm_depth.filter(|_| it.max_depth > 0) else { return Vec::new() };
+    let hidden = hidden_depth(it).filter(|_| it.max_depth > 0);
+    let Some(alarm) = it.alarm_depth.filter(|_| it.max_depth > 0) else { return hidden.into_iter().collect() };
     let deepest = format::counted(u64::from(it.max_depth), "lap", "laps");
     let mut lines = vec![format!("The deepest chain has {deepest}; a chain of this loop is an alarm at {alarm}.")];
     if let Some(p) = it.depth_probability.filter(|_| it.open_chains > 0) {
@@ -123,6 +125,7 @@ pub fn depth(it: &Loop) -> Vec<String> {
         0 => "None of its chains has ended by itself so far, so it is held against loops in general.".to_owned(),
         n => format!("That is learned from {} that ended by themselves.", format::counted(n, "chain", "chains")),
     });
+    lines.extend(hidden);
     lines
 }
 
@@ -199,6 +202,10 @@ mod tests {
         let usual = depth(&Loop { depth_probability: Some(0.9), ..deep() }).join(" ");
         assert!(usual.contains("Most benign chains"), "{usual}");
         assert!(depth(&Loop { max_depth: 0, ..deep() }).is_empty());
+        let half = depth(&Loop { continuation_probability: Some(0.5), ..deep() }).join(" ");
+        assert!(half.contains("alarm at 18") && half.contains("may be deeper"), "{half}");
+        let hidden = depth(&Loop { continuation_probability: Some(0.1), alarm_depth: None, ..deep() }).join(" ");
+        assert!(hidden.starts_with("Depth is not judged."), "{hidden}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{Lap, Loops};
 use crate::{
     linker::chains::ChainId,
     record::{OperationCycle, OperationLap, Trigger},
+    sampling::Sampling,
     snapshot::{LoopId, LoopLevel},
     span::ArrivalTime,
 };
@@ -71,6 +72,8 @@ impl From<&OperationLap> for Lap {
             is_guess: false,
             trigger: Trigger::Request,
             failed: false,
+            sampling: told.sampling,
+            continuation: Sampling::ALWAYS,
             entries: 0,
         }
     }

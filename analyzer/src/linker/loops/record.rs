@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{Lap, LoopReport};
+use super::{Lap, LoopReport, sampled::Sampled};
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -17,10 +17,11 @@ use crate::{
     intended::Verdict,
     linker::{chains::Chain, renewal::Renewal},
     record::Trigger,
+    sampling::rounded,
     snapshot::{Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
     state::state,
-    window::Rate,
+    window::{Rate, millis},
 };
 
 /// Traces that show a loop.
@@ -31,6 +32,8 @@ const OPERATIONS: usize = 32;
 const LEAST_CONFIDENCE: f32 = 0.5;
 /// A tree of laps is looked at each time it has grown by this many.
 const TREE_STEP: u32 = 4;
+/// Median lap times for which all trees together have to grow before that is an alarm: harmless ones have ended then.
+const HIDDEN_LAPS: f64 = 8.0;
 /// In this time the chains a day are counted.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -42,7 +45,7 @@ pub(super) struct LoopRecord {
     operations: Vec<Arc<str>>,
     is_covered: bool,
     /// Laps by the function that occurred again; the most of them are the laps of the loop.
-    laps_by: SmallVec<[(u32, u64); 2]>,
+    laps_by: SmallVec<[(u32, f64); 2]>,
     state: LoopState,
     max_depth: u32,
     /// Sum of what the laps account for, and of that times how sure they are.
@@ -50,7 +53,10 @@ pub(super) struct LoopRecord {
     belief: f64,
     crosses_traces: bool,
     stays_in_trace: bool,
-    chains: u64,
+    sampled: Sampled,
+    /// Chains that began, those that were not kept included.
+    chains: f64,
+    /// Chains that were kept and may go on.
     open_chains: u64,
     /// Chains of the last day, the older the lighter.
     daily: f64,
@@ -100,7 +106,8 @@ impl LoopRecord {
             belief: 0.0,
             crosses_traces: false,
             stays_in_trace: false,
-            chains: 0,
+            sampled: Sampled::default(),
+            chains: 0.0,
             open_chains: 0,
             daily: 0.0,
             daily_at: now,
@@ -190,11 +197,12 @@ impl LoopRecord {
         }
         let laps = self.laps();
         match self.laps_by.iter_mut().find(|(function, _)| *function == lap.function) {
-            Some((_, laps)) => *laps += u64::from(lap.times),
-            None => self.laps_by.push((lap.function, u64::from(lap.times))),
+            Some((_, laps)) => *laps += lap.adjusted_count(),
+            None => self.laps_by.push((lap.function, lap.adjusted_count())),
         }
         // Each function of the cycle occurs again once in a lap; counted is the one that did so most often.
         self.rate.add(now, self.laps() - laps);
+        self.sampled.lap(lap);
         self.renewal.lap_time(lap.end(), lap.nanos);
         self.first_seen = self.first_seen.min(lap.start);
         self.last_seen = self.last_seen.max(lap.start);
@@ -213,8 +221,8 @@ impl LoopRecord {
     }
 
     /// A chain begins.
-    pub(super) fn begin_chain(&mut self, now: ArrivalTime) {
-        self.chains += 1;
+    pub(super) fn begin_chain(&mut self, now: ArrivalTime, lap: &Lap) {
+        self.chains += lap.adjusted_count() / f64::from(lap.times.max(1));
         self.open_chains += 1;
         self.daily = self.daily * self.day_left(now) + 1.0;
         self.daily_at = now;
@@ -232,11 +240,12 @@ impl LoopRecord {
 
     /// Two chains turned out to be one; `are_open` says that both may go on.
     pub(super) fn join_chains(&mut self, are_open: bool) {
-        self.chains = self.chains.saturating_sub(1);
+        let followed = 1.0 / self.sampled.continuation();
+        self.chains -= self.sampled.adjusted_count() * followed;
         if are_open {
             self.lose_chain();
             // The first lap of the lower chain followed the last of the upper.
-            self.renewal.follows_after_all(1.0);
+            self.renewal.follows_after_all(followed);
         }
     }
 
@@ -244,9 +253,16 @@ impl LoopRecord {
     pub(super) fn advance(&mut self, now: ArrivalTime, chain: &mut Chain, lap: &Lap, depth: u32) {
         chain.last_lap = now;
         chain.confidence = chain.confidence.min(lap.confidence);
+        chain.continuation = chain.continuation.least(lap.continuation);
         if chain.anchor == lap.function {
             chain.guesses = chain.guesses.saturating_add(u32::from(lap.is_guess));
-            self.renewal.lap(now, lap.end(), f64::from(lap.credit) * f64::from(lap.times), depth > 1);
+            let weight = f64::from(lap.credit) * f64::from(lap.times);
+            let stands_for = lap.continuation.adjusted_count();
+            self.renewal.lap(now, lap.end(), weight, if depth > 1 { weight * stands_for } else { 0.0 });
+            if depth > 1 {
+                // As many chains as there are laps that followed none; of these, some follow one that was not kept.
+                self.chains -= lap.adjusted_count() * (stands_for - 1.0);
+            }
             (0..lap.times).for_each(|_| chain.count(depth));
             if chain.widths.is_some() {
                 self.renewal.branches();
@@ -286,12 +302,17 @@ impl LoopRecord {
         if self.credit > 0.0 { self.belief / self.credit } else { 0.0 }
     }
 
-    fn laps(&self) -> u64 {
-        self.laps_by.iter().map(|(_, laps)| *laps).max().unwrap_or(0)
+    fn laps(&self) -> f64 {
+        self.laps_by.iter().map(|(_, laps)| *laps).fold(0.0, f64::max)
     }
 
     fn day_left(&self, now: ArrivalTime) -> f64 {
         (-now.since(self.daily_at).as_secs_f64() / DAY.as_secs_f64()).exp()
+    }
+
+    /// Chains that may go on, those that were not kept included: as many as traces for each that is seen.
+    fn open_chains_adjusted(&self) -> u64 {
+        rounded(self.open_chains as f64 * self.sampled.adjusted_count() * self.sampled.continuation())
     }
 
     /// A chain ended; unless it was an alarm, that is how chains of this loop are.
@@ -304,7 +325,13 @@ impl LoopRecord {
             Some(Verdict::Runaway) => false,
             _ => !is_unusual,
         };
-        if is_learned && chain.confidence >= LEAST_CONFIDENCE {
+        if !is_learned || chain.confidence < LEAST_CONFIDENCE {
+            return;
+        }
+        if chain.continuation.is_sampled() {
+            // It may go on where nobody sees it.
+            self.sampled.learn(chain);
+        } else {
             self.table.learn(now, chain.depth);
             self.branching.learn(&chain.widths());
         }
@@ -316,7 +343,9 @@ impl LoopRecord {
             return;
         }
         let Thresholds { suspect, alarm } = self.thresholds;
-        let depth = chain.sure_depth();
+        let sure_depth = chain.sure_depth();
+        let shows_depth = chain.continuation.shows_depth();
+        let depth = if shows_depth { sure_depth } else { 0 };
         let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
         let reason = if depth >= alarm {
             Some(Reason::Depth)
@@ -335,11 +364,12 @@ impl LoopRecord {
         }
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
         // Two trees that are taken for one are deeper, and no larger than both.
-        let is_one = depth == chain.depth || chain.laps / (chain.guesses + 1) >= fan_out::LEAST_TREE;
+        let is_one = sure_depth == chain.depth || chain.laps / (chain.guesses + 1) >= fan_out::LEAST_TREE;
+        let seen = chain.continuation.probability();
         if is_one
-            && (is_unknown || depth >= suspect)
+            && (is_unknown || !shows_depth || depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
-            && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching))
+            && chain.widths.as_deref().is_some_and(|widths| fan_out::multiplies(widths, &self.branching, seen))
         {
             chain.is_alarm = true;
             self.alarm(now, Reason::FanOut);
@@ -385,10 +415,11 @@ impl LoopRecord {
     pub(super) fn take_statistics(&mut self, now: ArrivalTime, prior: f64) -> bool {
         let before = (self.state, self.assessment(self.statistics_at.max(ArrivalTime(1))));
         self.statistics_at = now;
-        let baseline =
+        let learned =
             (self.table.chains() >= life_table::KNOWN_CHAINS).then(|| self.branching.reproduction()).flatten();
-        self.renewal.tick(now, baseline);
-        if self.renewal.cusum > rate::ALARM * self.branching.width()
+        let seen = self.sampled.continuation();
+        self.renewal.tick(now, learned.or_else(|| self.sampled.reproduction()), seen);
+        if self.renewal.cusum > rate::ALARM * self.branching.width().max(self.sampled.width())
             && self.confidence() >= f64::from(LEAST_CONFIDENCE)
             && !self.is_covered
         {
@@ -396,11 +427,29 @@ impl LoopRecord {
             self.alarm(now, Reason::Rate);
         }
         let (offspring, exposure, is_branching) = self.renewal.recent();
-        self.reproduction = reproduction::reproduction(offspring, exposure, is_branching);
+        self.reproduction = reproduction::thinned(offspring, exposure, is_branching, seen);
+        self.look_for_hidden_growth(now);
         self.state = reentry::state(now, self.last_lap, self.renewal.lap_times().p99_ms, self.reproduction);
         let daily = self.daily * self.day_left(now);
         self.thresholds = Thresholds::of(&self.table, daily, prior);
         before != (self.state, self.assessment(now)) || self.state != LoopState::Closed
+    }
+
+    /// Where sampling cuts trees of laps into pieces that are too small to be alarms, R over all of them tells instead.
+    fn look_for_hidden_growth(&mut self, now: ArrivalTime) {
+        let age_ms = millis(self.last_seen.0.saturating_sub(self.first_seen.0));
+        let is_old = age_ms >= HIDDEN_LAPS * self.renewal.lap_times().p50_ms;
+        let multiplies = self.reproduction.is_some_and(|r| r.low > fan_out::MULTIPLIES);
+        if self.sampled.continuation() < 1.0
+            && multiplies
+            && is_old
+            && self.laps() >= f64::from(fan_out::LEAST_TREE)
+            && self.confidence() >= f64::from(LEAST_CONFIDENCE)
+            && !self.is_covered
+            && (!self.is_alarm(now) || self.must_renew(now))
+        {
+            self.alarm(now, Reason::FanOut);
+        }
     }
 
     fn classes(&self, now: ArrivalTime) -> SmallVec<[LoopClass; 4]> {
@@ -450,10 +499,10 @@ impl LoopRecord {
             max_depth: self.max_depth,
             depth_probability: self.table.predictive(self.max_depth, prior),
             alarm_depth: self.thresholds.alarm,
-            chains: self.chains,
-            open_chains: self.open_chains,
+            chains: rounded(self.chains).max(u64::from(self.sampled.is_sampled())),
+            open_chains: self.open_chains_adjusted(),
             learned_chains: self.table.chains(),
-            laps: self.laps(),
+            laps: rounded(self.laps()),
             reproduction: self.reproduction,
             doubling_seconds: grows.and_then(|r| doubling_seconds(r.mean, mean_seconds, spread)),
             lap_p50_ms: lap_times.p50_ms,
@@ -463,6 +512,9 @@ impl LoopRecord {
             last_seen: self.last_seen,
             exemplars: self.exemplars.iter().map(|(_, trace_id)| *trace_id).collect(),
             joined: self.joined.clone(),
+            sampling_probability: self.sampled.probability(),
+            continuation_probability: Some(self.sampled.continuation()).filter(|part| *part < 1.0 - 1e-9),
+            hides_depth: !self.stays_in_trace && self.sampled.hides_depth(),
         }
     }
 }
@@ -487,6 +539,7 @@ state!(LoopRecord {
     belief,
     crosses_traces,
     stays_in_trace,
+    sampled,
     chains,
     open_chains,
     daily,

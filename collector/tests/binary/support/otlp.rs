@@ -118,6 +118,15 @@ impl Story {
         consumer
     }
 
+    /// Laps that double from an invocation on, so many times.
+    pub(crate) fn tree(&mut self, from: Run, function: &str, queue: &str, times: usize) {
+        let mut leaves = vec![from];
+        for _ in 0..times {
+            leaves =
+                leaves.iter().flat_map(|run| [run; 2]).map(|run| self.message(run, function, Some(queue))).collect();
+        }
+    }
+
     /// The entry span of an invocation, to be changed.
     pub(crate) fn edit(&mut self, run: &Run) -> &mut Span {
         &mut self.spans[run.place].1
@@ -133,6 +142,12 @@ impl Story {
         let span = self.edit(run);
         span.start_time_unix_nano += ms * MILLISECOND;
         span.end_time_unix_nano += ms * MILLISECOND;
+    }
+
+    /// As a sampler lets it through that says so: all spans carry this `tracestate`.
+    pub(crate) fn with_trace_state(mut self, trace_state: &str) -> Self {
+        self.spans.iter_mut().for_each(|(_, span)| span.trace_state = trace_state.to_owned());
+        self
     }
 
     /// How many spans there are.

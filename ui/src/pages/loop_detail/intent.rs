@@ -185,7 +185,7 @@ fn declare_form(panel: Panel) -> impl IntoView {
     view! {
         <form class="form" on:submit=send data-testid="declare-form">
             {field("Laps of one chain, at most", "number", depth, move |text| typed.update(|it| it.depth = text))}
-            {field("Laps a minute, at most (optional)", "text", String::new(), move |text| typed.update(|it| it.rate = text))}
+            {field("Laps a minute, at most (where laps branch)", "text", String::new(), move |text| typed.update(|it| it.rate = text))}
             {field("Owner", "text", String::new(), move |text| typed.update(|it| it.owner = text))}
             {field("Reason", "text", String::new(), move |text| typed.update(|it| it.reason = text))}
             {field("Holds until (optional)", "date", String::new(), move |text| typed.update(|it| it.expires = text))}

@@ -8,7 +8,7 @@ use crate::client::{edge_exemplars_url, node_exemplars_url};
 use crate::format;
 use crate::model::{Model, slowness};
 use crate::parts::fetched::{Fetched, failure, fetched};
-use crate::parts::{Ago, icon::icon, loop_chips, stat, trace_links};
+use crate::parts::{Ago, icon::icon, loop_chips, sampled, stat, trace_links};
 use crate::scene::{self, Tone, share};
 use crate::url::{MapQuery, Route, Selection};
 use crate::words;
@@ -89,6 +89,7 @@ fn function_numbers(app: App, id: String) -> impl IntoView {
             " · last run " <Ago time=Signal::derive(move || it.with(|it| it.last_seen)) />
         </p>
         <p class=move || format!("verdict {}", verdict().0)>{move || verdict().1}</p>
+        {sampled(number(|it| words::sampled(it.sampling_probability)))}
         <dl class="numbers">
             {stat("rate", number(|it| format::rate(it.rate_per_second)))}
             {stat("runs", number(|it| format::count(it.invocations)))}
@@ -221,6 +222,7 @@ fn edge(app: App, source: String, target: String) -> impl IntoView {
         view! {
             <section>
                 <h3>{kind}</h3>
+                {sampled(number(|it| words::sampled(it.sampling_probability)))}
                 <dl class="numbers">
                     {stat("rate", number(|it| format::rate(it.rate_per_second)))}
                     {stat("calls", number(|it| format::count(it.calls)))}
@@ -294,6 +296,7 @@ fn of_loop(app: App, id: String) -> impl IntoView {
             </Show>
         </header>
         <p class="lead">{number(words::loop_meaning)}</p>
+        {sampled(number(words::sampled_laps))}
         <dl class="numbers">
             {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
             {stat("alarm at", number(words::alarm_depth))}
