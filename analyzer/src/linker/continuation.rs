@@ -31,6 +31,10 @@ const SENDS: usize = 1_024;
 const CROWD: usize = 64;
 /// Deliveries over one resource that no send explained, and that one which comes late still may; of more, the oldest go.
 const MISSED: usize = 64;
+/// Sends after which older ones weigh less in how many of them are answered.
+const MEMORY: f64 = 1_000.0;
+/// Functions that one resource delivers to of which it is known whether they answer.
+const RECEIVERS: usize = 16;
 /// A delivery that came from elsewhere with this probability is looked at again when a send comes late.
 const ELSEWHERE: f64 = 0.5;
 /// Offers whose answer may take days.
@@ -120,6 +124,9 @@ struct Resource {
     /// True when senders know ids that nobody else has: who knows one too is found by it, or not at all.
     has_ids: bool,
     last: ArrivalTime,
+    /// Sends, and by function those of them that are certain to have caused an invocation of it; the older the lighter.
+    sent: f64,
+    answered: SmallVec<[(u32, f64); 1]>,
     /// Deliveries that no send explained, each with how probable it was taken to come from elsewhere.
     missed: VecDeque<(Deferred, f64)>,
 }
@@ -361,8 +368,13 @@ impl Continuations {
         }
         let from = resource.sends.partition_point(|send| send.end < cause.end);
         let send = resource.sends.range_mut(from..).take_while(|send| send.end == cause.end);
+        let mut is_here = false;
         for send in send.filter(|send| send.cause == cause.cause) {
             send.take(function, 1.0);
+            is_here = true;
+        }
+        if is_here {
+            resource.answer(function);
         }
     }
 
@@ -416,6 +428,11 @@ impl Resource {
     /// Takes in a send; the deliveries that it may explain, if it comes later than they were looked at.
     fn send(&mut self, offer: Offer, losses: &mut Losses) -> SmallVec<[Deferred; 1]> {
         let again = self.reconsider(&offer);
+        if self.sent >= MEMORY {
+            self.sent /= 2.0;
+            self.answered.iter_mut().for_each(|(_, answered)| *answered /= 2.0);
+        }
+        self.sent += 1.0;
         let place = self.sends.partition_point(|send| send.end <= offer.end);
         self.sends.insert(place, offer);
         if self.sends.len() > SENDS {
@@ -449,6 +466,22 @@ impl Resource {
         (self.delays.reach() * 1e9) as u64
     }
 
+    /// A send is certain to have caused an invocation of the function.
+    fn answer(&mut self, function: u32) {
+        if let Some((_, answered)) = self.answered.iter_mut().find(|(known, _)| *known == function) {
+            *answered += 1.0;
+        } else if self.answered.len() < RECEIVERS {
+            self.answered.push((function, 1.0));
+        }
+    }
+
+    /// How probable it is that an invocation of the function, if a send has caused one, does not say so by itself.
+    fn unanswered(&self, function: u32) -> f64 {
+        let answered =
+            self.answered.iter().find(|(known, _)| *known == function).map_or(0.0, |(_, answered)| *answered);
+        1.0 - (answered / (self.sent + 1.0)).min(1.0)
+    }
+
     fn miss(&mut self, search: &Deferred, external: f64) {
         if self.missed.len() >= MISSED {
             self.missed.pop_front();
@@ -469,9 +502,10 @@ impl Resource {
         if near.len() > CROWD {
             return None;
         }
+        let unanswered = self.unanswered(function);
         let candidate = |place: &usize| Candidate {
             delay: (seeker.start.0 as f64 - self.sends[*place].end.0 as f64) / 1e9,
-            left: f64::from(self.sends[*place].left(function)),
+            left: f64::from(self.sends[*place].left(function)) * unanswered,
         };
         let candidates: SmallVec<[Candidate; 8]> = near.iter().map(candidate).collect();
         let verdict = self.delays.judge(seeker.start, &candidates);
@@ -502,4 +536,24 @@ state!(Continuations {
 state!(Offer { cause, destination, end, left });
 state!(Seeker { child, destination, start, credit, link, is_matched });
 state!(Deferred { seeker, key });
-state!(Resource { delays, sends, lag, has_ids, last, missed });
+state!(Resource { delays, sends, lag, has_ids, last, sent, answered, missed });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_its_sender_otherwise_is_hardly_ever_one_that_does_not() {
+        let mut continuations = Continuations::new(&Config::recommended());
+        let (queue, mut losses) = (NodeId(7), Losses::default());
+        let key = Key { class: KeyClass::Time, hash: 1 };
+        for at in 1..=50 {
+            let offer = Offer::new(at, Some(queue), EventTime(at * 1_000_000_000));
+            continuations.offer(ArrivalTime(at * 1_000_000_000), key, offer.clone(), false, &mut losses);
+            continuations.observe(queue, &offer, 3, EventTime(offer.end.0 + 1_000_000));
+        }
+        let resource = &continuations.resources[&queue];
+        assert!(resource.unanswered(3) < 0.05);
+        assert_eq!(resource.unanswered(4), 1.0, "another function that it delivers to says nothing");
+    }
+}
