@@ -33,6 +33,10 @@ const CROWD: usize = 64;
 const MISSED: usize = 64;
 /// Sends after which older ones weigh less in how many of them are answered.
 const MEMORY: f64 = 1_000.0;
+/// Calls of one function that are known before their spans come; of more, the oldest go.
+const EARLY: usize = 16;
+/// Calls that nobody who was called has told of, before it is believed that nobody ever does.
+const SILENT: f64 = 8.0;
 /// Functions that one resource delivers to of which it is known whether they answer.
 const RECEIVERS: usize = 16;
 /// A delivery that came from elsewhere with this probability is looked at again when a send comes late.
@@ -127,6 +131,8 @@ struct Resource {
     /// Sends, and by function those of them that are certain to have caused an invocation of it; the older the lighter.
     sent: f64,
     answered: SmallVec<[(u32, f64); 1]>,
+    /// Invocations that are known to have called a function, whose calls have not come yet; each with the function.
+    early: VecDeque<(u64, u32)>,
     /// Deliveries that no send explained, each with how probable it was taken to come from elsewhere.
     missed: VecDeque<(Deferred, f64)>,
 }
@@ -157,6 +163,13 @@ impl Offer {
     /// True when it came before the seeker, as far as clocks agree.
     fn may_cause(&self, seeker: &Seeker) -> bool {
         self.is_for(seeker) && self.end.0 <= seeker.start.0.saturating_add(SKEW_NANOS)
+    }
+}
+
+impl Deferred {
+    /// True when it is whoever invokes the function by its name that is sought: the place is the function itself.
+    fn is_of_call(&self) -> bool {
+        self.seeker.destination.is_some_and(|node| node.0 == self.key.hash)
     }
 }
 
@@ -378,6 +391,22 @@ impl Continuations {
         }
     }
 
+    /// An invocation of `function`, whose node is `node`, was caused by another, which may have called it by its name.
+    pub(super) fn observe_call(&mut self, node: NodeId, cause: u64, function: u32, start: EventTime) {
+        let Some(resource) = self.resources.get_mut(&node) else { return };
+        let until = resource.sends.partition_point(|send| send.end.0 <= start.0.saturating_add(SKEW_NANOS));
+        let mut before = resource.sends.range(..until).rev().take(CROWD);
+        match before.find(|send| send.cause == cause && send.left(function) > 0.0).cloned() {
+            Some(call) => self.observe(node, &call, function, start),
+            None => {
+                if resource.early.len() >= EARLY {
+                    resource.early.pop_front();
+                }
+                resource.early.push_back((cause, function));
+            }
+        }
+    }
+
     /// The offer of a shared key that was made last before the search began.
     fn nearest(&mut self, search: &Deferred, function: u32, class: KeyClass) -> Option<Match> {
         let Deferred { seeker, key } = search;
@@ -433,6 +462,13 @@ impl Resource {
             self.answered.iter_mut().for_each(|(_, answered)| *answered /= 2.0);
         }
         self.sent += 1.0;
+        let mut offer = offer;
+        if let Some(at) = self.early.iter().position(|(cause, _)| *cause == offer.cause)
+            && let Some((_, function)) = self.early.remove(at)
+        {
+            offer.take(function, 1.0);
+            self.answer(function);
+        }
         let place = self.sends.partition_point(|send| send.end <= offer.end);
         self.sends.insert(place, offer);
         if self.sends.len() > SENDS {
@@ -491,6 +527,9 @@ impl Resource {
 
     fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
         let seeker = &search.seeker;
+        if search.is_of_call() {
+            self.delays.expect_calls(self.sent >= SILENT && self.unanswered(function) >= ACCEPT);
+        }
         let reach = self.reach();
         let from = self.sends.partition_point(|send| send.end.0 < seeker.start.0.saturating_sub(reach));
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
@@ -509,7 +548,9 @@ impl Resource {
         };
         let candidates: SmallVec<[Candidate; 8]> = near.iter().map(candidate).collect();
         let verdict = self.delays.judge(seeker.start, &candidates);
-        let accepted = verdict.best.filter(|best| verdict.each[*best] >= ACCEPT);
+        // Where most receivers say who sent, one that does not came from elsewhere.
+        let may_guess = unanswered >= ELSEWHERE;
+        let accepted = verdict.best.filter(|best| may_guess && verdict.each[*best] >= ACCEPT);
         for (at, (place, probability)) in near.iter().zip(&verdict.each).enumerate() {
             self.sends[*place].take(function, if accepted == Some(at) { 1.0 } else { *probability });
         }
@@ -536,7 +577,7 @@ state!(Continuations {
 state!(Offer { cause, destination, end, left });
 state!(Seeker { child, destination, start, credit, link, is_matched });
 state!(Deferred { seeker, key });
-state!(Resource { delays, sends, lag, has_ids, last, sent, answered, missed });
+state!(Resource { delays, sends, lag, has_ids, last, sent, answered, early, missed });
 
 #[cfg(test)]
 mod tests {
