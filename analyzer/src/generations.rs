@@ -55,6 +55,12 @@ impl<V> Generations<V> {
         self.get(key).is_some()
     }
 
+    /// See [`Records::approach`].
+    pub(crate) fn approach(&self, keys: impl Iterator<Item = u64> + Clone) {
+        self.young.approach(keys.clone());
+        self.old.approach(keys);
+    }
+
     /// Makes a record that is there one of the young, so that it is not let go while it is used.
     pub(crate) fn refresh(&mut self, key: u64) -> bool {
         if self.young.contains(key) {

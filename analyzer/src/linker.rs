@@ -213,8 +213,9 @@ impl Linker {
     }
 
     /// Takes in the records of one shard, in the order in which the shard gave them.
-    pub fn ingest(&mut self, now: ArrivalTime, records: impl IntoIterator<Item = Record>) {
+    pub fn ingest(&mut self, now: ArrivalTime, records: Vec<Record>) {
         self.rotate(now);
+        self.approach(&records);
         for record in records {
             match record {
                 Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
@@ -259,6 +260,25 @@ impl Linker {
                 Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
+    }
+
+    /// Lets the memory come near that the records need.
+    fn approach(&self, records: &[Record]) {
+        let entries = records.iter().filter_map(|record| match record {
+            Record::Entry { key, .. } => Some(key.0),
+            _ => None,
+        });
+        let spans = records.iter().filter_map(|record| match record {
+            Record::Belongs { span, .. } => Some(span.0),
+            _ => None,
+        });
+        let keys = records.iter().filter_map(|record| match record {
+            Record::Offer { key, .. } | Record::Seek { key, .. } if key.class != KeyClass::Time => Some(key.hash),
+            _ => None,
+        });
+        self.invocations.approach(entries);
+        self.spans.approach(spans);
+        self.continuations.approach(keys);
     }
 
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.

@@ -71,7 +71,11 @@ impl Series {
         merge(&mut self.total, delta);
         match self.slots.iter_mut().find(|(known, _)| *known == slot) {
             Some((_, sketch)) => merge(sketch, delta),
-            None => self.slots.push((slot, delta.clone())),
+            None => {
+                // Most series are of few slots, and a slot is large.
+                self.slots.reserve_exact(1);
+                self.slots.push((slot, delta.clone()));
+            }
         }
         self.forget(slot);
     }

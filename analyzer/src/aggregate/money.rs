@@ -155,6 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn laps_that_sampling_left_out_cost_as_well() {
+        let told = |sampling: Option<f32>| {
+            let mut story = Story::parse(&format!("f{}", " -> f".repeat(40)));
+            story.spans.iter_mut().for_each(|span| span.sampling = sampling);
+            let mut engine = Engine::new(&Config::recommended(), 1);
+            engine.aggregate_mut().set_facts(table(), Vec::new());
+            engine.ingest(START, story.spans);
+            engine.tick(START);
+            engine.snapshot(START).loops.remove(0).cost.unwrap()
+        };
+        let (whole, quarter) = (told(None), told(Some(0.25)));
+        let amounts = |cost: &LoopCost| [cost.so_far, cost.per_hour, cost.next_24h, cost.concurrency_share];
+        for (whole, quarter) in amounts(&whole).into_iter().zip(amounts(&quarter)) {
+            assert!(whole > 0.0 && (quarter / whole - 4.0).abs() < 1e-6, "{quarter} for {whole}");
+        }
+    }
+
+    #[test]
     fn what_a_lap_uses_is_part_of_its_cost() {
         let without = cost(&format!("f{}", " ~> f".repeat(40)), Vec::new());
         let mut story = Story::parse(&format!("f{}", " ~q~> f".repeat(40)));

@@ -33,13 +33,18 @@ pub(super) struct FunctionSeries {
     last_merge: ArrivalTime,
 }
 
-/// An edge over time.
+/// An edge over time. What is asked of all edges at once stands apart from the rest, so that they are soon looked through.
 pub(super) struct EdgeSeries {
+    /// Calls, those that were not kept included.
+    calls: f64,
+    last_call: ArrivalTime,
+    details: Box<EdgeDetails>,
+}
+
+struct EdgeDetails {
     /// Calls that were kept.
     kept: u64,
     belief: Belief,
-    /// Calls that they stand for, and of these.
-    calls: f64,
     errors: f64,
     duration: Series,
     gap: Option<Series>,
@@ -49,7 +54,6 @@ pub(super) struct EdgeSeries {
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
     is_stale: bool,
-    last_call: ArrivalTime,
 }
 
 impl FunctionSeries {
@@ -191,10 +195,9 @@ impl FunctionSeries {
 
 impl EdgeSeries {
     pub(super) fn new() -> Self {
-        Self {
+        let details = EdgeDetails {
             kept: 0,
             belief: Belief::default(),
-            calls: 0.0,
             errors: 0.0,
             duration: Series::new(),
             gap: None,
@@ -204,62 +207,62 @@ impl EdgeSeries {
             p95_ms: 0.0,
             gap_p95_ms: None,
             is_stale: true,
-            last_call: ArrivalTime(0),
-        }
+        };
+        Self { calls: 0.0, last_call: ArrivalTime(0), details: Box::new(details) }
     }
 
     pub(super) fn merge(&mut self, now: ArrivalTime, delta: &EdgeDelta) {
         let slot = slot_of(now);
-        self.kept += delta.kept;
+        self.details.kept += delta.kept;
         self.calls += delta.calls;
-        self.belief.merge(delta.belief);
-        self.errors += delta.errors;
-        self.rate.add(now, delta.calls);
-        self.duration.merge(slot, &delta.duration);
+        self.details.belief.merge(delta.belief);
+        self.details.errors += delta.errors;
+        self.details.rate.add(now, delta.calls);
+        self.details.duration.merge(slot, &delta.duration);
         if let Some(gap) = &delta.gap {
-            self.gap.get_or_insert_with(Series::new).merge(slot, gap);
+            self.details.gap.get_or_insert_with(Series::new).merge(slot, gap);
         }
-        self.exemplars.merge(&delta.exemplars);
-        self.is_stale = true;
+        self.details.exemplars.merge(&delta.exemplars);
+        self.details.is_stale = true;
         self.last_call = now;
     }
 
     /// Takes over what was counted between other ids.
     pub(super) fn absorb(&mut self, other: &Self) {
-        self.kept += other.kept;
+        self.details.kept += other.details.kept;
         self.calls += other.calls;
-        self.belief.merge(other.belief);
-        self.errors += other.errors;
-        self.rate.absorb(&other.rate);
-        self.duration.absorb(&other.duration);
-        if let Some(gap) = &other.gap {
-            self.gap.get_or_insert_with(Series::new).absorb(gap);
+        self.details.belief.merge(other.details.belief);
+        self.details.errors += other.details.errors;
+        self.details.rate.absorb(&other.details.rate);
+        self.details.duration.absorb(&other.details.duration);
+        if let Some(gap) = &other.details.gap {
+            self.details.gap.get_or_insert_with(Series::new).absorb(gap);
         }
-        self.exemplars.merge(&other.exemplars);
-        self.is_stale = true;
+        self.details.exemplars.merge(&other.details.exemplars);
+        self.details.is_stale = true;
         self.last_call = self.last_call.max(other.last_call);
     }
 
     pub(super) fn edge(&mut self, key: EdgeKey, now: ArrivalTime) -> Edge {
-        if self.is_stale {
-            self.is_stale = false;
-            self.p50_ms = quantile(&self.duration.total, 0.5);
-            self.p95_ms = quantile(&self.duration.total, 0.95);
-            self.gap_p95_ms = self.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
+        if self.details.is_stale {
+            self.details.is_stale = false;
+            self.details.p50_ms = quantile(&self.details.duration.total, 0.5);
+            self.details.p95_ms = quantile(&self.details.duration.total, 0.95);
+            self.details.gap_p95_ms = self.details.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
         }
         Edge {
             source: key.source,
             target: key.target,
             kind: key.kind,
             calls: rounded(self.calls),
-            errors: rounded(self.errors),
-            sampling_probability: part_kept(self.kept as f64, self.calls),
-            confidence: self.belief.confidence(self.kept),
-            p50_ms: self.p50_ms,
-            p95_ms: self.p95_ms,
-            gap_p95_ms: self.gap_p95_ms,
-            rate_per_second: self.rate.per_second(now),
-            exemplars: self.exemplars.newest_first(),
+            errors: rounded(self.details.errors),
+            sampling_probability: part_kept(self.details.kept as f64, self.calls),
+            confidence: self.details.belief.confidence(self.details.kept),
+            p50_ms: self.details.p50_ms,
+            p95_ms: self.details.p95_ms,
+            gap_p95_ms: self.details.gap_p95_ms,
+            rate_per_second: self.details.rate.per_second(now),
+            exemplars: self.details.exemplars.newest_first(),
         }
     }
 
@@ -274,11 +277,11 @@ impl EdgeSeries {
     }
 
     pub(super) fn duration(&self) -> &Series {
-        &self.duration
+        &self.details.duration
     }
 
     pub(super) fn gap(&self) -> Option<&Series> {
-        self.gap.as_ref()
+        self.details.gap.as_ref()
     }
 }
 
@@ -307,18 +310,5 @@ impl FunctionNode {
 }
 
 state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
-state!(EdgeSeries {
-    kept,
-    belief,
-    calls,
-    errors,
-    duration,
-    gap,
-    rate,
-    exemplars,
-    p50_ms,
-    p95_ms,
-    gap_p95_ms,
-    is_stale,
-    last_call
-});
+state!(EdgeSeries { calls, last_call, details });
+state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });

@@ -3,20 +3,22 @@
 //! A cycle is information, no alarm: a bucket with a prefix filter is a cycle that nothing goes round. Edges that only
 //! read cause nothing and close no cycle.
 
-use std::collections::{BTreeMap, VecDeque};
+mod components;
 
-use petgraph::{
-    algo::kosaraju_scc,
-    graph::{DiGraph, NodeIndex},
-    visit::EdgeRef as _,
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, VecDeque},
 };
-use rustc_hash::FxHashSet;
+
+use petgraph::csr::Csr;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     canonical::canonical,
     snapshot::{LoopId, NodeId},
     state::state,
 };
+use components::components;
 
 /// Cycles reported for one strongly connected component.
 const PER_COMPONENT: usize = 16;
@@ -32,36 +34,29 @@ pub(crate) struct Cycle {
 /// Edges that a search for the way back looks at; cycles that are longer than that are not told apart any more.
 const LOOKED_AT: usize = 20_000;
 
+/// The causal graph with the calls of each edge. Rows side by side: it is built anew for each search, and 100,000 edges
+/// are to be looked through within a tick.
+type Graph = Csr<(), u64>;
+
 /// Shortest cycles through the heaviest edges of each strongly connected component, ordered by id.
 ///
 /// Within a component the heaviest edge that no cycle covers yet is closed by the shortest way back, until all edges
 /// are covered or there are 16 cycles: enough to show, where listing all elementary cycles would be exponential.
-/// Cost: one pass for the components (iterative, because graphs from traces can be deep), and one breadth-first search
-/// of a bounded number of edges for each edge that is tried.
+/// Cost: one pass for the components, and one breadth-first search of a bounded number of edges for each edge that is
+/// tried.
 ///
-/// `edges` are the causal edges with their calls in the order of their nodes; `is_function` tells functions from
-/// resources.
+/// `edges` are the causal edges with their calls, each once, in the order of their nodes; `is_function` tells functions
+/// from resources.
 pub(crate) fn cycles(edges: &[(NodeId, NodeId, u64)], is_function: impl Fn(NodeId) -> bool) -> Vec<Cycle> {
-    // Nodes are numbered in the order of their ids, so that no answer depends on the order of insertion.
-    let mut nodes: Vec<NodeId> = edges.iter().flat_map(|(source, target, _)| [*source, *target]).collect();
-    nodes.sort_unstable();
-    nodes.dedup();
-    let index = |node: NodeId| NodeIndex::new(nodes.binary_search(&node).unwrap_or_default());
-    let mut graph = DiGraph::<(), u64>::with_capacity(nodes.len(), edges.len());
-    for _ in &nodes {
-        graph.add_node(());
-    }
-    // The graph gives the edges of a node back in the opposite order.
-    for (source, target, calls) in edges.iter().rev() {
-        graph.add_edge(index(*source), index(*target), *calls);
-    }
-    let components = kosaraju_scc(&graph);
-    let mut search = Search::new(&graph, &components);
+    let nodes = nodes_of(edges);
+    let Some(graph) = graph_of(edges, &nodes) else { return Vec::new() };
+    let (components, numbers) = components(&graph);
+    let mut search = Search { graph: &graph, component: numbers, came_from: vec![(0, 0); nodes.len()], number: 0 };
     let mut found: BTreeMap<LoopId, Cycle> = BTreeMap::new();
     for component in &components {
         for path in search.cycles(component) {
             let functions: Vec<NodeId> =
-                path.into_iter().map(|index| nodes[index.index()]).filter(|node| is_function(*node)).collect();
+                path.into_iter().map(|index| nodes[index as usize]).filter(|node| is_function(*node)).collect();
             if !functions.is_empty() {
                 let (id, functions) = canonical(&functions);
                 found.entry(id).or_insert(Cycle { id, functions });
@@ -71,38 +66,48 @@ pub(crate) fn cycles(edges: &[(NodeId, NodeId, u64)], is_function: impl Fn(NodeI
     found.into_values().collect()
 }
 
+/// The nodes in the order of their ids, which numbers them: no answer depends on the order of insertion.
+fn nodes_of(edges: &[(NodeId, NodeId, u64)]) -> Vec<NodeId> {
+    let met: FxHashSet<NodeId> = edges.iter().flat_map(|(source, target, _)| [*source, *target]).collect();
+    let mut nodes: Vec<NodeId> = met.into_iter().collect();
+    nodes.sort_unstable();
+    nodes
+}
+
+/// `None` when the edges are not in their order.
+fn graph_of(edges: &[(NodeId, NodeId, u64)], nodes: &[NodeId]) -> Option<Graph> {
+    let numbers: FxHashMap<NodeId, u32> = nodes.iter().copied().zip(0..).collect();
+    let number = |node: &NodeId| numbers.get(node).copied();
+    let edges: Option<Vec<(u32, u32, u64)>> =
+        edges.iter().map(|(source, target, calls)| Some((number(source)?, number(target)?, *calls))).collect();
+    Graph::from_sorted_edges(&edges?).ok()
+}
+
 /// Searches within the components of a graph.
 struct Search<'a> {
-    graph: &'a DiGraph<(), u64>,
+    graph: &'a Graph,
     /// Number of the component of each node.
-    component: Vec<usize>,
+    component: Vec<u32>,
     /// The number of the search that came to a node last, and from where.
-    came_from: Vec<(u32, NodeIndex)>,
+    came_from: Vec<(u32, u32)>,
     number: u32,
 }
 
-impl<'a> Search<'a> {
-    fn new(graph: &'a DiGraph<(), u64>, components: &[Vec<NodeIndex>]) -> Self {
-        let mut component = vec![0; graph.node_count()];
-        for (number, members) in components.iter().enumerate() {
-            members.iter().for_each(|node| component[node.index()] = number);
-        }
-        Self { graph, component, came_from: vec![(0, NodeIndex::new(0)); graph.node_count()], number: 0 }
-    }
-
-    fn cycles(&mut self, members: &[NodeIndex]) -> Vec<Vec<NodeIndex>> {
-        let graph = self.graph;
-        let mut edges: Vec<(std::cmp::Reverse<u64>, NodeIndex, NodeIndex)> = members
+impl Search<'_> {
+    fn cycles(&mut self, members: &[u32]) -> Vec<Vec<u32>> {
+        // A heap: the edges of a large component are many, and few of them are tried.
+        let mut edges: BinaryHeap<(u64, Reverse<(u32, u32)>)> = members
             .iter()
-            .flat_map(|source| graph.edges(*source))
-            .filter(|edge| self.component[edge.source().index()] == self.component[edge.target().index()])
-            .map(|edge| (std::cmp::Reverse(*edge.weight()), edge.source(), edge.target()))
+            .flat_map(|source| {
+                let targets = self.graph.neighbors_slice(*source).iter().zip(self.graph.edges_slice(*source));
+                targets.map(|(target, calls)| (*calls, Reverse((*source, *target))))
+            })
+            .filter(|(_, Reverse((source, target)))| self.is_within(*source, *target))
             .collect();
-        edges.sort_unstable();
         let mut cycles = Vec::new();
         let mut covered = FxHashSet::default();
         let mut looked_at = 0;
-        for (_, source, target) in edges {
+        while let Some((_, Reverse((source, target)))) = edges.pop() {
             if cycles.len() == PER_COMPONENT || looked_at > PER_COMPONENT * LOOKED_AT {
                 break;
             }
@@ -118,27 +123,30 @@ impl<'a> Search<'a> {
         cycles
     }
 
+    fn is_within(&self, source: u32, target: u32) -> bool {
+        self.component[source as usize] == self.component[target as usize]
+    }
+
     /// The nodes from `from` to `to`, both included; `None` when the way is too long to be found.
-    fn shortest_path(&mut self, from: NodeIndex, to: NodeIndex, looked_at: &mut usize) -> Option<Vec<NodeIndex>> {
+    fn shortest_path(&mut self, from: u32, to: u32, looked_at: &mut usize) -> Option<Vec<u32>> {
         self.number += 1;
-        self.came_from[from.index()] = (self.number, from);
+        self.came_from[from as usize] = (self.number, from);
         let mut queue = VecDeque::from([from]);
         let last = *looked_at + LOOKED_AT;
         while let Some(node) = queue.pop_front() {
             if node == to {
                 let mut path = vec![to];
                 while path.last() != Some(&from) {
-                    path.push(self.came_from[path.last()?.index()].1);
+                    path.push(self.came_from[*path.last()? as usize].1);
                 }
                 path.reverse();
                 return Some(path);
             }
-            for next in self.graph.neighbors(node) {
+            for next in self.graph.neighbors_slice(node) {
                 *looked_at += 1;
-                let is_near = self.component[next.index()] == self.component[node.index()];
-                if is_near && self.came_from[next.index()].0 != self.number {
-                    self.came_from[next.index()] = (self.number, node);
-                    queue.push_back(next);
+                if self.is_within(node, *next) && self.came_from[*next as usize].0 != self.number {
+                    self.came_from[*next as usize] = (self.number, node);
+                    queue.push_back(*next);
                 }
             }
             if *looked_at > last {

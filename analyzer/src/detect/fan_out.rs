@@ -17,7 +17,7 @@ pub(crate) type Widths = [u32; DEPTHS];
 /// Laps that a tree must have before it is an alarm in a loop without history.
 pub(crate) const LEAST_TREE: u32 = 112;
 /// Lower end of R over the two depths before the widest above which such a tree multiplies.
-pub(crate) const MULTIPLIES: f64 = 1.2;
+const MULTIPLIES: f64 = 1.2;
 
 /// After so many chains what was learned loses half of its weight, so that a loop may change its ways.
 const FORGET_EVERY: u64 = 10_000;

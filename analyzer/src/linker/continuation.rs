@@ -202,6 +202,12 @@ impl Continuations {
         }
     }
 
+    /// See [`crate::records::Records::approach`].
+    pub(super) fn approach(&self, keys: impl Iterator<Item = u64> + Clone) {
+        self.offers.approach(keys.clone());
+        self.seekers.approach(keys);
+    }
+
     /// Takes in an offer; those who sought it by a key that nobody else knows.
     pub(super) fn offer(
         &mut self,
@@ -469,8 +475,13 @@ impl Resource {
             offer.take(function, 1.0);
             self.answer(function);
         }
-        let place = self.sends.partition_point(|send| send.end <= offer.end);
-        self.sends.insert(place, offer);
+        // Most come in their order.
+        if self.sends.back().is_none_or(|last| last.end <= offer.end) {
+            self.sends.push_back(offer);
+        } else {
+            let place = self.sends.partition_point(|send| send.end <= offer.end);
+            self.sends.insert(place, offer);
+        }
         if self.sends.len() > SENDS {
             self.sends.pop_front();
             losses.continuations_dropped += 1;

@@ -86,6 +86,21 @@ pub(crate) struct Call {
 }
 
 impl FunctionDelta {
+    fn new(function: &Arc<Function>) -> Self {
+        Self {
+            function: Arc::clone(function),
+            kept: 0,
+            invocations: 0.0,
+            errors: 0.0,
+            cold_starts: 0.0,
+            last_seen: EventTime(0),
+            duration: sketch(),
+            self_time: sketch(),
+            exemplars: Exemplars::default(),
+            versions: Versions::default(),
+        }
+    }
+
     /// Counts a run, or takes one back.
     pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
         let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
@@ -93,6 +108,20 @@ impl FunctionDelta {
         self.invocations += count;
         self.errors += if error { count } else { 0.0 };
         self.cold_starts += if cold_start { count } else { 0.0 };
+    }
+}
+
+impl EdgeDelta {
+    fn new() -> Self {
+        Self {
+            kept: 0,
+            belief: Belief::default(),
+            calls: 0.0,
+            errors: 0.0,
+            duration: sketch(),
+            gap: None,
+            exemplars: Exemplars::default(),
+        }
     }
 }
 
@@ -121,18 +150,7 @@ impl Delta {
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
-        self.functions.entry(function.id).or_insert_with(|| FunctionDelta {
-            function: Arc::clone(function),
-            kept: 0,
-            invocations: 0.0,
-            errors: 0.0,
-            cold_starts: 0.0,
-            last_seen: EventTime(0),
-            duration: sketch(),
-            self_time: sketch(),
-            exemplars: Exemplars::default(),
-            versions: Versions::default(),
-        })
+        self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
     }
 
     /// A resource was touched; the last who speaks of it counts.
@@ -146,15 +164,7 @@ impl Delta {
 
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
-        let edge = self.edges.entry(key).or_insert_with(|| EdgeDelta {
-            belief: Belief::default(),
-            kept: 0,
-            calls: 0.0,
-            errors: 0.0,
-            duration: sketch(),
-            gap: None,
-            exemplars: Exemplars::default(),
-        });
+        let edge = self.edges.entry(key).or_insert_with(EdgeDelta::new);
         let count = call.sampling.adjusted_count();
         edge.kept += 1;
         edge.calls += count;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::{snapshot::NodeId, state::state};
+use crate::{sampling::Sampling, snapshot::NodeId, state::state};
 
 /// Places that one function sends to in answer to another that are counted apart; further ones are not counted.
 const OUTLETS: usize = 32;
@@ -17,9 +17,11 @@ pub(crate) struct FlowKey {
 }
 
 /// Invocations that nothing but the place tells the cause of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FlowCounts {
     pub(crate) invocations: u64,
+    /// Invocations that they stand for.
+    pub(crate) adjusted: f64,
     /// Messages that they handled.
     pub(crate) messages: u64,
     /// What they sent in turn, by place.
@@ -41,9 +43,10 @@ pub(crate) struct Outlet {
 impl FlowCounts {
     /// Counts an invocation that handled so many messages and sent so many to each place; how many places there are too
     /// many of.
-    pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)]) -> u64 {
+    pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)], sampling: Sampling) -> u64 {
         let mut dropped = 0;
         self.invocations += 1;
+        self.adjusted += sampling.adjusted_count();
         self.messages += u64::from(messages);
         for (over, sent) in sent {
             let is_more = *sent > messages;
@@ -56,6 +59,7 @@ impl FlowCounts {
     /// Adds what another shard has counted; how many places there are too many of.
     pub(crate) fn merge(&mut self, other: &Self) -> u64 {
         self.invocations += other.invocations;
+        self.adjusted += other.adjusted;
         self.messages += other.messages;
         other.outlets.iter().map(|outlet| self.add(*outlet)).sum()
     }
@@ -89,5 +93,5 @@ impl FlowCounts {
 }
 
 state!(FlowKey { function, via });
-state!(FlowCounts { invocations, messages, outlets });
+state!(FlowCounts { invocations, adjusted, messages, outlets });
 state!(Outlet { over, sent, once, more });

@@ -1,13 +1,15 @@
 //! What an open invocation knows of its cause and of what it sends, as far as it is needed to see loops in counts alone.
 //!
 //! Only invocations whose cause no parent, no link and no id tells are counted, by the place that they were delivered
-//! from: the others are joined one by one, which is better.
+//! from: the others are joined one by one, which is better. Where traces are sampled, a link or an id names a cause that
+//! may not have been kept, so invocations are counted all the same: what is kept of them sends on as all do.
 
 use smallvec::SmallVec;
 
 use super::{SpanRecord, clue::Clues};
 use crate::{
     record::{Delta, FlowKey, KeyClass},
+    sampling::Sampling,
     snapshot::NodeId,
 };
 
@@ -24,16 +26,19 @@ pub(super) struct Flow {
     /// True when something better than the place tells its cause.
     pub(super) is_known: bool,
     sent: SmallVec<[(NodeId, u32); 1]>,
+    /// How probable it was that its entry span was kept.
+    sampling: Sampling,
 }
 
 impl Flow {
     /// What the entry span of an invocation says; `is_caused` when its parent is known.
     pub(super) fn of(entry: &SpanRecord, is_caused: bool) -> Self {
-        Self { via: entry.is_open.then_some(entry.function.id), is_known: is_caused, ..Self::default() }
+        let via = entry.is_open.then_some(entry.function.id);
+        Self { via, is_known: is_caused, sampling: entry.sampling, ..Self::default() }
     }
 
-    /// One of its spans knows this.
-    pub(super) fn see(&mut self, clues: &Clues, is_outbound: bool) {
+    /// One of its spans knows this, and was delivered by that.
+    pub(super) fn see(&mut self, clues: &Clues, is_outbound: bool, delivered_by: Option<NodeId>) {
         let is_told = |class| matches!(class, KeyClass::Time | KeyClass::Conversation);
         let mut places = clues.keys.iter().filter(|known| known.key.class == KeyClass::Time);
         if is_outbound {
@@ -45,9 +50,10 @@ impl Flow {
                 .for_each(|over| self.send(over));
             return;
         }
-        self.is_known |= !clues.links.is_empty()
+        let names_cause = !clues.links.is_empty()
             || clues.keys.iter().any(|known| !is_told(known.key.class) && known.key.class != KeyClass::Request);
-        if let Some(over) = places.find_map(|known| known.over) {
+        self.is_known |= names_cause && !self.sampling.is_sampled();
+        if let Some(over) = places.find_map(|known| known.over).or(delivered_by.filter(|_| names_cause)) {
             self.via = Some(over);
             self.messages = self.messages.saturating_add((1.0 / clues.credit).round() as u32);
         }
@@ -68,7 +74,8 @@ impl Flow {
     pub(super) fn settle(&self, function: NodeId, delta: &mut Delta) {
         if let (false, Some(via)) = (self.is_known, self.via) {
             let key = FlowKey { function, via };
-            let dropped = delta.flows.entry(key).or_default().count(self.messages.max(1), &self.sent);
+            let counts = delta.flows.entry(key).or_default();
+            let dropped = counts.count(self.messages.max(1), &self.sent, self.sampling);
             delta.losses.edges_overflowed += dropped;
         }
     }

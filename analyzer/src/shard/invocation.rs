@@ -77,9 +77,9 @@ impl Invocations {
     }
 
     /// One of the spans of the invocation knows this of its cause, or of what it sends.
-    pub(super) fn see(&mut self, key: u64, clues: &Clues, is_outbound: bool) {
+    pub(super) fn see(&mut self, key: u64, clues: &Clues, span: &SpanRecord) {
         if let Some(open) = self.open.get_mut(&key) {
-            open.flow.see(clues, is_outbound);
+            open.flow.see(clues, span.kind.is_outbound(), span.delivered());
         }
     }
 

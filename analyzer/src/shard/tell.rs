@@ -73,7 +73,7 @@ impl Shard {
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
         if let Some(clues) = self.clues.remove(key) {
-            self.invocations.see(invocation, &clues, span.kind.is_outbound());
+            self.invocations.see(invocation, &clues, span);
             self.tell(&clues, span, SpanKey(invocation));
         }
         if span.invokes.get().is_some() {

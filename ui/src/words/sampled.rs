@@ -24,7 +24,9 @@ pub(super) fn hidden_depth(it: &Loop) -> Option<String> {
     let seen =
         format!("Of the laps that follow a lap, {} is kept, because they are in other traces", one_in(continuation));
     Some(match it.alarm_depth {
-        None => format!("Depth is not judged. {seen}: even an endless chain looks short. R and the rate are judged."),
+        None => format!(
+            "Depth is not judged. {seen}: even an endless chain looks short. R, the rate and what its functions send are judged."
+        ),
         Some(_) if continuation < LEAST_CONTINUATION => {
             format!("Depth is judged within traces only. {seen}.")
         }

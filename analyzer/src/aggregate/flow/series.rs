@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::{
     record::{FlowCounts, FlowKey},
+    sampling::part_kept,
     snapshot::NodeId,
     span::ArrivalTime,
     state::state,
@@ -71,6 +72,11 @@ impl FlowSeries {
         self.total = self.total.renamed(&own);
         let sent: Vec<_> = self.recent.sent.drain(..).map(|(over, sent)| (own(over), sent)).collect();
         self.recent.add(self.recent.at, 0.0, 0.0, sent.into_iter());
+    }
+
+    /// For how many invocations one that was kept stands.
+    pub(super) fn adjusted_count(&self) -> f64 {
+        part_kept(self.total.invocations as f64, self.total.adjusted).map_or(1.0, f64::recip)
     }
 
     /// The time that the counts of the last minutes stand for, minutes.

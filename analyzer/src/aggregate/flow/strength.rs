@@ -80,10 +80,11 @@ pub(super) fn flow(now: ArrivalTime, cycle: &FlowCycle, all: &AllSeries, places:
     let invocations = series.recent.invocations(now);
     let r = offspring.loop_strength(at).min(MOST_R);
     let branches = |(_, series): &(&FlowKey, &FlowSeries)| series.total.outlets.iter().any(|outlet| outlet.more > 0);
+    let a_minute = series.adjusted_count() / series.minutes(now);
     Some(Flow {
         reproduction: reproduction(r * invocations, invocations, r > 1.0 || states.iter().any(branches))?,
-        laps_per_minute: invocations / series.minutes(now),
-        immigrants_per_minute: immigrants(now, cycle, all, places) / series.minutes(now),
+        laps_per_minute: invocations * a_minute,
+        immigrants_per_minute: immigrants(now, cycle, all, places) * a_minute,
         hops: hops(cycle, all, places),
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     snapshot::{Assessment, JoinedChain, LoopClass, LoopId, LoopLevel, LoopState, NodeId, Reason, Reproduction},
     span::{ArrivalTime, EventTime, TraceId},
     state::state,
-    window::{Rate, millis},
+    window::Rate,
 };
 
 /// Traces that show a loop.
@@ -32,8 +32,6 @@ const OPERATIONS: usize = 32;
 const LEAST_CONFIDENCE: f32 = 0.5;
 /// A tree of laps is looked at each time it has grown by this many.
 const TREE_STEP: u32 = 4;
-/// Median lap times for which all trees together have to grow before that is an alarm: harmless ones have ended then.
-const HIDDEN_LAPS: f64 = 8.0;
 /// In this time the chains a day are counted.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -428,28 +426,10 @@ impl LoopRecord {
         }
         let (offspring, exposure, is_branching) = self.renewal.recent();
         self.reproduction = reproduction::thinned(offspring, exposure, is_branching, seen);
-        self.look_for_hidden_growth(now);
         self.state = reentry::state(now, self.last_lap, self.renewal.lap_times().p99_ms, self.reproduction);
         let daily = self.daily * self.day_left(now);
         self.thresholds = Thresholds::of(&self.table, daily, prior);
         before != (self.state, self.assessment(now)) || self.state != LoopState::Closed
-    }
-
-    /// Where sampling cuts trees of laps into pieces that are too small to be alarms, R over all of them tells instead.
-    fn look_for_hidden_growth(&mut self, now: ArrivalTime) {
-        let age_ms = millis(self.last_seen.0.saturating_sub(self.first_seen.0));
-        let is_old = age_ms >= HIDDEN_LAPS * self.renewal.lap_times().p50_ms;
-        let multiplies = self.reproduction.is_some_and(|r| r.low > fan_out::MULTIPLIES);
-        if self.sampled.continuation() < 1.0
-            && multiplies
-            && is_old
-            && self.laps() >= f64::from(fan_out::LEAST_TREE)
-            && self.confidence() >= f64::from(LEAST_CONFIDENCE)
-            && !self.is_covered
-            && (!self.is_alarm(now) || self.must_renew(now))
-        {
-            self.alarm(now, Reason::FanOut);
-        }
     }
 
     fn classes(&self, now: ArrivalTime) -> SmallVec<[LoopClass; 4]> {

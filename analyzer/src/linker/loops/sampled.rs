@@ -104,3 +104,71 @@ impl Sampled {
 }
 
 state!(Sampled { kept, adjusted, laps, weights, squares, pieces, piece_laps, followed, depths });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::Trigger,
+        span::{ArrivalTime, EventTime, TraceId},
+    };
+
+    /// A lap from a trace that is kept with the one probability, through traces that are kept with the other.
+    fn lap(sampling: f32, continuation: f32) -> Lap {
+        Lap {
+            function: 1,
+            start: EventTime(1),
+            nanos: 1,
+            trace_id: TraceId([1; 16]),
+            crosses_traces: true,
+            times: 1,
+            confidence: 1.0,
+            is_guess: false,
+            credit: 1.0,
+            trigger: Trigger::Queue,
+            failed: false,
+            entries: 0,
+            sampling: Sampling::of(Some(sampling)).0,
+            continuation: Sampling::of(Some(continuation)).0,
+        }
+    }
+
+    fn after(laps: &[(f32, f32)]) -> Sampled {
+        let mut sampled = Sampled::default();
+        laps.iter().for_each(|(sampling, continuation)| sampled.lap(&lap(*sampling, *continuation)));
+        sampled
+    }
+
+    #[test]
+    fn a_lap_is_seen_as_often_as_all_of_its_traces() {
+        let whole = after(&[(1.0, 1.0); 3]);
+        assert_eq!((whole.probability(), whole.continuation(), whole.hides_depth()), (None, 1.0, false));
+        let within = after(&[(0.25, 1.0); 3]);
+        assert_eq!((within.probability(), within.continuation()), (Some(0.25), 1.0));
+        let across = after(&[(0.5, 0.5); 3]);
+        assert_eq!((across.probability(), across.continuation(), across.hides_depth()), (Some(0.25), 0.5, false));
+        assert!(after(&[(0.1, 0.1); 3]).hides_depth() && !after(&[(0.2, 0.2); 3]).hides_depth());
+    }
+
+    #[test]
+    fn laps_of_different_weight_say_no_more_than_they_do() {
+        let mixed = after(&[(1.0, 1.0), (1.0, 1.0), (1.0, 0.25), (1.0, 0.25)]);
+        // Ten laps in the mean; as uncertain as three laps of ten would be.
+        assert!((mixed.continuation() - 10.0 / 34.0).abs() < 1e-9);
+        assert_eq!(mixed.probability(), Some(0.4));
+    }
+
+    #[test]
+    fn pieces_of_chains_show_r() {
+        let mut sampled = Sampled::default();
+        for laps in (0..KNOWN_CHAINS).map(|piece| if piece % 4 == 0 { 3 } else { 1 }) {
+            assert_eq!(sampled.reproduction(), None);
+            let mut piece = Chain::new(ArrivalTime(1), 0, 1, &lap(0.5, 0.5));
+            (1..=laps).for_each(|depth| piece.count(depth));
+            sampled.learn(&piece);
+        }
+        // Of 76 laps 26 were seen to follow another, and as many were not.
+        assert!((sampled.reproduction().unwrap() - 52.0 / 76.0).abs() < 1e-9);
+        assert_eq!(sampled.width(), 1.0);
+    }
+}

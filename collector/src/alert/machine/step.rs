@@ -39,38 +39,24 @@ struct Sight<'a> {
 /// The open incidents by the functions of their loops.
 type ByFunction = BTreeMap<NodeId, Vec<u64>>;
 
+/// What one step keeps count of.
+struct Round {
+    /// Open incidents.
+    open: usize,
+    /// Made when a loop needs it.
+    by_function: Option<ByFunction>,
+}
+
 impl AlertMachine {
     /// Takes in all loops as they are now, the worst first, and says what has changed, in the order of the loops.
     ///
     /// Costs O(n log m) for n loops and m remembered incidents, and once O(m) when a loop is bad that has none.
     pub fn step(&mut self, now: ArrivalTime, loops: &[Loop]) -> Vec<AlertChange> {
         self.suppressed = 0;
-        let mut open = self.open_count();
-        let mut by_function: Option<ByFunction> = None;
+        let mut round = Round { open: self.open_count(), by_function: None };
         let mut sights: BTreeMap<u64, Sight<'_>> = BTreeMap::new();
         for (order, found) in loops.iter().enumerate() {
-            let known = self.by_loop.get(&found.id).copied();
-            let known = known.filter(|key| self.watched.contains_key(key));
-            let open_key = known.filter(|key| self.watched[key].incident.is_open());
-            let (key, news) = match open_key {
-                Some(key) => (key, None),
-                None if !self.is_worth_opening(found, known) => continue,
-                None => {
-                    let by_function = by_function.get_or_insert_with(|| self.open_by_function());
-                    if let Some(key) = self.joinable(found, by_function) {
-                        let is_listed = self.join(key, found, by_function);
-                        (key, is_listed.then_some(AlertKind::Joined))
-                    } else if open >= MAX_OPEN {
-                        self.suppressed += 1;
-                        continue;
-                    } else {
-                        open += 1;
-                        let (key, kind) = self.begin(now, found, known);
-                        list(by_function, key, &self.watched[&key].incident.loops);
-                        (key, Some(kind))
-                    }
-                }
-            };
+            let Some((key, news)) = self.incident_of(now, found, &mut round) else { continue };
             let sight = sights.entry(key).or_insert_with(|| Sight::new(order));
             match news {
                 Some(AlertKind::Joined) => sight.has_joined = true,
@@ -91,6 +77,34 @@ impl AlertMachine {
         self.forget_resolved();
         changes.sort_by_key(|(order, _)| *order);
         changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    /// The open incident of a loop, with what makes it one of its loops if that is new; `None` when it has none.
+    fn incident_of(&mut self, now: ArrivalTime, found: &Loop, round: &mut Round) -> Option<(u64, Option<AlertKind>)> {
+        let last = self.by_loop.get(&found.id).copied();
+        if let Some(key) = last.filter(|key| self.is_open(*key)) {
+            return Some((key, None));
+        }
+        if !self.is_worth_opening(found, last) {
+            return None;
+        }
+        let by_function = round.by_function.get_or_insert_with(|| self.open_by_function());
+        if let Some(key) = self.joinable(found, by_function) {
+            let is_listed = self.join(key, found, by_function);
+            return Some((key, is_listed.then_some(AlertKind::Joined)));
+        }
+        if round.open >= MAX_OPEN {
+            self.suppressed += 1;
+            return None;
+        }
+        round.open += 1;
+        let (key, kind) = self.begin(now, found, last);
+        list(by_function, key, &self.watched[&key].incident.loops);
+        Some((key, Some(kind)))
+    }
+
+    fn is_open(&self, key: u64) -> bool {
+        self.watched.get(&key).is_some_and(|watched| watched.incident.is_open())
     }
 
     /// True when the loop is bad now and has laps that its last incident does not know.

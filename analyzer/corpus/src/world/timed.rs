@@ -1,0 +1,31 @@
+//! What happens at a time, in a heap that hands out the earliest first, and of one time what was put in first.
+
+use std::cmp::Ordering;
+
+/// Something and its time.
+pub(super) struct Timed<T> {
+    pub(super) at: u64,
+    pub(super) order: u64,
+    pub(super) what: T,
+}
+
+impl<T> PartialEq for Timed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<T> Eq for Timed<T> {}
+
+impl<T> PartialOrd for Timed<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Timed<T> {
+    /// The earliest is the greatest, because heaps hand out the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
