@@ -1,9 +1,13 @@
 //! Tests of loops of which no id is known on both sides: names of queues and conversations alone.
 
+use std::sync::Arc;
+
 use super::Engine;
 use crate::{
+    attribute::{Attributes, Value},
     config::Config,
     fixture::{Run, SECOND, START, Story},
+    identity::Resource,
     intended::Verdict,
     snapshot::{Assessment, Loop, LoopId, LoopState, Reason, Severity},
     span::{ArrivalTime, Span},
@@ -156,7 +160,7 @@ fn the_number_of_shards_changes_nothing() {
 fn where_a_filter_may_stand_between_it_is_a_suspicion() {
     let mut spans = chains("web ~q?~> w%", " ~q?~> w", [40; 60]);
     for (_, span) in &mut spans {
-        span.attributes.insert("messaging.system", crate::attribute::Value::Text("kafka".into()));
+        span.attributes.insert("messaging.system", Value::Text("kafka".into()));
     }
     let found = watch(spans);
     let alone: Vec<_> = found.iter().filter(|found| found.flow.is_some()).collect();
@@ -176,4 +180,29 @@ fn what_somebody_expects_is_no_alarm() {
     let id = watch(spans())[0].id;
     let expected = watch_by(2, spans(), Some((id, Verdict::Expected { max_depth: 1_000 })));
     assert!(by_flow(&expected).is_empty() && expected[0].flow.is_some());
+}
+
+#[test]
+fn calls_of_itself_that_all_wait_are_told_apart_by_when_they_begin() {
+    let mut attributes = Attributes::default();
+    for (key, value) in [("faas.name", "w"), ("cloud.provider", "aws"), ("cloud.platform", "aws_lambda")] {
+        attributes.insert(key, Value::Text(value.into()));
+    }
+    let lambda = Resource::new(attributes);
+    let mut story = Story::default();
+    for depth in 0..60 {
+        let before = story.spans.len();
+        let run = story.root("w");
+        story.call(&run, "w");
+        story.spans.pop();
+        story.say(&[("faas.invoked_name", "w"), ("faas.invoked_provider", "aws")]);
+        // Each calls the next a quarter of a second after it began, and all of them wait for half a minute.
+        for (span, begins) in story.spans[before..].iter_mut().zip([0.0, 0.245]) {
+            span.start.0 = START.0 + nanos(f64::from(depth) * 0.25 + begins);
+            span.end.0 = span.start.0 + nanos(30.0 - begins);
+            span.resource = Arc::clone(&lambda);
+        }
+    }
+    let found = watch(story.spans.iter().map(|span| (end(span), span.clone())).collect());
+    assert!(found[0].max_depth >= 40 && found[0].severity >= Severity::Warning, "{found:#?}");
 }
