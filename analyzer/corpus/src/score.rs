@@ -95,6 +95,17 @@ pub struct Score {
 }
 
 impl Score {
+    /// Adds what was scored elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.loops.extend(other.loops);
+        for (key, edges) in other.edges {
+            self.edges.entry(key).or_default().add(&edges);
+        }
+        self.background_incidents += other.background_incidents;
+        self.spans += other.spans;
+        self.engine_seconds += other.engine_seconds;
+    }
+
     /// Adds what came of a world.
     pub fn add(&mut self, suite: &'static str, setting: &'static str, context: Context, outcome: &Outcome) {
         for (scenario, truth) in outcome.truth.loops.iter().enumerate() {

@@ -52,7 +52,7 @@ const AT_A_TIME: usize = 5;
 /// Seconds of a world of classes.
 const SECONDS: f64 = 900.0;
 
-/// All worlds, one after the other, restricted to some classes.
+/// All worlds, the longest first, restricted to some classes.
 pub fn jobs(seed: u64, size: Size, classes: &[Class]) -> impl Iterator<Item = Job> {
     let classes = classes.to_vec();
     let rounds = match size {
@@ -76,7 +76,7 @@ pub fn jobs(seed: u64, size: Size, classes: &[Class]) -> impl Iterator<Item = Jo
             false => Vec::new(),
         }
     };
-    fast.chain(slow_jobs(seed, (rounds / 2).max(1), &slow_classes)).chain(special())
+    special().into_iter().chain(fast).chain(slow_jobs(seed, (rounds / 2).max(1), &slow_classes))
 }
 
 /// The harmless loops of the mix, of a hundred: eighty whose chains end early, and twenty with heavy tails.
