@@ -23,7 +23,7 @@ use crate::{
         hotspot::{self, Spent},
         retry::AttemptSeries,
     },
-    intended::Intended,
+    intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
@@ -60,6 +60,8 @@ pub struct Aggregate {
     prices: PriceTable,
     rules: Vec<FunctionRule>,
     declared: Vec<Intended>,
+    /// What people said of loops; they are people, so there are few.
+    verdicts: BTreeMap<LoopId, Verdict>,
     now: ArrivalTime,
     topology_changed: bool,
     cycles_at: ArrivalTime,
@@ -84,6 +86,7 @@ impl Aggregate {
             prices: PriceTable::default(),
             rules: Vec::new(),
             declared: Vec::new(),
+            verdicts: BTreeMap::new(),
             now: ArrivalTime(0),
             topology_changed: false,
             cycles_at: ArrivalTime(0),
@@ -126,6 +129,7 @@ impl Aggregate {
     /// Adds what the linker has found.
     pub fn link(&mut self, now: ArrivalTime, output: LinkerOutput) {
         self.rename(&output.aliases);
+        self.verdicts.extend(output.verdicts);
         self.merge(now, output.delta);
         for id in output.removed {
             self.loops.remove(&id);
@@ -407,7 +411,7 @@ impl Aggregate {
 
 state!(Aggregate {
     config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { prices, rules, declared });
+} else { prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

@@ -57,6 +57,13 @@ pub(crate) fn resource(name: &str) -> Arc<Resource> {
 impl Story {
     pub(crate) fn parse(text: &str) -> Self {
         let mut story = Self::default();
+        story.add(text);
+        story
+    }
+
+    /// Adds chains to those that are there.
+    pub(crate) fn add(&mut self, text: &str) {
+        let story = self;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let mut words = line.split_whitespace();
             let mut run = story.root(words.next().expect("a chain starts with a function"));
@@ -72,7 +79,6 @@ impl Story {
                 };
             }
         }
-        story
     }
 
     /// An invocation that nothing caused.

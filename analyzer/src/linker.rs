@@ -71,6 +71,8 @@ pub struct Linker {
     functions: Functions,
     loops: Loops,
     findings: Findings,
+    /// What was said since the last output.
+    verdicts: Vec<(LoopId, Verdict)>,
     delta: Delta,
 }
 
@@ -84,6 +86,8 @@ pub struct LinkerOutput {
     pub removed: Vec<LoopId>,
     /// Ids of functions that turned out to be others, each with the id that stays.
     pub aliases: Vec<(NodeId, NodeId)>,
+    /// What somebody has said of loops.
+    pub verdicts: Vec<(LoopId, Verdict)>,
 }
 
 /// Where an invocation stands in the forest.
@@ -192,6 +196,7 @@ impl Linker {
             functions: Functions::default(),
             loops: Loops::new(config),
             findings: Findings::new(config),
+            verdicts: Vec::new(),
             delta: Delta::default(),
             config: config.clone(),
         }
@@ -288,6 +293,7 @@ impl Linker {
     /// Takes in what somebody says of a loop, in place of what was said of it before.
     pub fn teach(&mut self, loop_id: LoopId, verdict: Verdict) {
         self.loops.teach(loop_id, verdict);
+        self.verdicts.push((loop_id, verdict));
         self.findings.touch(loop_id);
     }
 
@@ -306,7 +312,8 @@ impl Linker {
         self.note_joined();
         let mut loops = self.loops.drain(now);
         loops.extend(self.findings.drain(now).into_iter().map(|report| self.loops.overrule(report)));
-        LinkerOutput { aliases, delta: self.delta.take(), loops, removed }
+        let verdicts = std::mem::take(&mut self.verdicts);
+        LinkerOutput { aliases, delta: self.delta.take(), loops, removed, verdicts }
     }
 
     /// The invocation that caused the one with this entry span, and how sure that is from 0 to 1, while both are kept;
@@ -439,7 +446,7 @@ fn is_entity(class: KeyClass) -> bool {
     matches!(class, KeyClass::Object | KeyClass::Conversation)
 }
 
-state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops, findings } else { delta });
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, held, fragments, functions, loops, findings } else { delta, verdicts });
 state!(Invocation {
     fragment,
     path,

@@ -31,6 +31,14 @@ const SENDS: usize = 1_024;
 const CROWD: usize = 64;
 /// Deliveries over one resource that no send explained, and that one which comes late still may; of more, the oldest go.
 const MISSED: usize = 64;
+/// Sends after which older ones weigh less in how many of them are answered.
+const MEMORY: f64 = 1_000.0;
+/// Calls of one function that are known before their spans come; of more, the oldest go.
+const EARLY: usize = 16;
+/// Calls that nobody who was called has told of, before it is believed that nobody ever does.
+const SILENT: f64 = 8.0;
+/// Functions that one resource delivers to of which it is known whether they answer.
+const RECEIVERS: usize = 16;
 /// A delivery that came from elsewhere with this probability is looked at again when a send comes late.
 const ELSEWHERE: f64 = 0.5;
 /// Offers whose answer may take days.
@@ -120,6 +128,11 @@ struct Resource {
     /// True when senders know ids that nobody else has: who knows one too is found by it, or not at all.
     has_ids: bool,
     last: ArrivalTime,
+    /// Sends, and by function those of them that are certain to have caused an invocation of it; the older the lighter.
+    sent: f64,
+    answered: SmallVec<[(u32, f64); 1]>,
+    /// Invocations that are known to have called a function, whose calls have not come yet; each with the function.
+    early: VecDeque<(u64, u32)>,
     /// Deliveries that no send explained, each with how probable it was taken to come from elsewhere.
     missed: VecDeque<(Deferred, f64)>,
 }
@@ -150,6 +163,13 @@ impl Offer {
     /// True when it came before the seeker, as far as clocks agree.
     fn may_cause(&self, seeker: &Seeker) -> bool {
         self.is_for(seeker) && self.end.0 <= seeker.start.0.saturating_add(SKEW_NANOS)
+    }
+}
+
+impl Deferred {
+    /// True when it is whoever invokes the function by its name that is sought: the place is the function itself.
+    fn is_of_call(&self) -> bool {
+        self.seeker.destination.is_some_and(|node| node.0 == self.key.hash)
     }
 }
 
@@ -367,8 +387,29 @@ impl Continuations {
         }
         let from = resource.sends.partition_point(|send| send.end < cause.end);
         let send = resource.sends.range_mut(from..).take_while(|send| send.end == cause.end);
+        let mut is_here = false;
         for send in send.filter(|send| send.cause == cause.cause) {
             send.take(function, 1.0);
+            is_here = true;
+        }
+        if is_here {
+            resource.answer(function);
+        }
+    }
+
+    /// An invocation of `function`, whose node is `node`, was caused by another, which may have called it by its name.
+    pub(super) fn observe_call(&mut self, node: NodeId, cause: u64, function: u32, start: EventTime) {
+        let Some(resource) = self.resources.get_mut(&node) else { return };
+        let until = resource.sends.partition_point(|send| send.end.0 <= start.0.saturating_add(SKEW_NANOS));
+        let mut before = resource.sends.range(..until).rev().take(CROWD);
+        match before.find(|send| send.cause == cause && send.left(function) > 0.0).cloned() {
+            Some(call) => self.observe(node, &call, function, start),
+            None => {
+                if resource.early.len() >= EARLY {
+                    resource.early.pop_front();
+                }
+                resource.early.push_back((cause, function));
+            }
         }
     }
 
@@ -422,6 +463,18 @@ impl Resource {
     /// Takes in a send; the deliveries that it may explain, if it comes later than they were looked at.
     fn send(&mut self, offer: Offer, losses: &mut Losses) -> SmallVec<[Deferred; 1]> {
         let again = self.reconsider(&offer);
+        if self.sent >= MEMORY {
+            self.sent /= 2.0;
+            self.answered.iter_mut().for_each(|(_, answered)| *answered /= 2.0);
+        }
+        self.sent += 1.0;
+        let mut offer = offer;
+        if let Some(at) = self.early.iter().position(|(cause, _)| *cause == offer.cause)
+            && let Some((_, function)) = self.early.remove(at)
+        {
+            offer.take(function, 1.0);
+            self.answer(function);
+        }
         // Most come in their order.
         if self.sends.back().is_none_or(|last| last.end <= offer.end) {
             self.sends.push_back(offer);
@@ -460,6 +513,22 @@ impl Resource {
         (self.delays.reach() * 1e9) as u64
     }
 
+    /// A send is certain to have caused an invocation of the function.
+    fn answer(&mut self, function: u32) {
+        if let Some((_, answered)) = self.answered.iter_mut().find(|(known, _)| *known == function) {
+            *answered += 1.0;
+        } else if self.answered.len() < RECEIVERS {
+            self.answered.push((function, 1.0));
+        }
+    }
+
+    /// How probable it is that an invocation of the function, if a send has caused one, does not say so by itself.
+    fn unanswered(&self, function: u32) -> f64 {
+        let answered =
+            self.answered.iter().find(|(known, _)| *known == function).map_or(0.0, |(_, answered)| *answered);
+        1.0 - (answered / (self.sent + 1.0)).min(1.0)
+    }
+
     fn miss(&mut self, search: &Deferred, external: f64) {
         if self.missed.len() >= MISSED {
             self.missed.pop_front();
@@ -469,6 +538,9 @@ impl Resource {
 
     fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
         let seeker = &search.seeker;
+        if search.is_of_call() {
+            self.delays.expect_calls(self.sent >= SILENT && self.unanswered(function) >= ACCEPT);
+        }
         let reach = self.reach();
         let from = self.sends.partition_point(|send| send.end.0 < seeker.start.0.saturating_sub(reach));
         let latest = seeker.start.0.saturating_add(SKEW_NANOS);
@@ -480,13 +552,16 @@ impl Resource {
         if near.len() > CROWD {
             return None;
         }
+        let unanswered = self.unanswered(function);
         let candidate = |place: &usize| Candidate {
             delay: (seeker.start.0 as f64 - self.sends[*place].end.0 as f64) / 1e9,
-            left: f64::from(self.sends[*place].left(function)),
+            left: f64::from(self.sends[*place].left(function)) * unanswered,
         };
         let candidates: SmallVec<[Candidate; 8]> = near.iter().map(candidate).collect();
         let verdict = self.delays.judge(seeker.start, &candidates);
-        let accepted = verdict.best.filter(|best| verdict.each[*best] >= ACCEPT);
+        // Where most receivers say who sent, one that does not came from elsewhere.
+        let may_guess = unanswered >= ELSEWHERE;
+        let accepted = verdict.best.filter(|best| may_guess && verdict.each[*best] >= ACCEPT);
         for (at, (place, probability)) in near.iter().zip(&verdict.each).enumerate() {
             self.sends[*place].take(function, if accepted == Some(at) { 1.0 } else { *probability });
         }
@@ -513,4 +588,24 @@ state!(Continuations {
 state!(Offer { cause, destination, end, left });
 state!(Seeker { child, destination, start, credit, link, is_matched });
 state!(Deferred { seeker, key });
-state!(Resource { delays, sends, lag, has_ids, last, missed });
+state!(Resource { delays, sends, lag, has_ids, last, sent, answered, early, missed });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_its_sender_otherwise_is_hardly_ever_one_that_does_not() {
+        let mut continuations = Continuations::new(&Config::recommended());
+        let (queue, mut losses) = (NodeId(7), Losses::default());
+        let key = Key { class: KeyClass::Time, hash: 1 };
+        for at in 1..=50 {
+            let offer = Offer::new(at, Some(queue), EventTime(at * 1_000_000_000));
+            continuations.offer(ArrivalTime(at * 1_000_000_000), key, offer.clone(), false, &mut losses);
+            continuations.observe(queue, &offer, 3, EventTime(offer.end.0 + 1_000_000));
+        }
+        let resource = &continuations.resources[&queue];
+        assert!(resource.unanswered(3) < 0.05);
+        assert_eq!(resource.unanswered(4), 1.0, "another function that it delivers to says nothing");
+    }
+}

@@ -57,6 +57,12 @@ impl Linker {
         };
         self.count_message(&seeker, &offer, EdgeKind::Message, 1.0);
         self.observe(&seeker, &offer);
+        if offer.destination.is_none()
+            && let Some(child) = self.invocations.get(self.whole(link.child))
+            && let Some(node) = self.functions.node(child.function)
+        {
+            self.continuations.observe_call(node, cause.invocation, child.function, child.start);
+        }
         self.cause(now, link.child, Cause { credit: link.credit, ..Cause::certain(cause.invocation) });
     }
 

@@ -12,6 +12,11 @@ use crate::{span::EventTime, state::state};
 const PRIOR_MEDIAN: f64 = 0.2;
 /// Standard deviation of the logarithm of the delay before anything was seen.
 const PRIOR_SIGMA: f64 = 1.0;
+/// The same between the start of a call and that of what is called by its name: no queue lies between, but clocks differ.
+const CALL_MEDIAN: f64 = 0.03;
+const CALL_SIGMA: f64 = 1.5;
+/// Least probability with which a call is believed before it is known how long calls of that function take.
+const CALL_SURE: f64 = 0.9;
 /// Pairs that the prior median weighs as much as, and those that its deviation does.
 const PRIOR_PAIRS: f64 = 0.5;
 const PRIOR_SPREAD: f64 = 2.0;
@@ -53,6 +58,9 @@ pub(super) struct Delays {
     external: f64,
     exposure: f64,
     last: EventTime,
+    are_calls: bool,
+    /// True when what is called never says who called it.
+    are_plain_calls: bool,
 }
 
 /// A send that may have caused a delivery.
@@ -85,6 +93,8 @@ impl Default for Delays {
             external: 0.0,
             exposure: 0.0,
             last: EventTime(0),
+            are_calls: false,
+            are_plain_calls: false,
         }
     }
 }
@@ -113,6 +123,17 @@ impl Delays {
         self.deviation += weight * step * (value - self.mean);
     }
 
+    /// What is sent are calls of a function by its name; `are_plain` when what is called never says who called it.
+    pub(super) fn expect_calls(&mut self, are_plain: bool) {
+        self.are_plain_calls = are_plain;
+        if !self.are_calls {
+            self.are_calls = true;
+            if self.pairs <= PRIOR_PAIRS {
+                (self.mean, self.deviation) = (CALL_MEDIAN.ln(), PRIOR_SPREAD * CALL_SIGMA * CALL_SIGMA);
+            }
+        }
+    }
+
     /// How long before a delivery its send may lie, seconds.
     pub(super) fn reach(&self) -> f64 {
         let reach = (self.mean + REACH * self.sigma()).exp();
@@ -134,13 +155,15 @@ impl Delays {
         let is_learned = self.is_learned();
         let external = rate / sum;
         self.count_external(at, external);
+        let is_sure = |at: usize| self.are_plain_calls && each[at] >= CALL_SURE;
+        let best = best.filter(|at| is_learned || !has_rivals || is_sure(*at));
         // Without a rival also what is not sure teaches: else what takes long would never be believed.
-        for (one, probability) in candidates.iter().zip(&each) {
-            if !has_rivals || is_learned {
+        for (at, (one, probability)) in candidates.iter().zip(&each).enumerate() {
+            if !has_rivals || is_learned || best == Some(at) {
                 self.observe(one.delay, *probability);
             }
         }
-        Verdict { each, best: best.filter(|_| is_learned || !has_rivals), external }
+        Verdict { each, best, external }
     }
 
     /// A delivery at `at` came from elsewhere with this probability.
@@ -193,7 +216,7 @@ impl Delays {
     }
 }
 
-state!(Delays { pairs, mean, deviation, external, exposure, last, skewed });
+state!(Delays { pairs, mean, deviation, external, exposure, last, skewed, are_calls, are_plain_calls });
 
 #[cfg(test)]
 mod tests {

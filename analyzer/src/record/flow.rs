@@ -41,34 +41,35 @@ pub(crate) struct Outlet {
 }
 
 impl FlowCounts {
-    /// Counts an invocation that handled so many messages and sent so many to each place.
-    pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)], sampling: Sampling) {
+    /// Counts an invocation that handled so many messages and sent so many to each place; how many places there are too
+    /// many of.
+    pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)], sampling: Sampling) -> u64 {
+        let mut dropped = 0;
         self.invocations += 1;
         self.adjusted += sampling.adjusted_count();
         self.messages += u64::from(messages);
         for (over, sent) in sent {
             let is_more = *sent > messages;
-            self.add(Outlet {
-                over: *over,
-                sent: u64::from(*sent),
-                once: u64::from(!is_more),
-                more: u64::from(is_more),
-            });
+            let (once, more) = (u64::from(!is_more), u64::from(is_more));
+            dropped += self.add(Outlet { over: *over, sent: u64::from(*sent), once, more });
         }
+        dropped
     }
 
-    /// Adds what another shard has counted.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds what another shard has counted; how many places there are too many of.
+    pub(crate) fn merge(&mut self, other: &Self) -> u64 {
         self.invocations += other.invocations;
         self.adjusted += other.adjusted;
         self.messages += other.messages;
-        other.outlets.iter().for_each(|outlet| self.add(*outlet));
+        other.outlets.iter().map(|outlet| self.add(*outlet)).sum()
     }
 
     /// The same where places turned out to be others.
     pub(crate) fn renamed(&self, own: impl Fn(NodeId) -> NodeId) -> Self {
         let mut renamed = Self { outlets: SmallVec::new(), ..*self };
-        self.outlets.iter().for_each(|outlet| renamed.add(Outlet { over: own(outlet.over), ..*outlet }));
+        for outlet in &self.outlets {
+            renamed.add(Outlet { over: own(outlet.over), ..*outlet });
+        }
         renamed
     }
 
@@ -77,14 +78,17 @@ impl FlowCounts {
         self.outlets.iter().find(|outlet| outlet.over == over)
     }
 
-    fn add(&mut self, other: Outlet) {
+    fn add(&mut self, other: Outlet) -> u64 {
         if let Some(known) = self.outlets.iter_mut().find(|known| known.over == other.over) {
             known.sent += other.sent;
             known.once += other.once;
             known.more += other.more;
         } else if self.outlets.len() < OUTLETS {
             self.outlets.push(other);
+        } else {
+            return 1;
         }
+        0
     }
 }
 

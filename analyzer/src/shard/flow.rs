@@ -74,7 +74,9 @@ impl Flow {
     pub(super) fn settle(&self, function: NodeId, delta: &mut Delta) {
         if let (false, Some(via)) = (self.is_known, self.via) {
             let key = FlowKey { function, via };
-            delta.flows.entry(key).or_default().count(self.messages.max(1), &self.sent, self.sampling);
+            let counts = delta.flows.entry(key).or_default();
+            let dropped = counts.count(self.messages.max(1), &self.sent, self.sampling);
+            delta.losses.edges_overflowed += dropped;
         }
     }
 
