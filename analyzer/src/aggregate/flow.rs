@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Aggregate, latent_report};
 use crate::{
+    canonical::canonical,
     detect::{
         cycle::{self, Cycle},
         reentry,
@@ -27,8 +28,8 @@ use crate::{
     span::ArrivalTime,
     state::state,
 };
-use series::FlowSeries;
-use strength::Places;
+use series::{AllSeries, FlowSeries};
+use strength::{Places, Strengths};
 use watched::{FlowCycle, components};
 
 /// Functions by the place that delivers to them; beyond, the tenth that was quiet longest goes.
@@ -36,6 +37,8 @@ const SERIES: usize = 20_000;
 /// Cycles that are watched, so that a tick stays short: those that most goes round. There are rarely more than a few,
 /// because most causes are known better.
 const CYCLES: usize = 256;
+/// Another place carries from a function to the next when it carries so many times as much.
+const CARRIES_MORE: f64 = 2.0;
 /// Cycles are watched at most this often.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,29 +66,32 @@ impl Aggregate {
     pub(super) fn watch_flows(&mut self, now: ArrivalTime) {
         let is_due = self.config.is_capture || now.since(self.flows.watched_at) >= INTERVAL;
         if is_due {
-            let hold = if self.config.is_capture { Duration::MAX } else { reentry::loop_quiet(0.0) };
-            let resources = &self.resources;
+            let (resources, verdicts) = (&self.resources, &self.verdicts);
             let kind = |node| resources.get(&node).map(|(resource, _)| resource.kind);
-            self.losses.loops_overflowed += self.flows.watch(now, hold, kind);
+            let is_expected = |id| matches!(verdicts.get(&id), Some(Verdict::Expected { .. }));
+            self.losses.loops_overflowed += self.flows.watch(now, self.config.is_capture, kind, is_expected);
         }
     }
 
     /// Adds what counts tell to the loops that are known otherwise, and loops that nothing else tells of.
     pub(super) fn show_flows(&self, loops: &mut Vec<Loop>) {
         for (id, cycle) in &self.flows.cycles {
-            if cycle.is_own {
+            let is_open = self.now < cycle.open_until;
+            if cycle.is_own && is_open {
                 explain_entities(loops, &cycle.functions);
             }
-            let Some(flow) = &cycle.flow else { continue };
-            let is_open = self.now < cycle.open_until;
+            let was_open = !is_open && self.now < cycle.open_until.after(reentry::loop_quiet(0.0));
             let place = loops.iter().position(|found| found.id == *id).or_else(|| {
                 let since = self.last_seen(&cycle.functions);
                 let latent = Cycle { id: *id, functions: cycle.functions.clone() };
-                is_open.then(|| loops.push(self.describe(&latent_report(&latent, since))))?;
+                (is_open || was_open).then(|| loops.push(self.describe(&latent_report(&latent, since))))?;
                 loops.len().checked_sub(1)
             });
             let Some(found) = place.and_then(|place| loops.get_mut(place)) else { continue };
-            found.flow = Some(flow.clone());
+            found.flow.clone_from(&cycle.flow);
+            if was_open {
+                FlowCycle::close(found);
+            }
             let multiplies = cycle.state(self.now) == LoopState::Growing;
             // That it may go on says nothing of how wide it may get.
             let is_expected = matches!(self.verdicts.get(id), Some(Verdict::Expected { .. }));
@@ -133,16 +139,37 @@ impl Flows {
                 None => drop(self.series.insert(key, series)),
             }
         }
+        for (_, mut cycle) in std::mem::take(&mut self.cycles) {
+            cycle.rename(&own, &self.series);
+            let (id, functions) = canonical(&cycle.functions);
+            cycle.functions = functions;
+            let lasts_longer = |known: &FlowCycle| known.open_until >= cycle.open_until;
+            if !self.cycles.get(&id).is_some_and(lasts_longer) {
+                self.cycles.insert(id, cycle);
+            }
+        }
         self.is_changed = true;
     }
 
     /// Looks for cycles when there are new ways, and at what those that are known do; how many there are too many of.
-    fn watch(&mut self, now: ArrivalTime, hold: Duration, kind: impl Fn(NodeId) -> Option<ResourceKind>) -> u64 {
+    fn watch(
+        &mut self,
+        now: ArrivalTime,
+        is_capture: bool,
+        kind: impl Fn(NodeId) -> Option<ResourceKind>,
+        is_expected: impl Fn(LoopId) -> bool,
+    ) -> u64 {
         self.watched_at = now;
-        let dropped = if std::mem::take(&mut self.is_changed) { self.find_cycles(&kind) } else { 0 };
+        let dropped = if std::mem::take(&mut self.is_changed) { self.find_cycles(now) } else { 0 };
         if !self.cycles.is_empty() {
-            let places = Places::of(&self.series, now, &kind);
-            self.cycles.values_mut().for_each(|cycle| cycle.watch(now, hold, &self.series, &places));
+            let hold = if is_capture { Duration::MAX } else { reentry::loop_quiet(0.0) };
+            let mut strengths = Strengths::new(now, &self.series, Places::of(&self.series, now, &kind));
+            for (id, cycle) in &mut self.cycles {
+                if let Some((_, places)) = places(&self.series, now, cycle) {
+                    cycle.lead(now, &places, &self.series, is_capture, &kind);
+                }
+                cycle.watch(now, hold, &mut strengths, is_expected(*id));
+            }
         }
         dropped
     }
@@ -171,44 +198,56 @@ impl Flows {
         ways.into_iter().map(|((source, target), calls)| (source, target, calls)).collect()
     }
 
-    fn find_cycles(&mut self, kind: &impl Fn(NodeId) -> Option<ResourceKind>) -> u64 {
+    fn find_cycles(&mut self, now: ArrivalTime) -> u64 {
         let functions: BTreeSet<NodeId> = self.series.keys().map(|key| key.function).collect();
         let found = cycle::cycles(&self.ways(), |node| functions.contains(&node));
-        let mut led: Vec<(u64, Vec<NodeId>, Cycle)> = found
+        let mut led: Vec<(f64, LoopId, FlowCycle)> = found
             .into_iter()
-            .filter_map(|cycle| {
-                let (least, places) = self.places(&cycle.functions)?;
-                Some((least, places, cycle))
+            .filter_map(|Cycle { id, functions }| {
+                let cycle = self.cycles.remove(&id).unwrap_or_else(|| FlowCycle::new(functions));
+                let (least, _) = places(&self.series, now, &cycle)?;
+                Some((least, id, cycle))
             })
             .collect();
         let dropped = led.len().saturating_sub(CYCLES);
-        led.sort_by_key(|(least, _, cycle)| (std::cmp::Reverse(*least), cycle.id));
+        led.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
         led.truncate(CYCLES);
         let components = components(led.iter().map(|(_, _, cycle)| &*cycle.functions));
-        let mut before = std::mem::take(&mut self.cycles);
-        for ((_, places, cycle), component) in led.into_iter().zip(components) {
-            let mut watched = before.remove(&cycle.id).unwrap_or_else(|| FlowCycle::new(cycle.functions));
-            watched.lead(places, component, kind);
-            self.cycles.insert(cycle.id, watched);
-        }
+        let cycles = led.into_iter().zip(components);
+        let entangled = cycles.map(|((_, id, mut cycle), component)| {
+            cycle.component = component;
+            (id, cycle)
+        });
+        self.cycles = entangled.collect();
         dropped as u64
     }
+}
 
-    /// What carries most from each function to the next, with the least that went so; `None` where nothing does.
-    fn places(&self, functions: &[NodeId]) -> Option<(u64, Vec<NodeId>)> {
-        let (mut least, mut places) = (u64::MAX, Vec::with_capacity(functions.len()));
-        for (function, next) in functions.iter().zip(functions.iter().cycle().skip(1)) {
-            let outlets = series::of(&self.series, *function).flat_map(|(_, series)| &series.total.outlets);
-            let carried = outlets.filter_map(|outlet| {
-                let delivered = self.series.get(&FlowKey { function: *next, via: outlet.over })?.total.invocations;
-                Some((outlet.sent.min(delivered), outlet.over))
-            });
-            let (most, over) = carried.max()?;
-            least = least.min(most);
-            places.push(over);
+/// What carries most from each function of a cycle to the next in the last minutes, with the least that goes so; `None`
+/// where nothing does. What carried most before stays while nothing carries much more.
+fn places(all: &AllSeries, now: ArrivalTime, cycle: &FlowCycle) -> Option<(f64, Vec<NodeId>)> {
+    let functions = &cycle.functions;
+    let (mut least, mut places) = (f64::INFINITY, Vec::with_capacity(functions.len()));
+    for (function, next) in functions.iter().zip(functions.iter().cycle().skip(1)) {
+        let mut carried: BTreeMap<NodeId, f64> = BTreeMap::new();
+        for (over, sent) in series::of(all, *function).flat_map(|(_, series)| series.recent.sent(now)) {
+            if let Some(series) = all.get(&FlowKey { function: *next, via: over }) {
+                let both = sent.min(series.recent.messages(now));
+                let most = carried.entry(over).or_default();
+                *most = most.max(both);
+            }
         }
-        Some((least, places))
+        let before = cycle.place_from(*function);
+        let weight = |over| if before == Some(over) { CARRIES_MORE } else { 1.0 };
+        let by_weight = |one: &(NodeId, f64), other: &(NodeId, f64)| {
+            let (one_weighs, other_weighs) = (weight(one.0), weight(other.0));
+            (one.1 * one_weighs).total_cmp(&(other.1 * other_weighs)).then(one_weighs.total_cmp(&other_weighs))
+        };
+        let (over, most) = carried.into_iter().max_by(by_weight)?;
+        least = least.min(most);
+        places.push(over);
     }
+    Some((least, places))
 }
 
 state!(Flows { series, cycles, is_changed, watched_at });

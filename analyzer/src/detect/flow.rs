@@ -105,6 +105,8 @@ pub(crate) struct Going {
     sum: f64,
     /// Invocations that went on and that ended since the sum was zero.
     recent: (f64, f64),
+    /// True when the sum was an alarm since it was zero.
+    is_alarm: bool,
     /// The same before, as light as [`FORGET`] says.
     learned: (f64, f64),
 }
@@ -112,8 +114,9 @@ pub(crate) struct Going {
 impl Going {
     /// So many laps went on and so many invocations ended; true while they go on for ever.
     ///
-    /// An invocation that multiplies says nothing here.
-    pub(crate) fn step(&mut self, went_on: f64, ended: f64) -> bool {
+    /// An invocation that multiplies says nothing here. What was an alarm is not learned from when it ends, unless
+    /// somebody expects it.
+    pub(crate) fn step(&mut self, went_on: f64, ended: f64, is_expected: bool) -> bool {
         let usual = self.usual();
         let endless = 1.0 - (1.0 - usual) / RARER;
         self.recent = (self.recent.0 + went_on, self.recent.1 + ended);
@@ -122,12 +125,15 @@ impl Going {
         if self.sum <= 0.0 {
             // That came to an end, so it is how this cycle is.
             self.sum = 0.0;
-            self.learned = (self.learned.0 + self.recent.0, self.learned.1 + self.recent.1);
-            self.recent = (0.0, 0.0);
+            if is_expected || !self.is_alarm {
+                self.learned = (self.learned.0 + self.recent.0, self.learned.1 + self.recent.1);
+            }
+            (self.recent, self.is_alarm) = ((0.0, 0.0), false);
             if self.learned.0 + self.learned.1 > FORGET {
                 self.learned = (self.learned.0 / 2.0, self.learned.1 / 2.0);
             }
         }
+        self.is_alarm |= self.sum > ALARM;
         self.sum > ALARM
     }
 
@@ -170,7 +176,7 @@ impl Flood {
     }
 }
 
-state!(Going { sum, recent, learned });
+state!(Going { sum, recent, is_alarm, learned });
 state!(Flood { now, before, is_alarm, last });
 
 #[cfg(test)]
@@ -248,7 +254,7 @@ mod tests {
         let mut dice = Dice(u64::from(most));
         (0..most).find(|_| {
             let goes_on = f64::from(dice.even() < q);
-            going.step(goes_on, 1.0 - goes_on)
+            going.step(goes_on, 1.0 - goes_on, false)
         })
     }
 
@@ -273,8 +279,19 @@ mod tests {
     #[test]
     fn it_is_forgotten_when_they_end_again() {
         let mut going = Going::default();
-        assert!(going.step(10_000.0, 0.0));
-        assert!(!going.step(0.0, 10.0));
+        assert!(going.step(10_000.0, 0.0, false));
+        assert!(!going.step(0.0, 10.0, false));
+    }
+
+    #[test]
+    fn a_runaway_that_ends_teaches_nothing_unless_it_is_expected() {
+        let usual_after = |is_expected| {
+            let mut going = Going::default();
+            assert!(going.step(10_000.0, 0.0, is_expected));
+            assert!(!going.step(0.0, 20.0, is_expected));
+            going.usual()
+        };
+        assert_eq!((usual_after(false), usual_after(true)), (USUAL, MOST_USUAL));
     }
 
     #[test]

@@ -29,13 +29,14 @@ pub(crate) struct FlowCounts {
 }
 
 /// What invocations sent over one resource, or by calling one function by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Outlet {
     pub(crate) over: NodeId,
     /// Messages and calls.
     pub(crate) sent: u64,
-    /// Invocations that sent no more than they handled.
-    pub(crate) once: u64,
+    /// Invocations that sent no more than they handled, each as the part of its messages that it sent on: all messages
+    /// of a batch are decided upon at once, so that a batch says no more than a single message.
+    pub(crate) once: f64,
     /// Invocations that sent more than they handled.
     pub(crate) more: u64,
 }
@@ -50,7 +51,8 @@ impl FlowCounts {
         self.messages += u64::from(messages);
         for (over, sent) in sent {
             let is_more = *sent > messages;
-            let (once, more) = (u64::from(!is_more), u64::from(is_more));
+            let once = if is_more { 0.0 } else { f64::from(*sent) / f64::from(messages.max(1)) };
+            let more = u64::from(is_more);
             dropped += self.add(Outlet { over: *over, sent: u64::from(*sent), once, more });
         }
         dropped

@@ -26,6 +26,8 @@ pub(super) struct Flow {
     /// True when something better than the place tells its cause.
     pub(super) is_known: bool,
     sent: SmallVec<[(NodeId, u32); 1]>,
+    /// Messages and calls to further places, which are not told apart.
+    elsewhere: u32,
     /// How probable it was that its entry span was kept.
     sampling: Sampling,
 }
@@ -40,6 +42,7 @@ impl Flow {
     /// One of its spans knows this, and was delivered by that.
     pub(super) fn see(&mut self, clues: &Clues, is_outbound: bool, delivered_by: Option<NodeId>) {
         let is_told = |class| matches!(class, KeyClass::Time | KeyClass::Conversation);
+        let messages = (1.0 / clues.credit).round() as u32;
         let mut places = clues.keys.iter().filter(|known| known.key.class == KeyClass::Time);
         if is_outbound {
             // Who knows the id of the run that it starts is joined with it.
@@ -47,7 +50,7 @@ impl Flow {
             places
                 .filter(|known| !(known.is_call && knows_run))
                 .filter_map(|known| known.over)
-                .for_each(|over| self.send(over));
+                .for_each(|over| self.send(over, messages));
             return;
         }
         let names_cause = !clues.links.is_empty()
@@ -55,7 +58,7 @@ impl Flow {
         self.is_known |= names_cause && !self.sampling.is_sampled();
         if let Some(over) = places.find_map(|known| known.over).or(delivered_by.filter(|_| names_cause)) {
             self.via = Some(over);
-            self.messages = self.messages.saturating_add((1.0 / clues.credit).round() as u32);
+            self.messages = self.messages.saturating_add(messages);
         }
     }
 
@@ -64,10 +67,11 @@ impl Flow {
         self.is_known |= part.is_known;
         if self.via.is_none() {
             (self.via, self.messages) = (part.via, part.messages);
+        } else if self.via == part.via {
+            self.messages = self.messages.saturating_add(part.messages);
         }
-        for (over, sent) in part.sent {
-            (0..sent.min(1_000)).for_each(|_| self.send(over));
-        }
+        part.sent.into_iter().for_each(|(over, sent)| self.send(over, sent));
+        self.elsewhere = self.elsewhere.saturating_add(part.elsewhere);
     }
 
     /// Counts an invocation of `function` that is over.
@@ -76,15 +80,17 @@ impl Flow {
             let key = FlowKey { function, via };
             let counts = delta.flows.entry(key).or_default();
             let dropped = counts.count(self.messages.max(1), &self.sent, self.sampling);
-            delta.losses.edges_overflowed += dropped;
+            delta.losses.edges_overflowed += dropped + u64::from(self.elsewhere);
         }
     }
 
-    fn send(&mut self, over: NodeId) {
+    fn send(&mut self, over: NodeId, messages: u32) {
         if let Some((_, sent)) = self.sent.iter_mut().find(|(known, _)| *known == over) {
-            *sent = sent.saturating_add(1);
+            *sent = sent.saturating_add(messages);
         } else if self.sent.len() < PLACES {
-            self.sent.push((over, 1));
+            self.sent.push((over, messages));
+        } else {
+            self.elsewhere = self.elsewhere.saturating_add(messages);
         }
     }
 }

@@ -78,7 +78,9 @@ impl Invocations {
 
     /// One of the spans of the invocation knows this of its cause, or of what it sends.
     pub(super) fn see(&mut self, key: u64, clues: &Clues, span: &SpanRecord) {
-        if let Some(open) = self.open.get_mut(key) {
+        // A send that failed is tried again. Who was called by name has run all the same.
+        let is_sent = !span.error || span.invokes.get().is_some() || !span.kind.is_outbound();
+        if let Some(open) = self.open.get_mut(key).filter(|_| is_sent) {
             open.flow.see(clues, span.kind.is_outbound(), span.delivered());
         }
     }

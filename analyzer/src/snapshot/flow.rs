@@ -1,13 +1,17 @@
 //! What counts alone tell of a loop.
 
-use crate::snapshot::{NodeId, Reproduction};
+use crate::{
+    snapshot::{NodeId, Reproduction},
+    state::state,
+};
 
 /// What counts alone tell of a loop whose invocations are caused by something that only names the place between them:
 /// a queue, or the function that is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// Further invocations of a function of the loop that each of its invocations causes, over all ways that lead back
-    /// to it, in the last minutes.
+    /// to it, in the last minutes; over the ways of the loop alone where the others keep themselves alive without it, or
+    /// are too many.
     pub reproduction: Reproduction,
     /// Invocations of its rarest function, a minute.
     pub laps_per_minute: f64,
@@ -29,3 +33,6 @@ pub struct FlowHop {
     /// The part of them that goes to the next function of the loop.
     pub share: f64,
 }
+
+state!(Flow { reproduction, laps_per_minute, immigrants_per_minute, hops });
+state!(FlowHop { function, over, sent, share });

@@ -74,6 +74,11 @@ impl FlowSeries {
         self.recent.add(self.recent.at, 0.0, 0.0, sent.into_iter());
     }
 
+    /// True when all of it came in the last minutes.
+    pub(super) fn is_young(&self, now: ArrivalTime) -> bool {
+        now.since(self.first) < WINDOW
+    }
+
     /// For how many invocations one that was kept stands.
     pub(super) fn adjusted_count(&self) -> f64 {
         part_kept(self.total.invocations as f64, self.total.adjusted).map_or(1.0, f64::recip)

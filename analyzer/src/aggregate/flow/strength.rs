@@ -13,7 +13,7 @@ use crate::{
     span::ArrivalTime,
 };
 
-/// Functions by place of one component; of larger ones R is not taken.
+/// Functions by place of one component; in larger ones R is that of the ways of each cycle alone.
 const STATES: usize = 64;
 /// R is not told beyond this.
 const MOST_R: f64 = 1_000.0;
@@ -58,13 +58,85 @@ impl Places {
     }
 }
 
-/// R of a cycle and what it is made of; `None` while there is too little of it, or where it is too entangled.
-pub(super) fn flow(now: ArrivalTime, cycle: &FlowCycle, all: &AllSeries, places: &Places) -> Option<Flow> {
-    let states: Vec<(&FlowKey, &FlowSeries)> =
-        cycle.component.iter().flat_map(|function| series::of(all, *function)).take(STATES + 1).collect();
-    if states.len() > STATES {
-        return None;
+/// R of all cycles at one moment. What those that share functions have in common is taken once.
+pub(super) struct Strengths<'a> {
+    now: ArrivalTime,
+    all: &'a AllSeries,
+    places: Places,
+    /// By the first function; no two have a function in common.
+    components: FxHashMap<NodeId, Component>,
+}
+
+/// Functions of cycles that share some, by what delivers to them.
+struct Component {
+    states: Vec<FlowKey>,
+    /// `None` where there are too many.
+    offspring: Option<Offspring>,
+    is_branching: bool,
+    /// By state, as far as it was asked for.
+    strengths: FxHashMap<usize, f64>,
+}
+
+impl<'a> Strengths<'a> {
+    /// Nothing of it is taken yet.
+    pub(super) fn new(now: ArrivalTime, all: &'a AllSeries, places: Places) -> Self {
+        Self { now, all, places, components: FxHashMap::default() }
     }
+
+    /// What is counted.
+    pub(super) fn all(&self) -> &'a AllSeries {
+        self.all
+    }
+
+    /// R of a cycle and what it is made of; `None` while there is too little of it.
+    ///
+    /// Where its functions are entangled with too many others, or these keep themselves alive without it, R is that of
+    /// its own ways alone.
+    pub(super) fn flow(&mut self, cycle: &FlowCycle) -> Option<Flow> {
+        let (now, all) = (self.now, self.all);
+        let anchor = anchor(now, cycle, all)?;
+        let (strength, is_branching) = self.strength(cycle, anchor)?;
+        let hops = hops(cycle, all, &self.places);
+        let r = strength.unwrap_or_else(|| own_strength(cycle, &hops, all)).min(MOST_R);
+        let series = all.get(&anchor)?;
+        let invocations = series.recent.invocations(now);
+        let a_minute = series.adjusted_count() / series.minutes(now);
+        Some(Flow {
+            reproduction: reproduction(r * invocations, invocations, r > 1.0 || is_branching)?,
+            laps_per_minute: invocations * a_minute,
+            immigrants_per_minute: immigrants(now, cycle, all, &self.places) * a_minute,
+            hops,
+        })
+    }
+
+    /// R over all ways, `None` where nobody can tell, and whether any invocation sends more than it handles.
+    fn strength(&mut self, cycle: &FlowCycle, anchor: FlowKey) -> Option<(Option<f64>, bool)> {
+        let (all, places) = (self.all, &self.places);
+        let component = self
+            .components
+            .entry(*cycle.component.first()?)
+            .or_insert_with(|| Component::of(&cycle.component, all, places));
+        let strength = component.offspring.as_ref().and_then(|offspring| {
+            let at = component.states.binary_search(&anchor).ok()?;
+            Some(*component.strengths.entry(at).or_insert_with(|| offspring.loop_strength(at)))
+        });
+        Some((strength.filter(|strength| strength.is_finite()), component.is_branching))
+    }
+}
+
+impl Component {
+    fn of(functions: &[NodeId], all: &AllSeries, places: &Places) -> Self {
+        let found = || functions.iter().flat_map(|function| series::of(all, *function));
+        let is_branching = found().any(|(_, series)| series.total.outlets.iter().any(|outlet| outlet.more > 0));
+        // In the order of their keys, because the functions are in theirs.
+        let states: Vec<(&FlowKey, &FlowSeries)> = found().take(STATES + 1).collect();
+        let offspring = (states.len() <= STATES).then(|| offspring(&states, places));
+        let states = states.into_iter().map(|(key, _)| *key).collect();
+        Self { states, offspring, is_branching, strengths: FxHashMap::default() }
+    }
+}
+
+fn offspring(states: &[(&FlowKey, &FlowSeries)], places: &Places) -> Offspring {
     let mut offspring = Offspring::new(states.len());
     for (from, (_, series)) in states.iter().enumerate() {
         for (to, (key, delivered)) in states.iter().enumerate() {
@@ -74,19 +146,13 @@ pub(super) fn flow(now: ArrivalTime, cycle: &FlowCycle, all: &AllSeries, places:
             }
         }
     }
-    let anchor = anchor(now, cycle, all)?;
-    let at = states.iter().position(|(key, _)| **key == anchor)?;
-    let (_, series) = states[at];
-    let invocations = series.recent.invocations(now);
-    let r = offspring.loop_strength(at).min(MOST_R);
-    let branches = |(_, series): &(&FlowKey, &FlowSeries)| series.total.outlets.iter().any(|outlet| outlet.more > 0);
-    let a_minute = series.adjusted_count() / series.minutes(now);
-    Some(Flow {
-        reproduction: reproduction(r * invocations, invocations, r > 1.0 || states.iter().any(branches))?,
-        laps_per_minute: invocations * a_minute,
-        immigrants_per_minute: immigrants(now, cycle, all, places) * a_minute,
-        hops: hops(cycle, all, places),
-    })
+    offspring
+}
+
+/// R of the ways of a cycle alone.
+fn own_strength(cycle: &FlowCycle, hops: &[FlowHop], all: &AllSeries) -> f64 {
+    let batch = |key| all.get(&key).map_or(1.0, |series| series.recent.batch());
+    hops.iter().map(|hop| hop.sent * hop.share).product::<f64>() / cycle.keys().map(batch).product::<f64>()
 }
 
 /// The function of a cycle that runs the least: what else runs besides the laps dilutes it least.

@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{
-    series::AllSeries,
-    strength::{self, Places},
-};
+use super::{series::AllSeries, strength::Strengths};
 use crate::{
     detect::{
         flow::{Flood, Going},
-        reentry,
+        reentry, reproduction,
     },
     record::FlowKey,
     snapshot::{Assessment, Flow, Loop, LoopClass, LoopState, NodeId, Reason, ResourceKind, Severity},
@@ -29,12 +26,10 @@ const FILTERED: f64 = 0.5;
 pub(in crate::aggregate) struct FlowCycle {
     /// In canonical rotation.
     pub(super) functions: Vec<NodeId>,
-    /// What carries from each function to the next.
-    places: Vec<NodeId>,
+    /// One for each function.
+    hops: Vec<Hop>,
     /// Functions of all cycles that share some with this one.
     pub(super) component: Vec<NodeId>,
-    /// By hop, what was counted before.
-    seen: Vec<Seen>,
     going: Going,
     flood: Flood,
     /// What was found lasts until then.
@@ -48,12 +43,22 @@ pub(in crate::aggregate) struct FlowCycle {
     pub(super) is_own: bool,
 }
 
-/// Invocations of one function of a cycle by what came of them.
+/// From one function of a cycle to the next.
+#[derive(Clone, Copy)]
+struct Hop {
+    /// The function, and what delivers to it.
+    from: FlowKey,
+    /// What carries to the next.
+    over: NodeId,
+    seen: Seen,
+}
+
+/// Invocations of one function of a cycle by what came of them, as they were counted before.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     began: u64,
-    went_on: u64,
-    ended: u64,
+    went_on: f64,
+    ended: f64,
 }
 
 /// What is new of a cycle: laps that began and laps that went on, as the mean over its functions, and invocations that
@@ -87,9 +92,8 @@ impl FlowCycle {
     pub(super) fn new(functions: Vec<NodeId>) -> Self {
         Self {
             functions,
-            places: Vec::new(),
+            hops: Vec::new(),
             component: Vec::new(),
-            seen: Vec::new(),
             going: Going::default(),
             flood: Flood::default(),
             open_until: ArrivalTime(0),
@@ -129,44 +133,88 @@ impl FlowCycle {
         found.laps_per_minute = found.laps_per_minute.max(laps_per_minute);
     }
 
+    /// The loop was an alarm a short time ago, and is none any more: whoever was told of it has to learn that.
+    pub(super) fn close(found: &mut Loop) {
+        if found.state == LoopState::Latent {
+            found.state = LoopState::Closed;
+            found.classes.retain(|class| *class != LoopClass::Latent);
+            if found.functions.len() == 1 {
+                found.classes.push(LoopClass::Itself);
+            }
+        }
+    }
+
     /// How it behaves, as far as counts tell.
     pub(super) fn state(&self, now: ArrivalTime) -> LoopState {
         reentry::state(now, self.last, 0.0, self.flow.as_ref().map(|flow| flow.reproduction))
     }
 
-    /// What leads from each of its functions to the next, and which functions are entangled with it.
+    /// What carries from this function to the next, as far as that was looked at.
+    pub(super) fn place_from(&self, function: NodeId) -> Option<NodeId> {
+        self.hops.iter().find(|hop| hop.from.function == function).map(|hop| hop.over)
+    }
+
+    /// These places carry from each of its functions to the next.
+    ///
+    /// Of a way that is new to the cycle only what came in the last minutes is news: its whole past came at another
+    /// time, and may have had nothing to do with the cycle. Of a capture, `is_capture`, nobody has looked at the past.
     pub(super) fn lead(
         &mut self,
-        places: Vec<NodeId>,
-        component: Vec<NodeId>,
+        now: ArrivalTime,
+        places: &[NodeId],
+        all: &AllSeries,
+        is_capture: bool,
         kind: impl Fn(NodeId) -> Option<ResourceKind>,
     ) {
-        if self.places != places {
-            self.seen = vec![Seen::default(); places.len()];
-            self.places = places;
-        }
-        self.component = component;
+        let before = places.iter().cycle().skip(places.len().saturating_sub(1));
+        let ways = self.functions.iter().zip(before).zip(places);
+        let hop = |((function, via), over): ((&NodeId, &NodeId), &NodeId)| {
+            let from = FlowKey { function: *function, via: *via };
+            let known = self.hops.iter().find(|hop| (hop.from, hop.over) == (from, *over));
+            let is_young = || is_capture || all.get(&from).is_none_or(|series| series.is_young(now));
+            let seen = || if is_young() { Seen::default() } else { Seen::of(from, *over, all) };
+            Hop { from, over: *over, seen: known.map_or_else(seen, |hop| hop.seen) }
+        };
+        self.hops = ways.map(hop).collect();
         let is_plain = |key: FlowKey| key.via == key.function || kind(key.via) == Some(ResourceKind::Queue);
         let is_sure = self.keys().all(is_plain);
         self.is_sure = is_sure;
     }
 
+    /// Nodes turned out to be others; counts of both were added up since.
+    pub(super) fn rename(&mut self, own: impl Fn(NodeId) -> NodeId, all: &AllSeries) {
+        self.functions.iter_mut().for_each(|function| *function = own(*function));
+        self.functions.dedup();
+        if self.functions.len() > 1 && self.functions.first() == self.functions.last() {
+            self.functions.pop();
+        }
+        for hop in &mut self.hops {
+            hop.from = FlowKey { function: own(hop.from.function), via: own(hop.from.via) };
+            hop.over = own(hop.over);
+            hop.seen = Seen::of(hop.from, hop.over, all);
+        }
+    }
+
     /// Looks at what is new of it.
-    pub(super) fn watch(&mut self, now: ArrivalTime, hold: Duration, all: &AllSeries, places: &Places) {
+    pub(super) fn watch(&mut self, now: ArrivalTime, hold: Duration, strengths: &mut Strengths<'_>, is_expected: bool) {
+        let all = strengths.all();
         let news = self.count(all);
         if news.began > 0.0 {
             self.last = now;
         }
         if now.since(self.last) < reentry::chain_quiet(0.0) {
-            self.flow = strength::flow(now, self, all, places);
+            self.flow = strengths.flow(self);
         } else if now.since(self.last) >= reentry::loop_quiet(0.0) && now >= self.open_until {
-            self.flow = None;
+            (self.flow, self.is_own) = (None, false);
         }
         if let Some(flow) = &self.flow {
             self.is_own = flow.reproduction.mean > ITSELF;
         }
-        let goes_on = self.going.step(news.went_on, news.ended) && news.went_on > 0.0;
-        let floods = self.flood.step(news.began, news.ended, self.flow.as_ref().map(|flow| flow.reproduction));
+        let r = self.flow.as_ref().map(|flow| flow.reproduction);
+        // Where most of what is sent goes to functions outside, ends are theirs, and nobody counts them here.
+        let dies = reproduction::state(r) == LoopState::Dying;
+        let goes_on = self.going.step(news.went_on, news.ended, is_expected) && news.went_on > 0.0 && !dies;
+        let floods = self.flood.step(news.began, news.ended, r);
         if goes_on || floods {
             self.open_until = now.after(hold);
         }
@@ -174,28 +222,36 @@ impl FlowCycle {
 
     /// Its functions, each with what delivers to it.
     pub(super) fn keys(&self) -> impl Iterator<Item = FlowKey> + Clone {
-        let before = self.places.iter().cycle().skip(self.places.len().saturating_sub(1));
-        self.functions.iter().zip(before).map(|(function, via)| FlowKey { function: *function, via: *via })
+        self.hops.iter().map(|hop| hop.from)
     }
 
     /// What was counted since this was asked last.
     fn count(&mut self, all: &AllSeries) -> News {
-        let hops: Vec<(FlowKey, NodeId)> = self.keys().zip(self.places.iter().copied()).collect();
-        let (mut began, mut went_on, mut ended) = (0, 0, 0);
-        for ((key, over), seen) in hops.iter().zip(&mut self.seen) {
-            let Some(series) = all.get(key) else { continue };
-            let (once, more) = series.total.outlet(*over).map_or((0, 0), |outlet| (outlet.once, outlet.more));
-            let invocations = series.total.invocations;
-            let now = Seen { began: invocations, went_on: once, ended: invocations.saturating_sub(once + more) };
-            began += now.began.saturating_sub(seen.began);
-            went_on += now.went_on.saturating_sub(seen.went_on);
-            ended += now.ended.saturating_sub(seen.ended);
-            *seen = now;
+        let mut news = News { began: 0.0, went_on: 0.0, ended: 0.0 };
+        for hop in &mut self.hops {
+            let now = Seen::of(hop.from, hop.over, all);
+            // Counts that were let go begin anew.
+            let before = if now.began < hop.seen.began { Seen::default() } else { hop.seen };
+            news.began += (now.began - before.began) as f64;
+            news.went_on += (now.went_on - before.went_on).max(0.0);
+            news.ended += (now.ended - before.ended).max(0.0);
+            hop.seen = now;
         }
-        let each = hops.len().max(1) as f64;
-        News { began: began as f64 / each, went_on: went_on as f64 / each, ended: ended as f64 }
+        let each = self.hops.len().max(1) as f64;
+        News { began: news.began / each, went_on: news.went_on / each, ended: news.ended }
+    }
+}
+
+impl Seen {
+    /// What has been counted so far.
+    fn of(from: FlowKey, over: NodeId, all: &AllSeries) -> Self {
+        let Some(series) = all.get(&from) else { return Self::default() };
+        let began = series.total.invocations;
+        let (went_on, more) = series.total.outlet(over).map_or((0.0, 0), |outlet| (outlet.once, outlet.more));
+        Self { began, went_on, ended: (began.saturating_sub(more) as f64 - went_on).max(0.0) }
     }
 }
 
 state!(Seen { began, went_on, ended });
-state!(FlowCycle { functions, places, component, seen, going, flood, open_until, is_sure, last, is_own } else { flow });
+state!(Hop { from, over, seen });
+state!(FlowCycle { functions, hops, component, going, flood, open_until, is_sure, flow, last, is_own });
