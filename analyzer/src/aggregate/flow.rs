@@ -251,3 +251,6 @@ fn places(all: &AllSeries, now: ArrivalTime, cycle: &FlowCycle) -> Option<(f64, 
 }
 
 state!(Flows { series, cycles, is_changed, watched_at });
+
+#[cfg(test)]
+mod tests;

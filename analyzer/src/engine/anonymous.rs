@@ -10,7 +10,7 @@ use crate::{
     identity::Resource,
     intended::Verdict,
     snapshot::{Assessment, Loop, LoopId, LoopState, Reason, Severity},
-    span::{ArrivalTime, Span},
+    span::{ArrivalTime, Span, SpanKind},
 };
 
 /// What is found when spans arrive at these seconds, and half a minute later.
@@ -205,4 +205,73 @@ fn calls_of_itself_that_all_wait_are_told_apart_by_when_they_begin() {
     }
     let found = watch(story.spans.iter().map(|span| (end(span), span.clone())).collect());
     assert!(found[0].max_depth >= 40 && found[0].severity >= Severity::Warning, "{found:#?}");
+}
+
+/// Loops of the engine so long after it was fed.
+fn watch_on(spans: Vec<(f64, Span)>, seconds: u64) -> (Engine, ArrivalTime) {
+    let mut engine = Engine::new(&Config::recommended(), 1);
+    let mut spans = spans;
+    spans.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let last = spans.last().map_or(0, |(at, _)| *at as u64);
+    let mut spans = spans.into_iter().peekable();
+    for second in 0..=last + seconds {
+        let now = ArrivalTime(START.0 + second * SECOND);
+        while let Some((_, span)) = spans.next_if(|(at, _)| *at < second as f64) {
+            engine.ingest(now, [span]);
+        }
+        engine.tick(now);
+    }
+    (engine, ArrivalTime(START.0 + (last + seconds) * SECOND))
+}
+
+#[test]
+fn a_batch_is_as_many_messages_on_both_sides() {
+    let mut spans = chains("web ~q?~> w%", " ~q?~> w", [40; 60]);
+    for (_, span) in &mut spans {
+        span.attributes.insert("messaging.batch.message_count", Value::Int(10));
+    }
+    let found = watch(spans);
+    assert_eq!(by_flow(&found), ["w"]);
+    let r = found[0].flow.as_ref().unwrap().reproduction;
+    assert!((0.9..1.1).contains(&r.mean), "{r:?}");
+}
+
+#[test]
+fn a_send_that_failed_is_none() {
+    let mut spans = chains("web ~q?~> w%", " ~q?~> w", [40; 60]);
+    let failed = |(at, span): &(f64, Span)| {
+        let mut failed = span.clone();
+        failed.error = true;
+        failed.span_id.0[0] = 1;
+        (*at, failed)
+    };
+    let retries: Vec<_> = spans.iter().filter(|(_, span)| span.kind == SpanKind::Producer).map(failed).collect();
+    spans.extend(retries);
+    let found = watch(spans);
+    let r = found.iter().find_map(|found| found.flow.as_ref()).unwrap().reproduction;
+    assert!(r.mean < 1.05, "{r:?}");
+}
+
+#[test]
+fn a_loop_that_is_no_alarm_any_more_is_told_as_closed() {
+    let states = [60, 1_000, 3_000].map(|seconds| {
+        let (engine, _) = watch_on(chains("web ~q?~> w%", " ~q?~> w", [40; 60]), seconds);
+        let found = engine.loops();
+        let own = found.iter().find(|found| found.names == ["w".into()]).map(|found| found.state);
+        (by_flow(&found).len(), own)
+    });
+    assert_eq!(states[0].0, 1);
+    assert_eq!(states[1], (0, Some(LoopState::Closed)));
+    assert_eq!(states[2].0, 0);
+}
+
+#[test]
+fn a_start_anew_keeps_an_alarm_that_counts_gave() {
+    let (mut engine, now) = watch_on(chains("web ~q?~> w%", " ~q?~> w", [40; 60]), 120);
+    let before = engine.loops();
+    let (linker, aggregate) = engine.save(now);
+    let engine = Engine::load(&Config::recommended(), 1, (&linker, &aggregate), now, []).unwrap();
+    assert_eq!(by_flow(&engine.loops()), ["w"]);
+    assert!(before[0].flow.is_some());
+    assert_eq!(engine.loops()[0].flow, before[0].flow);
 }

@@ -94,3 +94,30 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(via: u64, messages: u32, sent: &[(u64, u32)]) -> Flow {
+        let mut flow = Flow { via: Some(NodeId(via)), messages, ..Flow::default() };
+        sent.iter().for_each(|(over, sent)| flow.send(NodeId(*over), *sent));
+        flow
+    }
+
+    #[test]
+    fn a_part_brings_all_that_it_handles_and_sends() {
+        let mut whole = flow(1, 3, &[(5, 2)]);
+        whole.absorb(flow(1, 4, &[(5, 3_000), (6, 1)]));
+        whole.absorb(flow(2, 9, &[]));
+        assert_eq!((whole.messages, whole.sent.as_slice()), (7, &[(NodeId(5), 3_002), (NodeId(6), 1)][..]));
+    }
+
+    #[test]
+    fn what_is_not_told_apart_is_counted() {
+        let places: Vec<(u64, u32)> = (0..PLACES as u64 + 2).map(|at| (10 + at, 5)).collect();
+        let mut delta = Delta::default();
+        flow(1, 1, &places).settle(NodeId(3), &mut delta);
+        assert_eq!(delta.losses.edges_overflowed, 10);
+    }
+}
