@@ -1,12 +1,13 @@
 //! Tests of cycles among counts, with counts made up.
 
 use super::{Flows, *};
-use crate::{sampling::Sampling, snapshot::Flow};
+use crate::{config::Config, sampling::Sampling, snapshot::Flow};
 
 const W: NodeId = NodeId(1);
 const X: NodeId = NodeId(2);
 const P: NodeId = NodeId(10);
 const Q: NodeId = NodeId(11);
+const R: NodeId = NodeId(12);
 const SECOND: u64 = 1_000_000_000;
 
 /// Counts of some seconds.
@@ -51,17 +52,28 @@ impl World {
     }
 }
 
+/// What somebody found of W and an entity.
+fn no_progress() -> Loop {
+    Loop {
+        functions: vec![W],
+        classes: vec![LoopClass::NoProgress],
+        severity: Severity::Warning,
+        assessment: Assessment::Alarm,
+        ..Loop::default()
+    }
+}
+
 #[test]
 fn of_a_batch_the_messages_go_on_and_end() {
-    for (sent, is_alarm) in [(10, true), (5, false), (1, false)] {
+    for (sent, is_alarm) in [(20, true), (19, false), (10, false), (1, false)] {
         let mut world = World::default();
         for _ in 0..30 {
-            world.run(W, Q, 10, 10, &[(Q, sent)]);
+            world.run(W, Q, 10, 20, &[(Q, sent)]);
             world.tick();
         }
-        assert_eq!(world.is_alarm(&[W]), is_alarm, "{sent} of ten");
+        assert_eq!(world.is_alarm(&[W]), is_alarm, "{sent} of twenty");
         let r = world.flow(&[W]).reproduction.mean;
-        assert!((r - f64::from(sent) / 10.0).abs() < 1e-6, "{r}");
+        assert!((r - f64::from(sent) / 20.0).abs() < 1e-6, "{r}");
     }
 }
 
@@ -81,10 +93,11 @@ fn the_past_of_a_way_is_no_news_of_the_cycle_that_it_closes() {
     let mut world = World::default();
     for _ in 0..200 {
         world.run(W, Q, 500, 1, &[(P, 1)]);
-        world.run(X, P, 500, 1, &[]);
+        world.run(X, P, 500, 1, &[(R, 1)]);
         world.tick();
     }
-    world.run(X, P, 1, 1, &[(Q, 1)]);
+    // Nobody handled what X sends before.
+    world.run(W, R, 1, 1, &[(P, 1)]);
     world.tick();
     assert!(!world.is_alarm(&[W, X]));
     // What is young is all of the cycle's.
@@ -131,9 +144,9 @@ fn the_place_that_carries_now_is_watched() {
         world.run(W, Q, 1_000, 2, &[(Q, 1)]);
         world.tick();
     }
-    world.second += 900;
+    world.second += 400;
     for _ in 0..100 {
-        world.run(W, P, 10, 1, &[(P, 1)]);
+        world.run(W, P, 100, 1, &[(P, 1)]);
         world.tick();
     }
     assert!(world.is_alarm(&[W]));
@@ -175,6 +188,19 @@ fn what_is_not_known_any_more_explains_nothing() {
         world.tick();
     }
     assert!(world.cycle(&[W]).is_own && !world.is_alarm(&[W]));
+    let mut aggregate = Aggregate::new(&Config::recommended());
+    (aggregate.now, aggregate.flows) = (world.now(), world.flows);
+    let found = || vec![no_progress()];
+    let mut loops = found();
+    aggregate.show_flows(&mut loops);
+    assert_eq!(loops[0].severity, Severity::Warning, "the cycle is no alarm itself");
+    for cycle in aggregate.flows.cycles.values_mut() {
+        cycle.open_until = aggregate.now.after(Duration::from_secs(60));
+    }
+    let mut loops = found();
+    aggregate.show_flows(&mut loops);
+    assert_eq!(loops[0].severity, Severity::Info);
+    world.flows = aggregate.flows;
     world.second += 2_000;
     world.tick();
     assert!(!world.cycle(&[W]).is_own && world.cycle(&[W]).flow.is_none());
