@@ -98,12 +98,15 @@ impl Chain {
         }
     }
 
-    /// Its depth, as far as it is sure.
-    ///
-    /// Where each lap is likely, they are laps as often as not; but one likely lap among certain ones may well be two
-    /// chains taken for one, and then neither is deeper than its part.
+    /// The chains that it may really be: its likely laps may be no laps at all, and then it is as many chains and one
+    /// more. Where each lap is likely, they are laps as often as not, and it is one.
+    pub(super) fn pieces(&self) -> u32 {
+        if self.guesses.saturating_mul(2) >= self.laps { 1 } else { self.guesses + 1 }
+    }
+
+    /// Its depth, as far as it is sure: that of its pieces.
     pub(super) fn sure_depth(&self) -> u32 {
-        if self.guesses.saturating_mul(2) >= self.laps { self.depth } else { self.depth / (self.guesses + 1) }
+        self.depth / self.pieces()
     }
 
     /// Takes in a chain that turned out to be the lower part of this one.

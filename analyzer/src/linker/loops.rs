@@ -3,6 +3,7 @@
 mod operation;
 mod record;
 mod sampled;
+mod thresholds;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{Lap, LoopReport, sampled::Sampled};
+use super::{Lap, LoopReport, sampled::Sampled, thresholds::Thresholds};
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -78,13 +78,6 @@ pub(super) struct LoopRecord {
     exemplars: Vec<(u32, TraceId)>,
     /// The causes of the deepest chain that no trace names; shared with the reports, some 2 KB at most.
     joined: Option<Arc<JoinedChain>>,
-}
-
-/// Laps at which a chain is suspect, and at which it is an alarm.
-#[derive(Clone, Copy)]
-struct Thresholds {
-    suspect: u32,
-    alarm: u32,
 }
 
 impl LoopRecord {
@@ -340,12 +333,12 @@ impl LoopRecord {
         if chain.confidence < LEAST_CONFIDENCE || self.is_covered {
             return;
         }
-        let Thresholds { suspect, alarm } = self.thresholds;
+        let suspect = self.thresholds.suspect;
         let sure_depth = chain.sure_depth();
         let shows_depth = chain.continuation.shows_depth();
         let depth = if shows_depth { sure_depth } else { 0 };
         let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
-        let reason = if depth >= alarm {
+        let reason = if shows_depth && self.thresholds.are_passed(&self.table, chain) {
             Some(Reason::Depth)
         } else if is_slow && depth >= suspect {
             Some(Reason::Slow)
@@ -499,13 +492,6 @@ impl LoopRecord {
     }
 }
 
-impl Thresholds {
-    fn of(table: &LifeTable, chains_per_day: f64, prior: f64) -> Self {
-        let alarm = table.alarm_depth(life_table::alpha(chains_per_day), prior);
-        Self { suspect: table.rarer_than(life_table::SUSPECT, life_table::LEAST_SUSPECT, prior).min(alarm), alarm }
-    }
-}
-
 state!(LoopRecord {
     id,
     level,
@@ -542,4 +528,3 @@ state!(LoopRecord {
     exemplars,
     joined
 });
-state!(Thresholds { suspect, alarm });
