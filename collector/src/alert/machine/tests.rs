@@ -28,6 +28,7 @@ pub(crate) fn found(id: u128, state: LoopState, severity: Severity, laps: u64) -
         path: vec![NodeId(1), NodeId(2)],
         state,
         severity,
+        confidence: 1.0,
         max_depth: u32::try_from(laps).unwrap(),
         chains: 1,
         laps,
