@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    snapshot::{Assessment, Loop, LoopId, Severity},
+    snapshot::{Assessment, Loop, LoopId, Reason, Severity},
     span::ArrivalTime,
 };
 
@@ -169,6 +169,18 @@ fn is_rotation(of: &[Arc<str>], names: &[Arc<str>]) -> bool {
 }
 
 impl IntendedState {
+    /// Gives the declaration the last word on a loop that is otherwise described.
+    pub fn apply(self, found: &mut Loop) {
+        found.severity = self.severity(found.severity);
+        if matches!(self.judgement, Judgement::Broken(_)) {
+            found.assessment = Assessment::Alarm;
+            if !found.reasons.contains(&Reason::BrokenBound) {
+                found.reasons.push(Reason::BrokenBound);
+            }
+        }
+        found.intended = Some(self);
+    }
+
     /// The severity of a loop that the engine finds as severe as `found`: silent inside the bound, and at least a
     /// warning outside of it.
     pub fn severity(&self, found: Severity) -> Severity {

@@ -5,6 +5,8 @@
 
 mod appraisal;
 
+pub(crate) use self::appraisal::breach;
+
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
