@@ -197,6 +197,12 @@ impl Loop {
     pub fn multiplies(&self) -> bool {
         self.state == LoopState::Growing || self.reasons.contains(&Reason::FanOut)
     }
+
+    /// True when nobody sees how deep its chains are: only counts show that they go on, or sampling hides it.
+    pub fn hides_depth(&self) -> bool {
+        let is_sampled_out = self.alarm_depth.is_none() && self.continuation_probability.is_some();
+        self.reasons.contains(&Reason::Flow) || is_sampled_out
+    }
 }
 
 impl LoopClass {

@@ -67,6 +67,9 @@ pub(crate) fn breach(judgement: &Judgement) -> String {
             let each = reproduction.map_or_else(String::new, |r| format!(" (each causes {r:.1})"));
             format!("its laps multiply{each}, and no rate is declared")
         }
+        Judgement::Broken(Breach::Unseen) => {
+            "it is an alarm whose depth nobody sees, and no rate is declared".to_owned()
+        }
         Judgement::Within | Judgement::Expired => String::new(),
     }
 }
@@ -120,6 +123,8 @@ mod tests {
         assert_eq!(rate.breach, "61 laps a minute, declared are 60");
         let growth = state(Judgement::Broken(Breach::Growth { reproduction: Some(2.04) }));
         assert_eq!(growth.breach, "its laps multiply (each causes 2.0), and no rate is declared");
+        let unseen = state(Judgement::Broken(Breach::Unseen));
+        assert_eq!(unseen.breach, "it is an alarm whose depth nobody sees, and no rate is declared");
         let expired = state(Judgement::Expired);
         assert_eq!((expired.is_broken, expired.is_expired, expired.breach.as_str()), (false, true, ""));
     }
