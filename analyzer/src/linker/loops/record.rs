@@ -292,8 +292,8 @@ impl LoopRecord {
         depth >= self.max_depth && self.confidence() < 1.0
     }
 
-    pub(super) fn remember_joined(&mut self, joined: JoinedChain) {
-        self.joined = Some(Arc::new(joined));
+    pub(super) fn remember_joined(&mut self, joined: Option<JoinedChain>) {
+        self.joined = joined.map(Arc::new);
     }
 
     fn confidence(&self) -> f64 {
