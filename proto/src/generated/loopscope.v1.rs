@@ -613,14 +613,15 @@ pub struct AlertData {
     /// One sentence that says what happens.
     #[prost(string, tag = "2")]
     pub summary: ::prost::alloc::string::String,
-    /// The worst loop of the incident as it stood when the change was noticed.
+    /// The worst loop of the incident as it stood when the change was noticed, or the one that broke a declared bound.
     #[prost(message, optional, tag = "3")]
     pub r#loop: ::core::option::Option<Loop>,
     /// Where to look at it.
     #[prost(string, tag = "4")]
     pub url: ::prost::alloc::string::String,
-    /// Why an open incident is told again: "severity" (it has risen), "growing" (laps multiply now), "cost" (the next 24
-    /// hours cost ten times what was told), "still_open"; empty for what opened, began again or ended.
+    /// Why an open incident is told again: "broken_bound" (a loop of it broke a bound that was declared for it; that is the
+    /// one that is shown), "severity" (it has risen), "growing" (laps multiply now), "cost" (the next 24 hours cost ten
+    /// times what was told), "still_open"; empty for what opened, began again or ended.
     #[prost(string, repeated, tag = "5")]
     pub because: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// All loops of the incident, the one that opened it first.

@@ -108,8 +108,8 @@ fn news(change: &AlertChange) -> String {
         return " It was over, and has begun again.".to_owned();
     }
     let news = change.because.iter().map(|because| match because {
-        // The first word says it.
-        Because::Severity => "",
+        // The first word says it, or a sentence of its own.
+        Because::Severity | Because::BrokenBound => "",
         Because::Growing => " Its laps multiply now.",
         Because::Cost => " It costs at least ten times what was told before.",
         Because::StillOpen => " It still goes on.",
