@@ -284,7 +284,7 @@ mod tests {
         };
         let alarm = |depth| Loop { assessment: Assessment::Alarm, ..found("a", depth, 50.0) };
         let counted = Loop { reasons: vec![Reason::Flow], ..alarm(0) };
-        let sampled = Loop { laps: 9, continuation_probability: Some(0.1), ..alarm(3) };
+        let sampled = Loop { laps: 9, next_lap_sampling_probability: Some(0.1), ..alarm(3) };
         let unseen = Judgement::Broken(Breach::Unseen);
         for hidden in [&counted, &sampled, &Loop { max_depth: 2, laps: 2, ..counted.clone() }] {
             assert_eq!(judged(Some(20), None, hidden), unseen, "{hidden:?}");
@@ -293,7 +293,11 @@ mod tests {
             let quiet = Loop { assessment: Assessment::Suspect, ..hidden.clone() };
             assert_eq!(judged(Some(20), None, &quiet), Judgement::Within);
         }
-        assert_eq!(judged(Some(20), None, &Loop { alarm_depth: Some(18), ..sampled }), Judgement::Within);
+        let pieces = Loop { alarm_depth: Some(18), ..sampled };
+        assert_eq!(judged(Some(20), None, &pieces), Judgement::Within);
+        let within_traces = |reason| Loop { is_judged_within_traces: true, reasons: vec![reason], ..pieces.clone() };
+        assert_eq!(judged(Some(20), None, &within_traces(Reason::Rate)), unseen);
+        assert_eq!(judged(Some(20), None, &within_traces(Reason::Depth)), Judgement::Within);
         assert_eq!(judged(Some(20), None, &alarm(3)), Judgement::Within);
     }
 

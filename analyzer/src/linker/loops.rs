@@ -94,7 +94,7 @@ pub struct LoopReport {
     /// Part of the laps that sampling kept; `None` when all were kept.
     pub sampling_probability: Option<f64>,
     /// Chance that a lap is seen after the one before it was; `None` when it always is.
-    pub continuation_probability: Option<f64>,
+    pub next_lap_sampling_probability: Option<f64>,
     /// True when so few laps in a row are seen that depth says nothing.
     pub hides_depth: bool,
 }
@@ -148,7 +148,7 @@ pub(super) struct Lap {
     /// How probable it was that the earlier occurrence was kept.
     pub(super) sampling: Sampling,
     /// How probable it was that all from there to the later one was kept too: less than 1 where traces are entered.
-    pub(super) continuation: Sampling,
+    pub(super) next_lap_sampling: Sampling,
 }
 
 /// All loops with laps.
@@ -407,7 +407,7 @@ impl Loops {
 impl Lap {
     /// For how many laps it stands.
     fn adjusted_count(&self) -> f64 {
-        f64::from(self.times) * self.sampling.and(self.continuation).adjusted_count()
+        f64::from(self.times) * self.sampling.and(self.next_lap_sampling).adjusted_count()
     }
 
     /// When the later occurrence began.
@@ -444,7 +444,7 @@ state!(LoopReport {
     exemplars,
     joined,
     sampling_probability,
-    continuation_probability,
+    next_lap_sampling_probability,
     hides_depth
 });
 state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { deepened, verdicts });

@@ -99,7 +99,7 @@ fn depth(evidence: &v1::Loop) -> Option<String> {
 }
 
 fn is_hidden(evidence: &v1::Loop) -> bool {
-    evidence.alarm_depth.is_none() && evidence.continuation_probability.is_some()
+    evidence.alarm_depth.is_none() && evidence.next_lap_sampling_probability.is_some()
 }
 
 /// Why it is told again.
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn no_depth_is_told_that_sampling_hides() {
         let mut evidence = convert::loop_(&found(1, LoopState::Persistent, Severity::Warning, 3));
-        (evidence.sampling_probability, evidence.continuation_probability) = (Some(0.01), Some(0.1));
+        (evidence.sampling_probability, evidence.next_lap_sampling_probability) = (Some(0.01), Some(0.1));
         let said = |evidence: &v1::Loop| summary(&change(AlertKind::Opened, &[]), evidence);
         expect!["Warning: thumbnail → thumbnail goes round and round in prod: 200 laps a minute. Traces are sampled: 1 in 100 laps was kept, and the numbers are adjusted. It hides how deep chains are."].assert_eq(&said(&evidence));
         evidence.alarm_depth = Some(18);

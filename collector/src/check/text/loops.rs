@@ -135,7 +135,7 @@ fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn 
         LoopLevel::Function => {}
     }
     write_line(INDENT, sampled::kept("laps", found.sampling_probability), out)?;
-    write_line(INDENT, sampled::hidden_depth(found.continuation_probability, found.alarm_depth.is_some()), out)?;
+    write_line(INDENT, sampled::hidden_depth(found), out)?;
     write_line(INDENT, why(found, judgement, max_depth), out)?;
     write_traces(found, out)?;
     writeln!(out, "        id {}", found.id)
