@@ -40,7 +40,7 @@ pub(super) struct Chain {
     /// The least sure of its laps.
     pub(super) confidence: f32,
     /// The least chance that one of its laps had to be seen after the one before.
-    pub(super) continuation: Sampling,
+    pub(super) next_lap_sampling: Sampling,
     /// True when it was an alarm.
     pub(super) is_alarm: bool,
     pub(super) last_lap: ArrivalTime,
@@ -66,7 +66,7 @@ impl Chain {
             widths: None,
             guesses: 0,
             confidence: lap.confidence,
-            continuation: lap.continuation,
+            next_lap_sampling: lap.next_lap_sampling,
             is_alarm: false,
             last_lap: now,
         }
@@ -113,7 +113,7 @@ impl Chain {
     fn absorb(&mut self, lower: &Self, deeper_by: u32) {
         self.depth = self.depth.max(lower.depth);
         self.confidence = self.confidence.min(lower.confidence);
-        self.continuation = self.continuation.least(lower.continuation);
+        self.next_lap_sampling = self.next_lap_sampling.least(lower.next_lap_sampling);
         self.guesses = self.guesses.saturating_add(lower.guesses);
         self.is_alarm |= lower.is_alarm;
         self.last_lap = self.last_lap.max(lower.last_lap);
@@ -199,7 +199,7 @@ impl Chains {
     }
 }
 
-state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, continuation, is_alarm, last_lap });
+state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, next_lap_sampling, is_alarm, last_lap });
 state!(Chains { chains, due, next });
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
             widths: None,
             guesses: 0,
             confidence: 1.0,
-            continuation: Sampling::ALWAYS,
+            next_lap_sampling: Sampling::ALWAYS,
             is_alarm: false,
             last_lap: ArrivalTime(1),
         }
