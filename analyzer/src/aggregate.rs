@@ -27,7 +27,7 @@ use crate::{
     linker::{LinkerOutput, LoopReport},
     price::{FunctionRule, PriceTable},
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
-    sampling::rounded,
+    sampling::{Sampling, rounded},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
         NodeId, ResourceNode, Snapshot,
@@ -323,6 +323,7 @@ impl Aggregate {
             names.rotate_left(first);
         }
         let shows_depth = report.laps > 0 && !report.hides_depth;
+        let seen = Sampling::of(report.next_lap_sampling_probability.map(|seen| seen as f32)).0;
         let environment = functions.first().and_then(|id| self.functions.get(id)).map(FunctionSeries::environment);
         Loop {
             id: report.id,
@@ -356,7 +357,8 @@ impl Aggregate {
             exemplars: report.exemplars.clone(),
             joined: report.joined.clone(),
             sampling_probability: report.sampling_probability,
-            continuation_probability: report.continuation_probability,
+            next_lap_sampling_probability: report.next_lap_sampling_probability,
+            is_judged_within_traces: shows_depth && !seen.shows_depth(),
             // What people need to judge it is added to all loops alike.
             ..Loop::default()
         }

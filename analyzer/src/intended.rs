@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    snapshot::{Assessment, Loop, LoopId, Severity},
+    snapshot::{Assessment, Loop, LoopId, Reason, Severity},
     span::ArrivalTime,
 };
 
@@ -75,6 +75,8 @@ pub enum Breach {
         /// Further laps that each lap causes, where there are enough to tell.
         reproduction: Option<f64>,
     },
+    /// It is an alarm of which nobody sees how deep it is, and the declaration bounds nothing but the depth.
+    Unseen,
 }
 
 /// A loop's declaration as it stands now.
@@ -113,7 +115,8 @@ pub enum Verdict {
 /// Holds a loop against a declaration. A bound holds as long as it is not exceeded.
 ///
 /// A depth bounds no tree: a million laps fit below a depth of twenty where each causes two. So a declaration without
-/// a rate does not cover a loop that the detectors find multiplying; a rate bounds the width as well.
+/// a rate does not cover a loop that the detectors find multiplying; a rate bounds the width as well. Nor does a depth
+/// alone cover an alarm whose depth nobody sees: it would always be within.
 pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
     if intended.expires.is_some_and(|expires| expires <= now) {
         return Judgement::Expired;
@@ -124,8 +127,13 @@ pub fn judge(intended: &Intended, found: &Loop, now: ArrivalTime) -> Judgement {
     if let Some(bound) = intended.max_rate_per_minute.filter(|bound| found.laps_per_minute > *bound) {
         return Judgement::Broken(Breach::Rate { found: found.laps_per_minute, bound });
     }
-    if intended.max_rate_per_minute.is_none() && found.assessment == Assessment::Alarm && found.multiplies() {
-        return Judgement::Broken(Breach::Growth { reproduction: found.reproduction.map(|r| r.mean) });
+    let is_bare_alarm = intended.max_rate_per_minute.is_none() && found.assessment == Assessment::Alarm;
+    if is_bare_alarm && found.multiplies() {
+        let counted = found.flow.as_ref().map(|flow| flow.reproduction);
+        return Judgement::Broken(Breach::Growth { reproduction: found.reproduction.or(counted).map(|r| r.mean) });
+    }
+    if is_bare_alarm && intended.max_depth.is_some() && found.hides_depth() {
+        return Judgement::Broken(Breach::Unseen);
     }
     Judgement::Within
 }
@@ -169,6 +177,18 @@ fn is_rotation(of: &[Arc<str>], names: &[Arc<str>]) -> bool {
 }
 
 impl IntendedState {
+    /// Gives the declaration the last word on a loop that is otherwise described.
+    pub fn apply(self, found: &mut Loop) {
+        found.severity = self.severity(found.severity);
+        if matches!(self.judgement, Judgement::Broken(_)) {
+            found.assessment = Assessment::Alarm;
+            if !found.reasons.contains(&Reason::BrokenBound) {
+                found.reasons.push(Reason::BrokenBound);
+            }
+        }
+        found.intended = Some(self);
+    }
+
     /// The severity of a loop that the engine finds as severe as `found`: silent inside the bound, and at least a
     /// warning outside of it.
     pub fn severity(&self, found: Severity) -> Severity {
@@ -253,6 +273,32 @@ mod tests {
         let declared = Intended { max_rate_per_minute: None, ..intended("i", Target::Loop(LoopId(7))) };
         let growing = Loop { state: LoopState::Growing, ..found("a", 5, 0.0) };
         assert_eq!(judge(&declared, &growing, ArrivalTime(0)), Judgement::Within, "what is no alarm breaks nothing");
+    }
+
+    #[test]
+    fn a_depth_alone_does_not_cover_an_alarm_whose_depth_nobody_sees() {
+        let judged = |max_depth, max_rate_per_minute, found: &Loop| {
+            let target = Target::Loop(LoopId(7));
+            let declared = Intended { max_depth, max_rate_per_minute, expires: None, ..intended("i", target) };
+            judge(&declared, found, ArrivalTime(0))
+        };
+        let alarm = |depth| Loop { assessment: Assessment::Alarm, ..found("a", depth, 50.0) };
+        let counted = Loop { reasons: vec![Reason::Flow], ..alarm(0) };
+        let sampled = Loop { laps: 9, next_lap_sampling_probability: Some(0.1), ..alarm(3) };
+        let unseen = Judgement::Broken(Breach::Unseen);
+        for hidden in [&counted, &sampled, &Loop { max_depth: 2, laps: 2, ..counted.clone() }] {
+            assert_eq!(judged(Some(20), None, hidden), unseen, "{hidden:?}");
+            assert_eq!(judged(Some(20), Some(60.0), hidden), Judgement::Within, "a rate says enough");
+            assert_eq!(judged(None, None, hidden), Judgement::Within, "any number is intended");
+            let quiet = Loop { assessment: Assessment::Suspect, ..hidden.clone() };
+            assert_eq!(judged(Some(20), None, &quiet), Judgement::Within);
+        }
+        let pieces = Loop { alarm_depth: Some(18), ..sampled };
+        assert_eq!(judged(Some(20), None, &pieces), Judgement::Within);
+        let within_traces = |reason| Loop { is_judged_within_traces: true, reasons: vec![reason], ..pieces.clone() };
+        assert_eq!(judged(Some(20), None, &within_traces(Reason::Rate)), unseen);
+        assert_eq!(judged(Some(20), None, &within_traces(Reason::Depth)), Judgement::Within);
+        assert_eq!(judged(Some(20), None, &alarm(3)), Judgement::Within);
     }
 
     #[test]

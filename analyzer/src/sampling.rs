@@ -23,7 +23,7 @@ pub const MOST_ADJUSTED: f64 = 65_536.0;
 
 /// Below this chance to see the lap after a lap, the depth of a chain is no evidence: of ten laps in a row one in ten
 /// million chains would show all.
-pub const LEAST_CONTINUATION: f32 = 0.2;
+const LEAST_NEXT_LAP: f32 = 0.2;
 
 /// How probable it was that something was kept: the logarithm of the probability, in steps below 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,9 +55,9 @@ impl Sampling {
         self != Self::ALWAYS
     }
 
-    /// True where so many laps in a row are seen that the depth of a chain says something; see [`LEAST_CONTINUATION`].
+    /// True where so many laps in a row are seen that the depth of a chain says something; see [`LEAST_NEXT_LAP`].
     pub(crate) fn shows_depth(self) -> bool {
-        self <= Self::of(Some(LEAST_CONTINUATION)).0
+        self <= Self::of(Some(LEAST_NEXT_LAP)).0
     }
 
     /// The probability, over 0 and at most 1.

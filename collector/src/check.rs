@@ -58,7 +58,7 @@ pub enum Format {
 /// What the check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No loop is deeper than is tolerated.
+    /// No loop is deeper than is tolerated, and nothing without laps is an alarm.
     Clean,
     /// At least one is.
     Loops,
@@ -105,8 +105,9 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, Chec
     let steps = order::in_causal_order(spans, ArrivalTime(now).after(FUTURE));
     let mut found = replay::replay(steps, &losses, streams)?;
     for each in &mut found.loops {
-        each.intended = intended::find(&declared, each, ArrivalTime(now));
-        each.severity = each.intended.as_ref().map_or(each.severity, |intended| intended.severity(each.severity));
+        if let Some(state) = intended::find(&declared, each, ArrivalTime(now)) {
+            state.apply(each);
+        }
     }
     let report = Report::new(&found, size, options.max_depth);
     match options.format {

@@ -5,6 +5,8 @@
 
 mod appraisal;
 
+pub(crate) use self::appraisal::breach;
+
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
@@ -111,7 +113,8 @@ pub fn loop_(found: &Loop) -> v1::Loop {
             resource_id: storm.over.map(|over| over.to_string()).unwrap_or_default(),
         }),
         sampling_probability: found.sampling_probability,
-        continuation_probability: found.continuation_probability,
+        next_lap_sampling_probability: found.next_lap_sampling_probability,
+        judged_within_traces: found.is_judged_within_traces,
         flow: found.flow.as_ref().map(appraisal::flow),
     }
 }
@@ -207,9 +210,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_loop_keeps_all_that_was_found() {
-        let found = Loop {
+    /// A loop of which each field says something.
+    fn full() -> Loop {
+        Loop {
             id: LoopId(0xab),
             level: LoopLevel::Operation,
             operations: vec!["poll".into()],
@@ -260,15 +263,20 @@ mod tests {
             }],
             platform_guard: None,
             sampling_probability: Some(0.25),
-            continuation_probability: Some(0.5),
+            next_lap_sampling_probability: Some(0.5),
+            is_judged_within_traces: true,
             flow: Some(Flow {
                 reproduction: Reproduction { mean: 1.25, low: 1.0, high: 1.5 },
                 laps_per_minute: 60.0,
                 immigrants_per_minute: f64::NAN,
                 hops: vec![FlowHop { function: NodeId(1), over: NodeId(3), sent: 1.25, share: 1.0 }],
             }),
-        };
-        let json = serde_json::to_string_pretty(&loop_(&found)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_loop_keeps_all_that_was_found() {
+        let json = serde_json::to_string_pretty(&loop_(&full())).unwrap();
         expect![[r#"
             {
               "id": "000000000000000000000000000000ab",
@@ -347,7 +355,7 @@ mod tests {
               "covered": true,
               "retry_storm": null,
               "sampling_probability": 0.25,
-              "continuation_probability": 0.5,
+              "next_lap_sampling_probability": 0.5,
               "flow": {
                 "reproduction": {
                   "mean": 1.25,
@@ -364,7 +372,8 @@ mod tests {
                     "share": 1.0
                   }
                 ]
-              }
+              },
+              "judged_within_traces": true
             }"#]]
         .assert_eq(&json);
     }

@@ -3,7 +3,7 @@
 //! The page has words of its own (`ui/src/words/sampled.rs`). What is adjusted and how is the analyzer's
 //! (`analyzer/src/sampling.rs`).
 
-use loopscope_analyzer::sampling::LEAST_CONTINUATION;
+use loopscope_analyzer::snapshot::Loop;
 
 /// A probability as people say it: `1 in 10`.
 pub(crate) fn one_in(probability: f64) -> String {
@@ -18,15 +18,12 @@ pub(crate) fn kept(what: &str, probability: Option<f64>) -> Option<String> {
 }
 
 /// What sampling hides of the depth of a loop; `None` when it hides nothing.
-pub(crate) fn hidden_depth(continuation: Option<f64>, is_judged: bool) -> Option<String> {
-    let seen = one_in(continuation?);
-    // Laps within a trace are judged whatever happens to the others.
-    Some(match is_judged && continuation >= Some(f64::from(LEAST_CONTINUATION)) {
-        true => format!("chains may be deeper than they are seen: after a lap, {seen} of the next laps is kept"),
-        false if is_judged => {
-            format!("depth is judged within traces only: after a lap, {seen} of the next laps is kept")
-        }
-        false => format!("depth is not judged: after a lap, {seen} of the next laps is kept"),
+pub(crate) fn hidden_depth(found: &Loop) -> Option<String> {
+    let seen = format!("after a lap, {} of the next laps is kept", one_in(found.next_lap_sampling_probability?));
+    Some(match found.alarm_depth {
+        None => format!("depth is not judged: {seen}"),
+        Some(_) if found.is_judged_within_traces => format!("depth is judged within traces only: {seen}"),
+        Some(_) => format!("chains may be deeper than they are seen: {seen}"),
     })
 }
 
@@ -42,10 +39,14 @@ mod tests {
 
     #[test]
     fn what_is_whole_is_not_spoken_of() {
-        assert_eq!((kept("laps", None), hidden_depth(None, true)), (None, None));
-        let hidden = hidden_depth(Some(0.1), false).unwrap();
-        assert_eq!(hidden, "depth is not judged: after a lap, 1 in 10 of the next laps is kept");
-        assert!(hidden_depth(Some(0.1), true).unwrap().starts_with("depth is judged within traces only"));
-        assert!(hidden_depth(Some(0.5), true).unwrap().starts_with("chains may be deeper"));
+        let hidden = |next_lap_sampling_probability, alarm_depth, is_judged_within_traces| {
+            let found = Loop { next_lap_sampling_probability, alarm_depth, is_judged_within_traces, ..Loop::default() };
+            hidden_depth(&found).unwrap_or_default()
+        };
+        assert_eq!((kept("laps", None), hidden(None, Some(18), false)), (None, String::new()));
+        let unseen = hidden(Some(0.1), None, false);
+        assert_eq!(unseen, "depth is not judged: after a lap, 1 in 10 of the next laps is kept");
+        assert!(hidden(Some(0.1), Some(18), true).starts_with("depth is judged within traces only"));
+        assert!(hidden(Some(0.5), Some(18), false).starts_with("chains may be deeper"));
     }
 }

@@ -32,11 +32,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from an empty file to today's tables; the version of a file is the number of steps it has seen. A step
 /// that was released is never changed.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("store/migrations/0001_first_tables.sql"),
     include_str!("store/migrations/0002_intended.sql"),
     include_str!("store/migrations/0003_engine_state.sql"),
     include_str!("store/migrations/0004_incidents_of_many_loops.sql"),
+    include_str!("store/migrations/0005_broken_bounds.sql"),
 ];
 
 /// The open state file. All calls block; an async task goes through `spawn_blocking`.

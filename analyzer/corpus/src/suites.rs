@@ -46,6 +46,9 @@ pub const GROWTH: &str = "growth";
 /// The same, sampled: traces are kept or dropped as a whole.
 pub const SAMPLED: &str = "sampled";
 
+/// The setting in which a queue hands over ten messages at a time.
+pub const BATCH: &str = "batch 10";
+
 /// Runaway classes that share a world; few at a time, because a system in which everything runs away is not one.
 const AT_A_TIME: usize = 5;
 
@@ -276,7 +279,7 @@ fn settings() -> Vec<(&'static str, Knobs)> {
             ("delay up to 5 min", delay(ExportDelay::UpTo(300.0))),
             ("loss 1 %", Knobs { loss: 0.01, ..plain.clone() }),
             ("loss 10 %", Knobs { loss: 0.1, ..plain.clone() }),
-            ("batch 10", Knobs { batch: 10, ..plain.clone() }),
+            (BATCH, Knobs { batch: 10, ..plain.clone() }),
             ("sampling 0.5", Knobs { sampling: 0.5, ..plain.clone() }),
             ("sampling 0.1", Knobs { sampling: 0.1, ..plain.clone() }),
         ]);

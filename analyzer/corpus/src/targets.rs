@@ -83,10 +83,11 @@ pub fn targets(score: &Score, seed: u64) -> Vec<Target> {
     targets
 }
 
-/// Worlds whose telemetry is whole, or nearly.
+/// Worlds whose telemetry is whole, or nearly, and tells all causes: a parent is one of the messages of a batch.
 fn is_nearly_whole(found: &LoopScore) -> bool {
     let is_suite = [suites::CLASSES, suites::KNOBS, suites::SLOW, suites::DENSE].contains(&found.suite);
-    is_suite && !["loss 10 %", "sampling 0.5", "sampling 0.1"].contains(&found.setting)
+    let tells_all = found.context != Context::Parent || found.setting != suites::BATCH;
+    is_suite && tells_all && !["loss 10 %", "sampling 0.5", "sampling 0.1"].contains(&found.setting)
 }
 
 fn recall(score: &Score, targets: &mut Vec<Target>) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::{
     aggregate::Aggregate,
     detect::guard::{self, Stop},
-    intended::{self, Intended, Judgement},
+    intended::{self, Intended},
     price::{FunctionRule, LoopCost, PriceTable},
-    snapshot::{Assessment, EdgeKind, Loop, LoopLevel, LoopState, NodeId, Reason, Severity, VersionChange},
+    snapshot::{Assessment, EdgeKind, Loop, LoopLevel, LoopState, NodeId, Severity, VersionChange},
     span::ArrivalTime,
 };
 
@@ -50,15 +50,9 @@ impl Aggregate {
             found.changes = self.changes(found);
         }
         found.platform_guard = is_of_runs.then(|| guard::guard(&self.stops(&found.path))).flatten();
-        let Some(state) = intended::find(&self.declared, found, now) else { return };
-        found.severity = state.severity(found.severity);
-        if matches!(state.judgement, Judgement::Broken(_)) {
-            found.assessment = Assessment::Alarm;
-            if !found.reasons.contains(&Reason::BrokenBound) {
-                found.reasons.push(Reason::BrokenBound);
-            }
+        if let Some(state) = intended::find(&self.declared, found, now) {
+            state.apply(found);
         }
-        found.intended = Some(state);
     }
 
     /// Versions that replaced others shortly before the first lap, the latest first.

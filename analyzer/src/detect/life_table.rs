@@ -48,6 +48,10 @@ const DECAY_STEP: Duration = Duration::from_secs(600);
 pub const LEAST_ALARM: u32 = 6;
 /// Depth from which a chain is an alarm when none of four times less has ended by itself, or few have ended at all.
 pub const MOST_ALARM: u32 = 64;
+/// Depth at which a chain of a loop without history is an alarm at the latest, and by how much each chain that ended by
+/// itself may raise that: the first few may be pieces of one that lost spans have broken.
+const UNKNOWN_ALARM: u32 = 18;
+const RISE: u32 = 2;
 /// How many times deeper than every chain that ended by itself a chain may get, beyond [`MOST_ALARM`].
 const BEYOND_DEEPEST: u32 = 4;
 /// Deeper chains are told to be as probable as one of this depth: they are less so, and a chain may be a million deep.
@@ -149,7 +153,7 @@ impl LifeTable {
     /// Laps from which a chain is an alarm whatever its probability. A few long chains do not move it.
     pub fn most_alarm(&self) -> u32 {
         if self.chains < KNOWN_CHAINS {
-            return MOST_ALARM;
+            return MOST_ALARM.min(UNKNOWN_ALARM + RISE * self.chains as u32);
         }
         MOST_ALARM.max(self.deepest.saturating_mul(BEYOND_DEEPEST).min(BEYOND_DEEPEST * BIN_STARTS[BINS - 1]))
     }

@@ -116,7 +116,7 @@ fn what_is_whole_says_nothing_of_sampling() {
         assert!(snapshot.functions.iter().all(|it| it.sampling_probability.is_none()));
         assert!(snapshot.edges.iter().all(|it| it.sampling_probability.is_none()));
         let found = only_loop(&snapshot);
-        assert_eq!((found.sampling_probability, found.continuation_probability), (None, None));
+        assert_eq!((found.sampling_probability, found.next_lap_sampling_probability), (None, None));
     }
 }
 
@@ -144,7 +144,7 @@ fn laps_within_a_trace_are_an_alarm_at_any_sampling() {
     assert_eq!((alarmed_at, found.alarm_depth, found.max_depth), (Some(18), Some(18), 40));
     assert_eq!(found.reasons, [Reason::Depth]);
     assert_eq!((found.laps, found.chains, found.open_chains), (400, 10, 10), "one of ten traces is here");
-    assert_eq!(found.continuation_probability, None);
+    assert_eq!(found.next_lap_sampling_probability, None);
     assert!((found.sampling_probability.unwrap() - 0.1).abs() < 1e-3);
     assert_eq!(found.state, LoopState::Persistent);
 }
@@ -163,12 +163,28 @@ fn depth_is_not_judged_where_sampling_hides_the_next_lap() {
         (hidden.assessment, hidden.alarm_depth, hidden.depth_probability),
         (Assessment::Unremarkable, None, None)
     );
-    assert!((hidden.continuation_probability.unwrap() - 0.1).abs() < 1e-3);
+    assert!((hidden.next_lap_sampling_probability.unwrap() - 0.1).abs() < 1e-3);
     assert!((hidden.sampling_probability.unwrap() - 0.01).abs() < 1e-4, "both ends of a lap must be kept");
     let shown = watch(spans(0.5));
     let shown = only_loop(&shown);
     assert_eq!((shown.assessment, shown.alarm_depth), (Assessment::Alarm, Some(18)));
-    assert_eq!(shown.continuation_probability, Some(0.5));
+    assert_eq!(shown.next_lap_sampling_probability, Some(0.5));
+}
+
+#[test]
+fn depth_is_judged_within_traces_where_sampling_hides_the_laps_between_them() {
+    let judged = |story: &str, probability| {
+        let mut spans = Story::parse(story).spans;
+        spans.iter_mut().for_each(|span| span.sampling = Some(probability));
+        let snapshot = watch(spans);
+        let found = only_loop(&snapshot);
+        (found.alarm_depth, found.is_judged_within_traces)
+    };
+    let mixed = format!("f{} -> f", " ~> f".repeat(40));
+    assert_eq!(judged(&mixed, 0.1), (Some(18), true));
+    assert_eq!(judged(&mixed, 0.5), (Some(18), false), "enough is seen");
+    assert_eq!(judged(&format!("f{}", " ~> f".repeat(40)), 0.1), (None, false));
+    assert_eq!(judged("f -> f -> f", 0.1), (Some(18), false), "all is seen");
 }
 
 #[test]
@@ -177,7 +193,7 @@ fn a_lap_over_two_traces_is_seen_after_another_as_often_as_both() {
     spans.iter_mut().for_each(|span| span.sampling = Some(0.5));
     let found = watch(spans);
     let found = only_loop(&found);
-    assert_eq!((found.continuation_probability, found.sampling_probability), (Some(0.25), Some(0.125)));
+    assert_eq!((found.next_lap_sampling_probability, found.sampling_probability), (Some(0.25), Some(0.125)));
     assert_eq!(found.laps, 24);
 }
 

@@ -213,7 +213,7 @@ impl Linker {
             trigger,
             failed: before.way.failed,
             sampling: before.sampling,
-            continuation: before.way.sampling.and(entered),
+            next_lap_sampling: before.way.sampling.and(entered),
             entries: if let [own] = cycle[..] { self.functions.entries(own) } else { 0 },
         };
         let Some(loop_index) = self.loops.lap(now, &cycle, &lap) else { return };

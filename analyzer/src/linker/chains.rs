@@ -40,7 +40,7 @@ pub(super) struct Chain {
     /// The least sure of its laps.
     pub(super) confidence: f32,
     /// The least chance that one of its laps had to be seen after the one before.
-    pub(super) continuation: Sampling,
+    pub(super) next_lap_sampling: Sampling,
     /// True when it was an alarm.
     pub(super) is_alarm: bool,
     pub(super) last_lap: ArrivalTime,
@@ -66,7 +66,7 @@ impl Chain {
             widths: None,
             guesses: 0,
             confidence: lap.confidence,
-            continuation: lap.continuation,
+            next_lap_sampling: lap.next_lap_sampling,
             is_alarm: false,
             last_lap: now,
         }
@@ -98,19 +98,22 @@ impl Chain {
         }
     }
 
-    /// Its depth, as far as it is sure.
-    ///
-    /// Where each lap is likely, they are laps as often as not; but one likely lap among certain ones may well be two
-    /// chains taken for one, and then neither is deeper than its part.
+    /// The chains that it may really be: its likely laps may be no laps at all, and then it is as many chains and one
+    /// more. Where each lap is likely, they are laps as often as not, and it is one.
+    pub(super) fn pieces(&self) -> u32 {
+        if self.guesses.saturating_mul(2) >= self.laps { 1 } else { self.guesses + 1 }
+    }
+
+    /// Its depth, as far as it is sure: that of its pieces.
     pub(super) fn sure_depth(&self) -> u32 {
-        if self.guesses.saturating_mul(2) >= self.laps { self.depth } else { self.depth / (self.guesses + 1) }
+        self.depth / self.pieces()
     }
 
     /// Takes in a chain that turned out to be the lower part of this one.
     fn absorb(&mut self, lower: &Self, deeper_by: u32) {
         self.depth = self.depth.max(lower.depth);
         self.confidence = self.confidence.min(lower.confidence);
-        self.continuation = self.continuation.least(lower.continuation);
+        self.next_lap_sampling = self.next_lap_sampling.least(lower.next_lap_sampling);
         self.guesses = self.guesses.saturating_add(lower.guesses);
         self.is_alarm |= lower.is_alarm;
         self.last_lap = self.last_lap.max(lower.last_lap);
@@ -196,7 +199,7 @@ impl Chains {
     }
 }
 
-state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, continuation, is_alarm, last_lap });
+state!(Chain { loop_index, depth, anchor, laps, widths, guesses, confidence, next_lap_sampling, is_alarm, last_lap });
 state!(Chains { chains, due, next });
 
 #[cfg(test)]
@@ -212,7 +215,7 @@ mod tests {
             widths: None,
             guesses: 0,
             confidence: 1.0,
-            continuation: Sampling::ALWAYS,
+            next_lap_sampling: Sampling::ALWAYS,
             is_alarm: false,
             last_lap: ArrivalTime(1),
         }

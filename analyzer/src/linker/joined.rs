@@ -1,6 +1,6 @@
 //! The causes of deepest chains that no trace names, told while they are known: in ten minutes they are not.
 
-use super::Linker;
+use super::{Linker, loops::Deepened};
 use crate::{
     record::SpanKey,
     snapshot::{JoinedCause, JoinedChain},
@@ -13,13 +13,16 @@ const CAUSES: usize = 64;
 const STEPS: usize = 4 * CAUSES;
 
 impl Linker {
-    /// Notes the causes of each deepest chain that went on since the last call.
+    /// Notes the causes of each deepest chain that went on since the last call. Those of a chain that is not the
+    /// deepest any more would be shown instead of it, so they are forgotten.
     pub(super) fn note_joined(&mut self) {
-        for (loop_index, lap) in self.loops.take_deepened() {
+        for (loop_index, Deepened { lap, is_deeper }) in self.loops.take_deepened() {
             let causes = self.joined_causes(lap.invocation);
             if !causes.is_empty() {
-                let end = SpanKey(lap.invocation);
-                self.loops.remember_joined(loop_index, JoinedChain { trace_id: lap.trace_id, end, causes });
+                let joined = JoinedChain { trace_id: lap.trace_id, end: SpanKey(lap.invocation), causes };
+                self.loops.remember_joined(loop_index, Some(joined));
+            } else if is_deeper {
+                self.loops.remember_joined(loop_index, None);
             }
         }
     }
@@ -89,5 +92,28 @@ mod tests {
     fn what_parents_and_links_name_needs_no_more_and_long_chains_are_cut() {
         assert_eq!(found(Story::parse(&format!("a{}", " ~> b ~> a".repeat(5))).spans).joined, None);
         assert_eq!(found(story(300)).joined.unwrap().causes.len(), super::CAUSES);
+    }
+
+    #[test]
+    fn a_deeper_chain_that_traces_name_takes_the_place_of_a_joined_one() {
+        let known = |laps: usize| {
+            let mut spans = story(5);
+            let certain = Story::parse(&format!("a{}", " ~> b ~> a".repeat(laps))).spans;
+            spans.extend(certain.into_iter().map(|mut span| {
+                span.trace_id.0[0] ^= 0x80;
+                span.links.iter_mut().for_each(|link| link.trace_id.0[0] ^= 0x80);
+                span
+            }));
+            let mut engine = Engine::new(&Config::recommended(), 2);
+            let (first, second) = spans.split_at(story(5).len());
+            for part in [first, second] {
+                engine.ingest(START, part.to_vec());
+                engine.tick(START);
+            }
+            let found = engine.snapshot(START).loops.remove(0);
+            (found.max_depth, found.joined.is_some())
+        };
+        assert_eq!(known(5), (5, true), "one that is no deeper changes nothing");
+        assert_eq!(known(7), (7, false));
     }
 }

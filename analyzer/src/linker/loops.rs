@@ -3,6 +3,7 @@
 mod operation;
 mod record;
 mod sampled;
+mod thresholds;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -94,7 +95,7 @@ pub struct LoopReport {
     /// Part of the laps that sampling kept; `None` when all were kept.
     pub sampling_probability: Option<f64>,
     /// Chance that a lap is seen after the one before it was; `None` when it always is.
-    pub continuation_probability: Option<f64>,
+    pub next_lap_sampling_probability: Option<f64>,
     /// True when so few laps in a row are seen that depth says nothing.
     pub hides_depth: bool,
 }
@@ -109,6 +110,14 @@ impl LoopReport {
             _ => Severity::Info,
         }
     }
+}
+
+/// What went on of the deepest chain of a loop.
+pub(super) struct Deepened {
+    /// Its last lap.
+    pub(super) lap: DeepestLap,
+    /// True when no chain was as deep before; otherwise it may be another chain than the one that is known.
+    pub(super) is_deeper: bool,
 }
 
 /// One lap: from one occurrence of a function to its next on the same chain.
@@ -140,7 +149,7 @@ pub(super) struct Lap {
     /// How probable it was that the earlier occurrence was kept.
     pub(super) sampling: Sampling,
     /// How probable it was that all from there to the later one was kept too: less than 1 where traces are entered.
-    pub(super) continuation: Sampling,
+    pub(super) next_lap_sampling: Sampling,
 }
 
 /// All loops with laps.
@@ -164,7 +173,7 @@ pub(super) struct Loops {
     prior_at: ArrivalTime,
     /// Loops whose deepest chain went on over causes that no trace names, with its last lap: one
     /// for each loop at most, until they are taken.
-    deepened: FxHashMap<u32, DeepestLap>,
+    deepened: FxHashMap<u32, Deepened>,
     /// What people said of loops; they are people, so there are few.
     verdicts: FxHashMap<LoopId, Verdict>,
 }
@@ -268,21 +277,23 @@ impl Loops {
     /// A chain has gone round this deep.
     pub(super) fn deepen(&mut self, now: ArrivalTime, lap: DeepestLap) {
         let Some(record) = self.records.get_mut(&lap.loop_index) else { return };
-        if record.deepen(now, self.chains.get_mut(lap.chain), lap.count.saturating_sub(1), lap.trace_id) {
+        let is_deeper = record.deepen(now, self.chains.get_mut(lap.chain), lap.count.saturating_sub(1), lap.trace_id);
+        if is_deeper {
             self.changed.insert(lap.loop_index);
         }
         if record.is_deepest_joined(lap.count.saturating_sub(1)) {
-            self.deepened.insert(lap.loop_index, lap);
+            let was_deeper = self.deepened.get(&lap.loop_index).is_some_and(|before| before.is_deeper);
+            self.deepened.insert(lap.loop_index, Deepened { lap, is_deeper: is_deeper || was_deeper });
         }
     }
 
-    /// Hands over the loops whose deepest chain went on over causes that no trace names, each with its last lap.
-    pub(super) fn take_deepened(&mut self) -> FxHashMap<u32, DeepestLap> {
+    /// Hands over the loops with laps over causes that no trace names whose deepest chain went on.
+    pub(super) fn take_deepened(&mut self) -> FxHashMap<u32, Deepened> {
         std::mem::take(&mut self.deepened)
     }
 
-    /// Keeps the causes of the deepest chain of a loop that no trace names.
-    pub(super) fn remember_joined(&mut self, loop_index: u32, joined: JoinedChain) {
+    /// Keeps the causes of the deepest chain of a loop that no trace names; `None` when parents and links name all.
+    pub(super) fn remember_joined(&mut self, loop_index: u32, joined: Option<JoinedChain>) {
         if let Some(record) = self.records.get_mut(&loop_index) {
             record.remember_joined(joined);
             self.changed.insert(loop_index);
@@ -397,7 +408,7 @@ impl Loops {
 impl Lap {
     /// For how many laps it stands.
     fn adjusted_count(&self) -> f64 {
-        f64::from(self.times) * self.sampling.and(self.continuation).adjusted_count()
+        f64::from(self.times) * self.sampling.and(self.next_lap_sampling).adjusted_count()
     }
 
     /// When the later occurrence began.
@@ -434,7 +445,7 @@ state!(LoopReport {
     exemplars,
     joined,
     sampling_probability,
-    continuation_probability,
+    next_lap_sampling_probability,
     hides_depth
 });
 state!(Loops { config, records, by_id, next, chains, operation_chains, changed, removed, active, cursor, prior, prior_at } else { deepened, verdicts });

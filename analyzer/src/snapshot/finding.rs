@@ -41,7 +41,7 @@ pub struct Loop {
     pub severity: Severity,
     /// How sure it is that its laps belong together, 0 to 1: 1 where parents and links join them.
     pub confidence: f64,
-    /// Laps of the deepest chain, as far as it is seen; see `continuation_probability`.
+    /// Laps of the deepest chain, as far as it is seen; see `next_lap_sampling_probability`.
     pub max_depth: u32,
     /// Probability that a benign chain of this loop gets as deep as the deepest open one; `None` without laps, and where
     /// sampling hides depth.
@@ -90,7 +90,9 @@ pub struct Loop {
     pub sampling_probability: Option<f64>,
     /// Chance that a lap is seen after the one before it was: less than 1 where laps enter other traces that may have
     /// been dropped, so that chains look shorter than they are. `None` when it is always seen.
-    pub continuation_probability: Option<f64>,
+    pub next_lap_sampling_probability: Option<f64>,
+    /// True when so few laps are seen after the one before that only chains within a trace are judged by their depth.
+    pub is_judged_within_traces: bool,
     /// What counts alone tell of it; `None` where parents, links or ids tell the causes.
     pub flow: Option<Flow>,
 }
@@ -196,6 +198,14 @@ impl Loop {
     /// True when its laps multiply: each causes more than one, or one chain branches and grows.
     pub fn multiplies(&self) -> bool {
         self.state == LoopState::Growing || self.reasons.contains(&Reason::FanOut)
+    }
+
+    /// True when nobody sees how deep its chains are: only counts show that they go on, or sampling hides it.
+    pub fn hides_depth(&self) -> bool {
+        let is_sampled_out = self.alarm_depth.is_none() && self.next_lap_sampling_probability.is_some();
+        // What is judged within traces and is an alarm by another reason goes on over others.
+        let is_in_others = self.is_judged_within_traces && !self.reasons.contains(&Reason::Depth);
+        self.reasons.contains(&Reason::Flow) || is_sampled_out || is_in_others
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Member {
     pub last_lap: EventTime,
     /// The most laps that it was known to have.
     pub laps: u64,
+    /// True when it broke a bound that was declared for it, and people know.
+    pub broke_bound: bool,
 }
 
 /// What people were told of an incident.
@@ -76,6 +78,8 @@ pub struct Told {
 /// Why people are told of an open incident again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Because {
+    /// A loop of it broke a bound that was declared for it.
+    BrokenBound,
     /// Its severity has risen.
     Severity,
     /// Its laps multiply now.
@@ -90,6 +94,7 @@ impl Because {
     /// The lower-case word of the messages.
     pub fn word(self) -> &'static str {
         match self {
+            Self::BrokenBound => "broken_bound",
             Self::Severity => "severity",
             Self::Growing => "growing",
             Self::Cost => "cost",
@@ -138,7 +143,7 @@ impl Member {
 
     /// The same from its parts; the functions may come in any order.
     pub fn of(id: LoopId, functions: Vec<NodeId>, names: Vec<Arc<str>>, last_lap: EventTime, laps: u64) -> Self {
-        Self { id, functions: ordered(functions).into(), names: names.into(), last_lap, laps }
+        Self { id, functions: ordered(functions).into(), names: names.into(), last_lap, laps, broke_bound: false }
     }
 
     /// Takes in how far the loop has come; a replay may show less than is known.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!                 severity >= warning               severity rises, laps multiply, costs ten times as much
-//!   no incident ---------------------> open ------------------------> open
+//!   no incident ---------------------> open ------------------------> open   (or a declared bound breaks)
 //!                    loop.opened       ^ |        loop.escalated
 //!                                      | |   closed, no alarm any more, or gone for an hour
 //!             within a day: the same   | |        loop.resolved
@@ -73,7 +73,7 @@ pub struct AlertChange {
     pub because: Vec<Because>,
     /// The incident after the change.
     pub incident: Incident,
-    /// The worst of its loops as it is now; `None` when all are gone from the engine.
+    /// The worst of its loops as it is now, or the one that broke a bound; `None` when all are gone from the engine.
     pub evidence: Option<Loop>,
 }
 
@@ -93,7 +93,8 @@ struct Watched {
     /// When a loop of it was last seen going round, by our clock; `None` until the first step after a restart.
     alive_at: Option<ArrivalTime>,
     /// When a loop of it was last seen breaking a declared bound. A rate may do so now and then, and that is one
-    /// incident; all other alarms are held by the engine itself.
+    /// incident; all other alarms are held by the engine itself. After a restart it is the first sight, because how
+    /// long the bound had held is not known.
     broken_at: Option<ArrivalTime>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loopscope_analyzer::{
     intended::Judgement::{Broken, Expired, Within},
-    snapshot::{Loop, LoopState, Snapshot},
+    snapshot::{Assessment, Loop, LoopState, Reason, Snapshot},
     span::{EventTime, Span, TraceId},
 };
 use loopscope_proto::v1;
@@ -41,17 +41,17 @@ pub(super) enum Judgement {
     Latent,
     /// Operations that begin again together with a function, whose own loop is judged.
     Covered,
-    /// Something that is no loop and is worth knowing, such as a retry storm.
+    /// Something without laps that is worth knowing and no alarm, such as a retry storm.
     Finding,
     /// No deeper than is tolerated of any.
     Tolerated,
     /// Intended, and no deeper than it may be.
     Intended,
-    /// Deeper than is tolerated.
+    /// Deeper than is tolerated, or an alarm that has no depth.
     Failing,
-    /// Intended, and deeper than it may be.
+    /// Intended, and more than it may be.
     BeyondIntended,
-    /// Deeper than is tolerated, and intended no more.
+    /// As a failing one, and intended no more.
     Expired,
 }
 
@@ -101,21 +101,30 @@ fn judge(found: &Loop, max_depth: u32) -> Judgement {
     if found.is_covered {
         return Judgement::Covered;
     }
-    if found.max_depth == 0 {
+    if found.retry_storm.is_some() || found.max_depth == 0 && found.assessment != Assessment::Alarm {
         return Judgement::Finding;
     }
     match found.intended.as_ref().map(|intended| intended.judgement) {
         Some(Within) => Judgement::Intended,
         Some(Broken(_)) => Judgement::BeyondIntended,
-        _ if found.max_depth <= max_depth => Judgement::Tolerated,
+        _ if !fails_without_depth(found) && found.max_depth <= max_depth => Judgement::Tolerated,
         Some(Expired) => Judgement::Expired,
         None => Judgement::Failing,
     }
 }
 
+/// True for an alarm that no depth tolerates: chains are not seen, or counts say that there is more than is seen.
+pub(super) fn fails_without_depth(found: &Loop) -> bool {
+    found.assessment == Assessment::Alarm && (found.max_depth == 0 || found.reasons.contains(&Reason::Flow))
+}
+
 #[cfg(test)]
 mod tests {
-    use loopscope_analyzer::{intended, snapshot::Severity, span::ArrivalTime};
+    use loopscope_analyzer::{
+        intended,
+        snapshot::{LoopId, RetryStorm, Severity},
+        span::ArrivalTime,
+    };
 
     use super::*;
     use crate::{alert::machine::tests::found, intended::file};
@@ -142,6 +151,15 @@ mod tests {
         assert_eq!(judge(depth(1, 0), 0, None), Judgement::Finding);
         assert_eq!(judge(Loop { is_covered: true, ..depth(1, 6) }, 0, None), Judgement::Covered);
         assert_eq!(judge(found(1, LoopState::Latent, Severity::Info, 0), 0, None), Judgement::Latent);
+        let alarm = |laps, reason| Loop { assessment: Assessment::Alarm, reasons: vec![reason], ..depth(1, laps) };
+        assert_eq!(judge(alarm(0, Reason::Flow), 99, None), Judgement::Failing, "no chain is seen");
+        assert_eq!(judge(alarm(2, Reason::Flow), 99, None), Judgement::Failing, "there is more than is seen");
+        assert_eq!(judge(alarm(18, Reason::Depth), 99, None), Judgement::Tolerated);
+        assert_eq!(judge(alarm(0, Reason::NoProgress), 99, None), Judgement::Failing);
+        assert_eq!(judge(Loop { id: LoopId(2), ..alarm(0, Reason::Flow) }, 99, Some(1)), Judgement::Expired);
+        let (requests, attempts, retried, attempts_per_request, amplification) = (4, 12, 4, 3.0, 3.0);
+        let storm = RetryStorm { requests, attempts, retried, over: None, attempts_per_request, amplification };
+        assert_eq!(judge(Loop { retry_storm: Some(storm), ..depth(1, 0) }, 0, None), Judgement::Finding);
         assert!(Judgement::Failing.fails() && Judgement::BeyondIntended.fails() && Judgement::Expired.fails());
     }
 }

@@ -1,26 +1,19 @@
-//! The report for people, on a terminal or in the log of a pipeline.
+//! The report for people, on a terminal or in the log of a pipeline. What it says of loops is in `text/loops.rs`.
+
+mod loops;
 
 use std::{
     io::{self, Write},
     time::Duration,
 };
 
-use loopscope_analyzer::snapshot::{Anomaly, Loop, LoopLevel, Severity, Snapshot};
+use loopscope_analyzer::snapshot::{Anomaly, Loop, Snapshot};
 
 use super::{
     input::files,
-    report::{Judgement, Report},
+    report::{Judgement, Report, fails_without_depth},
 };
 use crate::{convert, sampled};
-
-/// Traces that are shown of one loop.
-const TRACES: usize = 3;
-
-/// Latent loops that are listed; further ones are only counted.
-const LATENT: usize = 10;
-
-/// Cycles of operations within loops of functions that are listed; further ones are only counted.
-const COVERED: usize = 10;
 
 /// Hotspots that are listed.
 const HOTSPOTS: usize = 5;
@@ -28,13 +21,10 @@ const HOTSPOTS: usize = 5;
 /// Places that are shown of one anomaly.
 const PLACES: usize = 3;
 
-/// Before the lines of a loop.
-const INDENT: &str = "        ";
-
 /// Writes all of the report; the verdict stands at the end, where the eye of a reader of logs is.
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     write_size(report, out)?;
-    write_loops(report, out)?;
+    loops::write(report, out)?;
     write_hotspots(report.snapshot, out)?;
     write_anomalies(&report.snapshot.anomalies, out)?;
     write_verdict(report, out)
@@ -65,136 +55,6 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let part = Some(seen / invocations as f64)
         .filter(|_| snapshot.functions.iter().any(|node| node.sampling_probability.is_some()));
     write_line("", sampled::kept("invocations", part), out)
-}
-
-fn write_loops(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let judged = || report.snapshot.loops.iter().zip(&report.judgements);
-    let list = |wanted: Judgement| -> Vec<&Loop> {
-        judged().filter(|(_, judgement)| **judgement == wanted).map(|(found, _)| found).collect()
-    };
-    let (latent, covered) = (list(Judgement::Latent), list(Judgement::Covered));
-    let storms = list(Judgement::Finding);
-    let is_plain =
-        |judgement: &Judgement| !matches!(judgement, Judgement::Latent | Judgement::Covered | Judgement::Finding);
-    let others = judged().filter(|(_, judgement)| is_plain(judgement));
-    for (place, (found, judgement)) in others.enumerate() {
-        if place == 0 {
-            writeln!(out, "\nLoops")?;
-        }
-        write_loop(found, *judgement, report.max_depth, out)?;
-    }
-    if !covered.is_empty() {
-        writeln!(out, "\nOperations that begin again within these loops")?;
-    }
-    for found in covered.iter().take(COVERED) {
-        writeln!(out, "  depth {:>3}  {}", found.max_depth, cycle(&found.operations))?;
-    }
-    write_more(covered.len(), COVERED, out)?;
-    write_storms(&storms, out)?;
-    if !latent.is_empty() {
-        writeln!(out, "\nLatent loops: cycles in the graph that nothing went round")?;
-    }
-    for found in latent.iter().take(LATENT) {
-        writeln!(out, "  {}", cycle(&found.names))?;
-    }
-    write_more(latent.len(), LATENT, out)
-}
-
-fn write_storms(storms: &[&Loop], out: &mut dyn Write) -> io::Result<()> {
-    let storms = storms.iter().filter_map(|found| Some((found, found.retry_storm?)));
-    for (place, (found, storm)) in storms.enumerate() {
-        if place == 0 {
-            writeln!(out, "\nRetry storms: requests that fail and are tried again")?;
-        }
-        let operations: Vec<&str> = found.operations.iter().map(named).collect();
-        let operation = if operations.is_empty() { String::new() } else { format!(": {}", operations.join(", ")) };
-        writeln!(out, "  {}{operation}", found.names.join(" -> "))?;
-        let layers = if storm.amplification > storm.attempts_per_request {
-            format!(", {:.1} with the layers below", storm.amplification)
-        } else {
-            String::new()
-        };
-        writeln!(
-            out,
-            "        {:.1} attempts a request{layers}; {} of {} tried again",
-            storm.attempts_per_request,
-            storm.retried,
-            count(storm.requests, "request"),
-        )?;
-        write_traces(found, out)?;
-    }
-    Ok(())
-}
-
-fn write_traces(found: &Loop, out: &mut dyn Write) -> io::Result<()> {
-    let traces: Vec<String> = found.exemplars.iter().take(TRACES).map(ToString::to_string).collect();
-    if traces.is_empty() { Ok(()) } else { writeln!(out, "        trace {}", traces.join(", ")) }
-}
-
-fn write_more(all: usize, listed: usize, out: &mut dyn Write) -> io::Result<()> {
-    if all > listed {
-        writeln!(out, "  and {} more (--format json lists all)", all - listed)?;
-    }
-    Ok(())
-}
-
-fn write_loop(found: &Loop, judgement: Judgement, max_depth: u32, out: &mut dyn Write) -> io::Result<()> {
-    let mark = if judgement.fails() { "FAIL" } else { "ok  " };
-    let names = if found.level == LoopLevel::Operation { cycle(&found.operations) } else { cycle(&found.names) };
-    let environment = if found.environment.is_empty() { String::new() } else { format!(" ({})", found.environment) };
-    writeln!(out, "  {mark}  {names}{environment}")?;
-    let severity = match found.severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
-    };
-    let state = convert::loop_(found);
-    writeln!(
-        out,
-        "        level {}, depth {} in {}, {}{}, {}, {severity}",
-        found.level.word(),
-        found.max_depth,
-        count(found.chains, "chain"),
-        count(found.laps, "lap"),
-        found.lap_p50_ms.map(|ms| format!(" of {} each", milliseconds(ms))).unwrap_or_default(),
-        state.state().word(),
-    )?;
-    match found.level {
-        LoopLevel::Operation => writeln!(out, "        in {}", found.names.join(", "))?,
-        LoopLevel::Function if !found.operations.is_empty() => {
-            let operations: Vec<&str> = found.operations.iter().map(named).collect();
-            writeln!(out, "        through {}", operations.join(", "))?;
-        }
-        LoopLevel::Function => {}
-    }
-    write_line(INDENT, sampled::kept("laps", found.sampling_probability), out)?;
-    write_line(INDENT, sampled::hidden_depth(found.continuation_probability, found.alarm_depth.is_some()), out)?;
-    write_line(INDENT, why(found, judgement, max_depth), out)?;
-    write_traces(found, out)?;
-    writeln!(out, "        id {}", found.id)
-}
-
-fn write_line(indent: &str, said: Option<String>, out: &mut dyn Write) -> io::Result<()> {
-    said.map_or(Ok(()), |said| writeln!(out, "{indent}{said}"))
-}
-
-/// Why a loop is judged as it is, where that is not plain.
-fn why(found: &Loop, judgement: Judgement, max_depth: u32) -> Option<String> {
-    if judgement == Judgement::Tolerated {
-        return Some(format!("tolerated by --max-depth {max_depth}"));
-    }
-    let declared = found.intended.as_ref()?;
-    let depth = declared.max_depth.map(|depth| format!(" up to depth {depth}"));
-    let rate = declared.max_rate_per_minute.map(|rate| format!(" up to {rate} laps a minute"));
-    let bounds: Vec<String> = depth.into_iter().chain(rate).collect();
-    let bounds = bounds.join(" and");
-    let said = |text: &str, before: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
-    match judgement {
-        Judgement::Intended => Some(format!("intended{bounds}{}", said(&declared.reason, ": "))),
-        Judgement::BeyondIntended => Some(format!("intended only{bounds}{}", said(&declared.owner, "; ask "))),
-        Judgement::Expired => Some(format!("was intended, and that has expired{}", said(&declared.owner, "; ask "))),
-        _ => None,
-    }
 }
 
 fn write_hotspots(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -239,12 +99,23 @@ fn write_anomalies(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()>
 }
 
 fn write_verdict(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let failing = report.judgements.iter().filter(|judgement| judgement.fails()).count();
     let judged = |wanted: fn(&Judgement) -> bool| report.judgements.iter().filter(|each| wanted(each)).count();
     let tolerated = judged(|each| matches!(each, Judgement::Tolerated | Judgement::Intended));
     let latent = judged(|each| *each == Judgement::Latent);
-    let verdict = if failing == 0 { "clean".to_owned() } else { format!("{} too deep", count(failing, "loop")) };
+    let failing = report.snapshot.loops.iter().zip(&report.judgements).filter(|(_, judgement)| judgement.fails());
+    let (others, deep): (Vec<&Loop>, Vec<&Loop>) =
+        failing.map(|(found, _)| found).partition(|found| fails_without_depth(found));
+    let verdict = match (deep.len(), others.len()) {
+        (0, 0) => "clean".to_owned(),
+        (deep, 0) => format!("{} too deep", count(deep, "loop")),
+        (0, others) => count(others, "alarm"),
+        (deep, others) => format!("{} too deep and {}", count(deep, "loop"), count(others, "other alarm")),
+    };
     writeln!(out, "\n{verdict} ({tolerated} tolerated, {latent} latent)")
+}
+
+fn write_line(indent: &str, said: Option<String>, out: &mut dyn Write) -> io::Result<()> {
+    said.map_or(Ok(()), |said| writeln!(out, "{indent}{said}"))
 }
 
 /// A cycle as people read it: back to where it began.

@@ -54,17 +54,23 @@ pub(super) fn intended(state: &IntendedState) -> v1::IntendedState {
         expires: state.expires.map(arrival_time),
         is_broken: matches!(state.judgement, Judgement::Broken(_)),
         is_expired: state.judgement == Judgement::Expired,
-        breach: match state.judgement {
-            Judgement::Broken(Breach::Depth { found, bound }) => format!("{found} laps deep, declared are {bound}"),
-            Judgement::Broken(Breach::Rate { found, bound }) => {
-                format!("{found:.0} laps a minute, declared are {bound}")
-            }
-            Judgement::Broken(Breach::Growth { reproduction }) => {
-                let each = reproduction.map_or_else(String::new, |r| format!(" (each causes {r:.1})"));
-                format!("its laps multiply{each}, and no rate is declared")
-            }
-            Judgement::Within | Judgement::Expired => String::new(),
-        },
+        breach: breach(&state.judgement),
+    }
+}
+
+/// Which bound broke and by how much, in words; empty while none is.
+pub(crate) fn breach(judgement: &Judgement) -> String {
+    match *judgement {
+        Judgement::Broken(Breach::Depth { found, bound }) => format!("{found} laps deep, declared are {bound}"),
+        Judgement::Broken(Breach::Rate { found, bound }) => format!("{found:.0} laps a minute, declared are {bound}"),
+        Judgement::Broken(Breach::Growth { reproduction }) => {
+            let each = reproduction.map_or_else(String::new, |r| format!(" (each causes {r:.1})"));
+            format!("its laps multiply{each}, and no rate is declared")
+        }
+        Judgement::Broken(Breach::Unseen) => {
+            "it is an alarm whose depth nobody sees, and no rate is declared".to_owned()
+        }
+        Judgement::Within | Judgement::Expired => String::new(),
     }
 }
 
@@ -117,6 +123,8 @@ mod tests {
         assert_eq!(rate.breach, "61 laps a minute, declared are 60");
         let growth = state(Judgement::Broken(Breach::Growth { reproduction: Some(2.04) }));
         assert_eq!(growth.breach, "its laps multiply (each causes 2.0), and no rate is declared");
+        let unseen = state(Judgement::Broken(Breach::Unseen));
+        assert_eq!(unseen.breach, "it is an alarm whose depth nobody sees, and no rate is declared");
         let expired = state(Judgement::Expired);
         assert_eq!((expired.is_broken, expired.is_expired, expired.breach.as_str()), (false, true, ""));
     }

@@ -105,7 +105,7 @@ fn select(connection: &Connection, id: Option<&str>) -> Result<Vec<Incident>, St
     let wanted = |column: &str| if id.is_some() { format!("{column} = ?1") } else { "?1 IS NULL".to_owned() };
     let mut loops: HashMap<String, Vec<Member>> = HashMap::new();
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT incident_id, loop_id, function_ids, names, last_lap_at, laps FROM incident_loops
+        "SELECT incident_id, loop_id, function_ids, names, last_lap_at, laps, broke_bound FROM incident_loops
          WHERE {} ORDER BY incident_id, place",
         wanted("incident_id")
     ))?;
@@ -140,8 +140,8 @@ fn save_member(
     let names: Vec<&str> = member.names.iter().map(|name| &**name).collect();
     transaction
         .prepare_cached(
-            "INSERT INTO incident_loops (incident_id, place, loop_id, function_ids, names, last_lap_at, laps)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO incident_loops (incident_id, place, loop_id, function_ids, names, last_lap_at, laps, broke_bound)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             incident_id,
@@ -151,6 +151,7 @@ fn save_member(
             serde_json::to_string(&names).map_err(wrong)?,
             to_column(ArrivalTime(member.last_lap.0)),
             i64::try_from(member.laps).unwrap_or(i64::MAX),
+            member.broke_bound,
         ))?;
     Ok(())
 }
@@ -179,13 +180,14 @@ fn read_member(row: &Row<'_>) -> Result<Member, StoreError> {
     let ids: Vec<String> = serde_json::from_str(&ids).map_err(wrong)?;
     let names: Vec<String> = serde_json::from_str(&names).map_err(wrong)?;
     let functions = ids.iter().map(|id| u64::from_str_radix(id, 16).map(NodeId)).collect::<Result<Vec<_>, _>>();
-    Ok(Member::of(
+    let member = Member::of(
         LoopId(u128::from_str_radix(&loop_id, 16).map_err(wrong)?),
         functions.map_err(wrong)?,
         names.into_iter().map(Arc::from).collect(),
         EventTime(from_column(row.get(4)?)),
         from_column(row.get(5)?),
-    ))
+    );
+    Ok(Member { broke_bound: row.get(6)?, ..member })
 }
 
 fn wrong(reason: impl ToString) -> StoreError {
@@ -237,7 +239,7 @@ mod tests {
         store.write(|transaction| save(transaction, &first, &v1::Loop::default())).unwrap();
         first.severity = Severity::Critical;
         first.closed_at = Some(ArrivalTime(50));
-        first.loops.insert(0, member(9));
+        first.loops.insert(0, Member { broke_bound: true, ..member(9) });
         first.reopened = 3;
         first.told = Told { at: ArrivalTime(40), multiplies: true, next_24h: 12.5, messages: 7 };
         store.write(|transaction| save(transaction, &first, &evidence)).unwrap();
@@ -280,8 +282,7 @@ mod tests {
         for step in &super::super::MIGRATIONS[..3] {
             connection.execute_batch(step).unwrap();
         }
-        let evidence =
-            r#"{"function_ids": ["02", "01"], "functions": ["b", "a"], "state": "growing", "cost": {"next_24h": 7.5}}"#;
+        let evidence = r#"{"id": "0a", "intended": {"is_broken": true}, "function_ids": ["02", "01"], "functions": ["b", "a"], "state": "growing", "cost": {"next_24h": 7.5}}"#;
         for (id, loop_id, state, closed_at, evidence) in
             [("inc_a", "0a", "open", None, evidence), ("inc_b", "0b", "resolved", Some(9), "{}")]
         {
@@ -297,9 +298,9 @@ mod tests {
         let incidents = store.read(load).unwrap();
         let functions = vec![NodeId(1), NodeId(2)];
         let first = Member::of(LoopId(10), functions, vec!["b".into(), "a".into()], EventTime(7), 18);
-        assert_eq!(incidents[0].loops, [first]);
+        assert_eq!(incidents[0].loops, [Member { broke_bound: true, ..first }]);
         assert_eq!(incidents[0].told, Told { at: ArrivalTime(5), multiplies: true, next_24h: 7.5, messages: 0 });
-        assert_eq!(incidents[1].loops[0].id, LoopId(11));
+        assert_eq!((incidents[1].loops[0].id, incidents[1].loops[0].broke_bound), (LoopId(11), false));
         assert_eq!(store.read(|connection| get(connection, "inc_b")).unwrap().as_ref(), Some(&incidents[1]));
     }
 }

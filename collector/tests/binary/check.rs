@@ -154,7 +154,10 @@ fn what_is_tolerated_or_intended_passes_until_it_is_deeper() {
     assert!(intended.output.contains("intended up to depth 2: follows pages"), "{}", intended.output);
     let broken = allowed("[[loop]]\nfunctions = ['a', 'b']\nmax_depth = 1\nowner = 'team-a'\n");
     assert_eq!(broken.code, Some(1));
-    assert!(broken.output.contains("only up to depth 1; ask team-a"), "{}", broken.output);
+    let words = "intended up to depth 1, but 2 laps deep, declared are 1; ask team-a";
+    assert!(broken.output.contains(words), "{}", broken.output);
+    let json = check(&["--format", "json", "--allow", file.to_str().unwrap(), "-"], &story);
+    assert_eq!(json.loops()[0]["reasons"], serde_json::json!(["broken_bound"]), "{}", json.output);
     let expired = allowed("[[loop]]\nfunctions = ['a', 'b']\nmax_depth = 9\nexpires = 2001-01-01\n");
     assert_eq!(expired.code, Some(1));
     assert!(expired.output.contains("expired"), "{}", expired.output);

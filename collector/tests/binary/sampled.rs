@@ -54,14 +54,17 @@ fn a_sampled_loop_is_told_with_what_sampling_hides() {
     let hidden = server.loop_of(&["mailer"], 30);
     assert_eq!((&hidden["assessment"], &hidden["alarm_depth"]), (&json!("unremarkable"), &Value::Null));
     let near = |value: &Value, expected: f64| (value.as_f64().unwrap() / expected - 1.0).abs() < 2e-3;
-    assert!(near(&hidden["continuation_probability"], 0.1) && near(&hidden["sampling_probability"], 0.01), "{hidden}");
+    assert!(
+        near(&hidden["next_lap_sampling_probability"], 0.1) && near(&hidden["sampling_probability"], 0.01),
+        "{hidden}"
+    );
     // Within a trace all laps are there, whatever else is not.
     let within = format!("pages{}", " -> pages".repeat(18));
     post_well(server.otlp_http, &Story::parse(&within).with_trace_state(TENTH).request());
     let alert = target.message("loop.opened", &["pages"], Duration::from_secs(10));
     let told = &alert.body["data"]["loop"];
     assert_eq!((&told["max_depth"], &told["alarm_depth"], &told["laps"]), (&json!(18), &json!(18), &json!(180)));
-    assert!(near(&told["sampling_probability"], 0.1) && told["continuation_probability"].is_null(), "{told}");
+    assert!(near(&told["sampling_probability"], 0.1) && told["next_lap_sampling_probability"].is_null(), "{told}");
     let summary = alert.body["data"]["summary"].as_str().unwrap();
     assert!(summary.ends_with("Traces are sampled: 1 in 10 laps was kept, and the numbers are adjusted."), "{summary}");
     assert_eq!(target.types(), ["loop.opened"], "of the hidden one nobody is told");

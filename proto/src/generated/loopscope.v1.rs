@@ -69,7 +69,8 @@ pub struct Function {
     #[prost(string, repeated, tag = "16")]
     pub aliases: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Part of its runs that sampling kept, over 0 and below 1: the runs, errors, cold starts and the rate are what was
-    /// kept, divided by the probability that it was. Absent when all were kept. Durations are those of the runs that were kept.
+    /// kept, divided by the probability that it was. Absent when all were kept. Durations are those of the runs that were
+    /// kept.
     #[prost(double, optional, tag = "17")]
     pub sampling_probability: ::core::option::Option<f64>,
 }
@@ -191,7 +192,8 @@ pub struct Loop {
     /// Ids of the functions, in the order of their names above.
     #[prost(string, repeated, tag = "4")]
     pub function_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Ids of all nodes of one lap, resources included, in the order of the functions; the first is not repeated at the end.
+    /// Ids of all nodes of one lap, resources included, in the order of the functions; the first is not repeated at the
+    /// end.
     #[prost(string, repeated, tag = "5")]
     pub path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How it behaves now.
@@ -202,8 +204,8 @@ pub struct Loop {
     #[prost(enumeration = "Severity", tag = "7")]
     #[serde(with = "crate::json::severity")]
     pub severity: i32,
-    /// Laps of the deepest chain: occurrences of a function on it minus one. Where continuation_probability is present, a
-    /// chain may be deeper than it is seen.
+    /// Laps of the deepest chain: occurrences of a function on it minus one. Where next_lap_sampling_probability is
+    /// present, a chain may be deeper than it is seen.
     #[prost(uint32, tag = "8")]
     pub max_depth: u32,
     /// Chains that went round at least once.
@@ -235,8 +237,8 @@ pub struct Loop {
     /// The operations that its laps went through, from the first function on; no more than 32 are kept.
     #[prost(string, repeated, tag = "17")]
     pub operations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Kinds of loop it is: "latent", "reentry", "cross_trace", "self", "retry_storm", "poison", "fan_out", "bounded", "slow", "self_timer",
-    /// "no_progress", "telemetry".
+    /// Kinds of loop it is: "latent", "reentry", "cross_trace", "self", "retry_storm", "poison", "fan_out", "bounded",
+    /// "slow", "self_timer", "no_progress", "telemetry".
     #[prost(string, repeated, tag = "18")]
     pub classes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// What the detectors make of it: "unremarkable", "suspect" or "alarm".
@@ -292,18 +294,22 @@ pub struct Loop {
     /// What is tried again and again, and how often; absent for all that go round.
     #[prost(message, optional, tag = "46")]
     pub retry_storm: ::core::option::Option<RetryStorm>,
-    /// Part of its laps that sampling kept, over 0 and below 1: chains, laps and laps a minute are what was kept, divided by
-    /// the probability that it was, and the cost follows from them. Absent when all were kept.
+    /// Part of its laps that sampling kept, over 0 and below 1: chains, laps and laps a minute are what was kept, divided
+    /// by the probability that it was, and the cost follows from them. Absent when all were kept.
     #[prost(double, optional, tag = "47")]
     pub sampling_probability: ::core::option::Option<f64>,
-    /// Chance that a lap is seen after the one before it was, over 0 and below 1: where a lap enters other traces, those may
-    /// not have been kept. R is adjusted for it and its interval is as wide as what is seen allows. Below 0.2 depth is not judged.
-    /// Absent when the next lap is always seen, as it is within a trace.
+    /// Probability with which sampling keeps a lap after the one before it was kept, over 0 and below 1: where a lap
+    /// enters other traces, those may have been dropped. R is adjusted for it and its interval is as wide as what is seen
+    /// allows. Absent when the next lap is always seen, as it is within a trace.
     #[prost(double, optional, tag = "48")]
-    pub continuation_probability: ::core::option::Option<f64>,
+    pub next_lap_sampling_probability: ::core::option::Option<f64>,
     /// What counts alone tell of it; absent where parents, links or ids tell the causes.
     #[prost(message, optional, tag = "49")]
     pub flow: ::core::option::Option<Flow>,
+    /// True when so few laps are seen after the one before that only chains within a trace are judged by their depth.
+    /// Where there are none, depth is not judged and alarm_depth is absent.
+    #[prost(bool, tag = "50")]
+    pub judged_within_traces: bool,
 }
 /// What counts alone tell of a loop whose invocations name nothing but the place between them: a queue, or the function
 /// that is called. Which invocation caused which is not known.
@@ -613,14 +619,15 @@ pub struct AlertData {
     /// One sentence that says what happens.
     #[prost(string, tag = "2")]
     pub summary: ::prost::alloc::string::String,
-    /// The worst loop of the incident as it stood when the change was noticed.
+    /// The worst loop of the incident as it stood when the change was noticed, or the one that broke a declared bound.
     #[prost(message, optional, tag = "3")]
     pub r#loop: ::core::option::Option<Loop>,
     /// Where to look at it.
     #[prost(string, tag = "4")]
     pub url: ::prost::alloc::string::String,
-    /// Why an open incident is told again: "severity" (it has risen), "growing" (laps multiply now), "cost" (the next 24
-    /// hours cost ten times what was told), "still_open"; empty for what opened, began again or ended.
+    /// Why an open incident is told again: "broken_bound" (a loop of it broke a bound that was declared for it; that is
+    /// the one that is shown), "severity" (it has risen), "growing" (laps multiply now), "cost" (the next 24 hours cost
+    /// ten times what was told), "still_open"; empty for what opened, began again or ended.
     #[prost(string, repeated, tag = "5")]
     pub because: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// All loops of the incident, the one that opened it first.
@@ -812,7 +819,8 @@ pub struct Intended {
     /// Id of the loop that is meant; empty when `functions` says it.
     #[prost(string, tag = "2")]
     pub loop_id: ::prost::alloc::string::String,
-    /// Names of the functions of the loops that are meant, in the order of a lap, from whichever on; empty when `loop_id` says it.
+    /// Names of the functions of the loops that are meant, in the order of a lap, from whichever on; empty when `loop_id`
+    /// says it.
     #[prost(string, repeated, tag = "3")]
     pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Laps of one chain that are intended; absent when any number is.
@@ -901,8 +909,9 @@ pub struct Laps {
     /// Laps between the first ones and the last ones that were left out.
     #[prost(uint32, tag = "5")]
     pub laps_elided: u32,
-    /// Why the chain could not be followed further back, or an empty string when its beginning was reached: "parent_missing",
-    /// "link_missing", "cause_missing" (what the engine joined is in the journal no more), "ring" (the causes run in a ring) or "bound" (it is longer than the answer may read).
+    /// Why the chain could not be followed further back, or an empty string when its beginning was reached:
+    /// "parent_missing", "link_missing", "cause_missing" (what the engine joined is in the journal no more), "ring" (the
+    /// causes run in a ring) or "bound" (it is longer than the answer may read).
     #[prost(string, tag = "6")]
     pub ended_by: ::prost::alloc::string::String,
 }
@@ -957,7 +966,8 @@ pub struct LapStop {
     /// Bytes of the message or request that it got; absent when its spans do not say.
     #[prost(uint64, optional, tag = "4")]
     pub payload_bytes: ::core::option::Option<u64>,
-    /// True when what caused it is named by no trace: the engine joined it by an id, an object or a time that both sides know.
+    /// True when what caused it is named by no trace: the engine joined it by an id, an object or a time that both sides
+    /// know.
     #[prost(bool, tag = "5")]
     pub joined: bool,
 }

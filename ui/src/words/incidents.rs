@@ -13,6 +13,7 @@ pub fn way(functions: &[String]) -> String {
 /// Why people were told again; `None` for what the kind of the message says.
 pub fn because(word: &str) -> Option<&'static str> {
     match word {
+        "broken_bound" => Some("a declared bound broke"),
         "severity" => Some("more severe"),
         "growing" => Some("multiplies now"),
         "cost" => Some("10 × the cost"),
@@ -48,6 +49,6 @@ mod tests {
         let over = Incident { closed_at: Some(Timestamp::default()), reopened: 1, ..Default::default() };
         assert_eq!(incident_now(&over), " · over now, began again once");
         assert_eq!(incident_now(&Incident { reopened: 3, ..Default::default() }), " · open now, began again 3 times");
-        assert_eq!(because("still_open"), None);
+        assert_eq!((because("still_open"), because("broken_bound")), (None, Some("a declared bound broke")));
     }
 }

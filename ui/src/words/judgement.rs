@@ -202,9 +202,9 @@ mod tests {
         let usual = depth(&Loop { depth_probability: Some(0.9), ..deep() }).join(" ");
         assert!(usual.contains("Most benign chains"), "{usual}");
         assert!(depth(&Loop { max_depth: 0, ..deep() }).is_empty());
-        let half = depth(&Loop { continuation_probability: Some(0.5), ..deep() }).join(" ");
+        let half = depth(&Loop { next_lap_sampling_probability: Some(0.5), ..deep() }).join(" ");
         assert!(half.contains("alarm at 18") && half.contains("may be deeper"), "{half}");
-        let hidden = depth(&Loop { continuation_probability: Some(0.1), alarm_depth: None, ..deep() }).join(" ");
+        let hidden = depth(&Loop { next_lap_sampling_probability: Some(0.1), alarm_depth: None, ..deep() }).join(" ");
         assert!(hidden.starts_with("Depth is not judged."), "{hidden}");
     }
 

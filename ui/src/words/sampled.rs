@@ -4,9 +4,6 @@ use loopscope_proto::v1::Loop;
 
 use crate::format;
 
-/// Below this chance to see the next lap the collector makes nothing of depth.
-const LEAST_CONTINUATION: f64 = 0.2;
-
 /// That runs or calls are adjusted, and how much of them was kept; nothing where all was.
 pub fn sampled(probability: Option<f64>) -> String {
     probability.map(|kept| format!("Sampled {}: counts are adjusted.", one_in(kept))).unwrap_or_default()
@@ -20,16 +17,13 @@ pub fn sampled_laps(it: &Loop) -> String {
 
 /// What sampling hides of the depth of a loop; nothing where the next lap is always seen.
 pub(super) fn hidden_depth(it: &Loop) -> Option<String> {
-    let continuation = it.continuation_probability?;
-    let seen =
-        format!("Of the laps that follow a lap, {} is kept, because they are in other traces", one_in(continuation));
+    let kept = one_in(it.next_lap_sampling_probability?);
+    let seen = format!("Of the laps that follow a lap, {kept} is kept, because they are in other traces");
     Some(match it.alarm_depth {
         None => format!(
             "Depth is not judged. {seen}: even an endless chain looks short. R, the rate and what its functions send are judged."
         ),
-        Some(_) if continuation < LEAST_CONTINUATION => {
-            format!("Depth is judged within traces only. {seen}.")
-        }
+        Some(_) if it.judged_within_traces => format!("Depth is judged within traces only. {seen}."),
         Some(_) => format!("{seen}, so chains may be deeper than they are seen."),
     })
 }
@@ -59,15 +53,14 @@ mod tests {
 
     #[test]
     fn what_sampling_hides_depends_on_how_much_is_seen() {
-        let hidden = |continuation, alarm_depth| {
-            let it = Loop { continuation_probability: continuation, alarm_depth, ..Loop::default() };
+        let hidden = |next_lap_sampling_probability, alarm_depth, judged_within_traces| {
+            let it = Loop { next_lap_sampling_probability, alarm_depth, judged_within_traces, ..Loop::default() };
             hidden_depth(&it).unwrap_or_default()
         };
-        assert_eq!(hidden(None, Some(18)), "");
-        assert!(
-            hidden(Some(0.1), None).starts_with("Depth is not judged. Of the laps that follow a lap, 1 in 10 is kept")
-        );
-        assert!(hidden(Some(0.1), Some(18)).starts_with("Depth is judged within traces only."));
-        assert!(hidden(Some(0.5), Some(18)).ends_with("so chains may be deeper than they are seen."));
+        assert_eq!(hidden(None, Some(18), false), "");
+        let unseen = hidden(Some(0.1), None, false);
+        assert!(unseen.starts_with("Depth is not judged. Of the laps that follow a lap, 1 in 10 is kept"), "{unseen}");
+        assert!(hidden(Some(0.1), Some(18), true).starts_with("Depth is judged within traces only."));
+        assert!(hidden(Some(0.5), Some(18), false).ends_with("so chains may be deeper than they are seen."));
     }
 }

@@ -73,7 +73,7 @@ impl From<&OperationLap> for Lap {
             trigger: Trigger::Request,
             failed: false,
             sampling: told.sampling,
-            continuation: Sampling::ALWAYS,
+            next_lap_sampling: Sampling::ALWAYS,
             entries: 0,
         }
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{Lap, LoopReport, sampled::Sampled};
+use super::{Lap, LoopReport, sampled::Sampled, thresholds::Thresholds};
 use crate::{
     detect::{
         fan_out::{self, Branching},
@@ -78,13 +78,6 @@ pub(super) struct LoopRecord {
     exemplars: Vec<(u32, TraceId)>,
     /// The causes of the deepest chain that no trace names; shared with the reports, some 2 KB at most.
     joined: Option<Arc<JoinedChain>>,
-}
-
-/// Laps at which a chain is suspect, and at which it is an alarm.
-#[derive(Clone, Copy)]
-struct Thresholds {
-    suspect: u32,
-    alarm: u32,
 }
 
 impl LoopRecord {
@@ -238,7 +231,7 @@ impl LoopRecord {
 
     /// Two chains turned out to be one; `are_open` says that both may go on.
     pub(super) fn join_chains(&mut self, are_open: bool) {
-        let followed = 1.0 / self.sampled.continuation();
+        let followed = 1.0 / self.sampled.next_lap_probability();
         self.chains -= self.sampled.adjusted_count() * followed;
         if are_open {
             self.lose_chain();
@@ -251,11 +244,11 @@ impl LoopRecord {
     pub(super) fn advance(&mut self, now: ArrivalTime, chain: &mut Chain, lap: &Lap, depth: u32) {
         chain.last_lap = now;
         chain.confidence = chain.confidence.min(lap.confidence);
-        chain.continuation = chain.continuation.least(lap.continuation);
+        chain.next_lap_sampling = chain.next_lap_sampling.least(lap.next_lap_sampling);
         if chain.anchor == lap.function {
             chain.guesses = chain.guesses.saturating_add(u32::from(lap.is_guess));
             let weight = f64::from(lap.credit) * f64::from(lap.times);
-            let stands_for = lap.continuation.adjusted_count();
+            let stands_for = lap.next_lap_sampling.adjusted_count();
             self.renewal.lap(now, lap.end(), weight, if depth > 1 { weight * stands_for } else { 0.0 });
             if depth > 1 {
                 // As many chains as there are laps that followed none; of these, some follow one that was not kept.
@@ -292,8 +285,8 @@ impl LoopRecord {
         depth >= self.max_depth && self.confidence() < 1.0
     }
 
-    pub(super) fn remember_joined(&mut self, joined: JoinedChain) {
-        self.joined = Some(Arc::new(joined));
+    pub(super) fn remember_joined(&mut self, joined: Option<JoinedChain>) {
+        self.joined = joined.map(Arc::new);
     }
 
     fn confidence(&self) -> f64 {
@@ -310,7 +303,7 @@ impl LoopRecord {
 
     /// Chains that may go on, those that were not kept included: as many as traces for each that is seen.
     fn open_chains_adjusted(&self) -> u64 {
-        rounded(self.open_chains as f64 * self.sampled.adjusted_count() * self.sampled.continuation())
+        rounded(self.open_chains as f64 * self.sampled.adjusted_count() * self.sampled.next_lap_probability())
     }
 
     /// A chain ended; unless it was an alarm, that is how chains of this loop are.
@@ -326,7 +319,7 @@ impl LoopRecord {
         if !is_learned || chain.confidence < LEAST_CONFIDENCE {
             return;
         }
-        if chain.continuation.is_sampled() {
+        if chain.next_lap_sampling.is_sampled() {
             // It may go on where nobody sees it.
             self.sampled.learn(chain);
         } else {
@@ -340,12 +333,12 @@ impl LoopRecord {
         if chain.confidence < LEAST_CONFIDENCE || self.is_covered {
             return;
         }
-        let Thresholds { suspect, alarm } = self.thresholds;
+        let suspect = self.thresholds.suspect;
         let sure_depth = chain.sure_depth();
-        let shows_depth = chain.continuation.shows_depth();
+        let shows_depth = chain.next_lap_sampling.shows_depth();
         let depth = if shows_depth { sure_depth } else { 0 };
         let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
-        let reason = if depth >= alarm {
+        let reason = if shows_depth && self.thresholds.are_passed(&self.table, chain) {
             Some(Reason::Depth)
         } else if is_slow && depth >= suspect {
             Some(Reason::Slow)
@@ -363,7 +356,7 @@ impl LoopRecord {
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
         // Two trees that are taken for one are deeper, and no larger than both.
         let is_one = sure_depth == chain.depth || chain.laps / (chain.guesses + 1) >= fan_out::LEAST_TREE;
-        let seen = chain.continuation.probability();
+        let seen = chain.next_lap_sampling.probability();
         if is_one
             && (is_unknown || !shows_depth || depth >= suspect)
             && chain.laps.is_multiple_of(TREE_STEP)
@@ -415,7 +408,7 @@ impl LoopRecord {
         self.statistics_at = now;
         let learned =
             (self.table.chains() >= life_table::KNOWN_CHAINS).then(|| self.branching.reproduction()).flatten();
-        let seen = self.sampled.continuation();
+        let seen = self.sampled.next_lap_probability();
         self.renewal.tick(now, learned.or_else(|| self.sampled.reproduction()), seen);
         if self.renewal.cusum > rate::ALARM * self.branching.width().max(self.sampled.width())
             && self.confidence() >= f64::from(LEAST_CONFIDENCE)
@@ -493,16 +486,9 @@ impl LoopRecord {
             exemplars: self.exemplars.iter().map(|(_, trace_id)| *trace_id).collect(),
             joined: self.joined.clone(),
             sampling_probability: self.sampled.probability(),
-            continuation_probability: Some(self.sampled.continuation()).filter(|part| *part < 1.0 - 1e-9),
+            next_lap_sampling_probability: Some(self.sampled.next_lap_probability()).filter(|part| *part < 1.0 - 1e-9),
             hides_depth: !self.stays_in_trace && self.sampled.hides_depth(),
         }
-    }
-}
-
-impl Thresholds {
-    fn of(table: &LifeTable, chains_per_day: f64, prior: f64) -> Self {
-        let alarm = table.alarm_depth(life_table::alpha(chains_per_day), prior);
-        Self { suspect: table.rarer_than(life_table::SUSPECT, life_table::LEAST_SUSPECT, prior).min(alarm), alarm }
     }
 }
 
@@ -542,4 +528,3 @@ state!(LoopRecord {
     exemplars,
     joined
 });
-state!(Thresholds { suspect, alarm });

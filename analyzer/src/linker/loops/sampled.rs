@@ -44,7 +44,7 @@ impl Sampled {
         if self.laps >= FORGET_EVERY {
             [&mut self.laps, &mut self.weights, &mut self.squares].into_iter().for_each(|sum| *sum /= 2.0);
         }
-        let weight = lap.continuation.adjusted_count();
+        let weight = lap.next_lap_sampling.adjusted_count();
         self.laps += 1.0;
         self.weights += weight;
         self.squares += weight * weight;
@@ -59,7 +59,7 @@ impl Sampled {
         let (laps, widths) = (f64::from(piece.laps), piece.widths());
         self.pieces += 1.0;
         self.piece_laps += laps;
-        self.followed += (laps - f64::from(widths[0])).max(0.0) * piece.continuation.adjusted_count();
+        self.followed += (laps - f64::from(widths[0])).max(0.0) * piece.next_lap_sampling.adjusted_count();
         self.depths += widths.iter().filter(|laps| **laps > 0).count() as f64;
     }
 
@@ -93,13 +93,13 @@ impl Sampled {
     ///
     /// Where it differs between laps, laps of different weight say as much as a smaller number of equal ones (Kish,
     /// "Survey sampling", 1965), so what is given makes their sum as uncertain as it is.
-    pub(super) fn continuation(&self) -> f64 {
+    pub(super) fn next_lap_probability(&self) -> f64 {
         if self.squares > 0.0 { (self.weights / self.squares).min(1.0) } else { 1.0 }
     }
 
     /// True when so few laps in a row are seen that depth says nothing.
     pub(super) fn hides_depth(&self) -> bool {
-        !Sampling::of(Some(self.continuation() as f32)).0.shows_depth()
+        !Sampling::of(Some(self.next_lap_probability() as f32)).0.shows_depth()
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     };
 
     /// A lap from a trace that is kept with the one probability, through traces that are kept with the other.
-    fn lap(sampling: f32, continuation: f32) -> Lap {
+    fn lap(sampling: f32, next_lap: f32) -> Lap {
         Lap {
             function: 1,
             start: EventTime(1),
@@ -129,24 +129,27 @@ mod tests {
             failed: false,
             entries: 0,
             sampling: Sampling::of(Some(sampling)).0,
-            continuation: Sampling::of(Some(continuation)).0,
+            next_lap_sampling: Sampling::of(Some(next_lap)).0,
         }
     }
 
     fn after(laps: &[(f32, f32)]) -> Sampled {
         let mut sampled = Sampled::default();
-        laps.iter().for_each(|(sampling, continuation)| sampled.lap(&lap(*sampling, *continuation)));
+        laps.iter().for_each(|(sampling, next_lap)| sampled.lap(&lap(*sampling, *next_lap)));
         sampled
     }
 
     #[test]
     fn a_lap_is_seen_as_often_as_all_of_its_traces() {
         let whole = after(&[(1.0, 1.0); 3]);
-        assert_eq!((whole.probability(), whole.continuation(), whole.hides_depth()), (None, 1.0, false));
+        assert_eq!((whole.probability(), whole.next_lap_probability(), whole.hides_depth()), (None, 1.0, false));
         let within = after(&[(0.25, 1.0); 3]);
-        assert_eq!((within.probability(), within.continuation()), (Some(0.25), 1.0));
+        assert_eq!((within.probability(), within.next_lap_probability()), (Some(0.25), 1.0));
         let across = after(&[(0.5, 0.5); 3]);
-        assert_eq!((across.probability(), across.continuation(), across.hides_depth()), (Some(0.25), 0.5, false));
+        assert_eq!(
+            (across.probability(), across.next_lap_probability(), across.hides_depth()),
+            (Some(0.25), 0.5, false)
+        );
         assert!(after(&[(0.1, 0.1); 3]).hides_depth() && !after(&[(0.2, 0.2); 3]).hides_depth());
     }
 
@@ -154,7 +157,7 @@ mod tests {
     fn laps_of_different_weight_say_no_more_than_they_do() {
         let mixed = after(&[(1.0, 1.0), (1.0, 1.0), (1.0, 0.25), (1.0, 0.25)]);
         // Ten laps in the mean; as uncertain as three laps of ten would be.
-        assert!((mixed.continuation() - 10.0 / 34.0).abs() < 1e-9);
+        assert!((mixed.next_lap_probability() - 10.0 / 34.0).abs() < 1e-9);
         assert_eq!(mixed.probability(), Some(0.4));
     }
 

@@ -28,6 +28,8 @@ struct Sight<'a> {
     has_joined: bool,
     /// The worst of its loops that are bad.
     worst: Option<&'a Loop>,
+    /// A loop of it that broke a declared bound, which people do not know.
+    broke: Option<&'a Loop>,
     multiplies: bool,
     next_24h: f64,
     /// A loop of it that is bad no more.
@@ -156,6 +158,8 @@ impl AlertMachine {
         {
             // Its other loops may belong to a newer incident by now.
             watched.incident.loops.retain(|member| by_loop.get(&member.id) == Some(&key));
+            watched.incident.loops.iter_mut().for_each(|member| member.broke_bound = false);
+            watched.broken_at = None;
             watched.incident.closed_at = None;
             watched.incident.reopened += 1;
             return (key, AlertKind::Reopened);
@@ -180,6 +184,7 @@ impl Sight<'_> {
             begun: None,
             has_joined: false,
             worst: None,
+            broke: None,
             multiplies: false,
             next_24h: 0.0,
             over: None,
@@ -205,6 +210,9 @@ impl Watched {
             return;
         }
         let judgement = found.intended.as_ref().map(|state| state.judgement);
+        if self.broken_at.is_none() && self.incident.loops.iter().any(|member| member.broke_bound) {
+            self.broken_at = Some(now);
+        }
         if is_over {
             let may_break_again = judgement == Some(Judgement::Within) && found.state != LoopState::Closed;
             if may_break_again && self.broken_at.is_some_and(|at| elapsed(at, now) < quiet(found).as_nanos()) {
@@ -218,6 +226,10 @@ impl Watched {
         self.alive_at = Some(now);
         if is_broken(found) {
             self.broken_at = Some(now);
+            if let Some(member) = self.incident.member_mut(found.id).filter(|member| !member.broke_bound) {
+                member.broke_bound = true;
+                sight.broke.get_or_insert(found);
+            }
         }
         sight.multiplies |= found.multiplies();
         sight.next_24h = sight.next_24h.max(found.cost.as_ref().map_or(0.0, |cost| cost.next_24h)).min(f64::MAX);
@@ -234,10 +246,14 @@ impl Watched {
             return Some(self.tell(now, AlertKind::Resolved, Vec::new(), Some(over)));
         };
         let knowledge = Told { at: now, multiplies: sight.multiplies, next_24h: sight.next_24h, messages: 0 };
-        let because = match sight.begun {
+        // Who declared a bound is told of the loop that broke it, whichever is the worst.
+        let broke = sight.broke.filter(|_| sight.begun.is_none());
+        let mut because = match sight.begun {
             Some(_) => Vec::new(),
             None => self.incident.why_again(now, worst.severity, &knowledge),
         };
+        because.extend(broke.map(|_| Because::BrokenBound));
+        because.sort_unstable();
         let kind = match sight.begun {
             Some(kind) => kind,
             None if because.is_empty() && !sight.has_joined => return None,
@@ -246,7 +262,7 @@ impl Watched {
             None => AlertKind::Escalated,
         };
         self.learn(kind, worst.severity, knowledge);
-        Some(self.tell(now, kind, because, Some(worst)))
+        Some(self.tell(now, kind, because, Some(broke.unwrap_or(worst))))
     }
 
     /// Notes what people are told.

@@ -28,6 +28,7 @@ pub(crate) fn found(id: u128, state: LoopState, severity: Severity, laps: u64) -
         path: vec![NodeId(1), NodeId(2)],
         state,
         severity,
+        confidence: 1.0,
         max_depth: u32::try_from(laps).unwrap(),
         chains: 1,
         laps,
@@ -390,6 +391,41 @@ fn a_declaration_ends_an_incident_and_its_breach_opens_it_again() {
         ],
         &[(1, AlertKind::Opened), (2, AlertKind::Resolved), (4, AlertKind::Reopened)],
     );
+}
+
+#[test]
+fn a_member_that_breaks_a_declared_bound_is_told_once() {
+    let worst = through(1, &[1, 2], Critical, 30);
+    let declared = |laps, judgement| {
+        let severity = if judgement == BREACH { Warning } else { Info };
+        Loop { intended: Some(intended(judgement)), ..through(2, &[1, 2, 3], severity, laps) }
+    };
+    let mut machine = AlertMachine::default();
+    machine.step(second(1), &[worst.clone(), through(2, &[1, 2, 3], Warning, 18)]);
+    assert_eq!(machine.step(second(2), &[worst.clone(), declared(19, Judgement::Within)]), []);
+    let told = machine.step(second(3), &[worst.clone(), declared(21, BREACH)]);
+    assert_eq!(news(&told), [(AlertKind::Escalated, vec![1, 2])]);
+    assert_eq!(told[0].because, [Because::BrokenBound]);
+    let evidence = told[0].evidence.as_ref().map(|it| it.id);
+    assert_eq!((told[0].incident.severity, evidence), (Critical, Some(LoopId(2))), "its owner has to know which");
+    let mut machine = AlertMachine::restore(incidents(&machine));
+    assert_eq!(machine.step(second(4), &[worst.clone(), declared(22, Judgement::Within)]), []);
+    assert_eq!(machine.step(second(5), &[worst, declared(23, BREACH)]), [], "they know");
+}
+
+#[test]
+fn a_restart_within_the_bound_does_not_end_what_breaks_it_now_and_then() {
+    let step =
+        |severity, laps, judgement| [Loop { intended: Some(intended(judgement)), ..found(1, Growing, severity, laps) }];
+    let mut machine = AlertMachine::default();
+    assert_eq!(machine.step(second(0), &step(Warning, 21, BREACH)).len(), 1);
+    let mut machine = AlertMachine::restore(incidents(&machine));
+    assert_eq!(machine.step(second(60), &step(Info, 22, Judgement::Within)), []);
+    assert_eq!(machine.step(second(120), &step(Warning, 23, BREACH)), []);
+    let mut machine = AlertMachine::restore(incidents(&machine));
+    assert_eq!(machine.step(second(200), &step(Info, 24, Judgement::Within)), []);
+    let over = machine.step(second(200 + 900), &step(Info, 25, Judgement::Within));
+    assert_eq!(over[0].kind, AlertKind::Resolved, "it held for long enough");
 }
 
 #[test]
