@@ -338,18 +338,24 @@ impl Continuations {
     }
 
     /// The cause of an invocation of `function`, if it is clear enough.
-    pub(super) fn decide(&mut self, search: &Deferred, function: u32, knows_id: bool) -> Option<Match> {
+    pub(super) fn decide(
+        &mut self,
+        search: &Deferred,
+        function: u32,
+        knows_id: bool,
+        losses: &mut Losses,
+    ) -> Option<Match> {
         let resource = search.seeker.destination.and_then(|node| self.resources.get(&node));
         if knows_id && resource.is_some_and(|resource| resource.has_ids) {
             return None;
         }
         match search.key.class {
-            KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(search, function),
+            KeyClass::Time => self.resources.get_mut(&search.seeker.destination?)?.decide(search, function, losses),
             class => {
                 let found = self.nearest(search, function, class);
                 match &found {
                     Some(found) => self.retry(search.key, &found.offer),
-                    None => self.miss(search),
+                    None => self.miss(search, losses),
                 }
                 found
             }
@@ -367,11 +373,12 @@ impl Continuations {
     }
 
     /// Nobody who is here has offered the key; somebody may do so late.
-    fn miss(&mut self, search: &Deferred) {
+    fn miss(&mut self, search: &Deferred, losses: &mut Losses) {
         match self.seekers.get_mut(search.key.hash) {
             Some(known) => {
                 if known.len() >= PER_KEY {
                     known.remove(0);
+                    losses.continuations_dropped += 1;
                 }
                 known.push(search.seeker);
             }
@@ -380,7 +387,14 @@ impl Continuations {
     }
 
     /// An invocation of `function` that began at `start` was caused over a resource by a send that is known.
-    pub(super) fn observe(&mut self, node: NodeId, cause: &Offer, function: u32, start: EventTime) {
+    pub(super) fn observe(
+        &mut self,
+        node: NodeId,
+        cause: &Offer,
+        function: u32,
+        start: EventTime,
+        losses: &mut Losses,
+    ) {
         let Some(resource) = self.resources.get_mut(&node) else { return };
         if start > cause.end {
             resource.delays.observe((start.0 - cause.end.0) as f64 / 1e9, 1.0);
@@ -393,20 +407,28 @@ impl Continuations {
             is_here = true;
         }
         if is_here {
-            resource.answer(function);
+            resource.answer(function, losses);
         }
     }
 
     /// An invocation of `function`, whose node is `node`, was caused by another, which may have called it by its name.
-    pub(super) fn observe_call(&mut self, node: NodeId, cause: u64, function: u32, start: EventTime) {
+    pub(super) fn observe_call(
+        &mut self,
+        node: NodeId,
+        cause: u64,
+        function: u32,
+        start: EventTime,
+        losses: &mut Losses,
+    ) {
         let Some(resource) = self.resources.get_mut(&node) else { return };
         let until = resource.sends.partition_point(|send| send.end.0 <= start.0.saturating_add(SKEW_NANOS));
         let mut before = resource.sends.range(..until).rev().take(CROWD);
         match before.find(|send| send.cause == cause && send.left(function) > 0.0).cloned() {
-            Some(call) => self.observe(node, &call, function, start),
+            Some(call) => self.observe(node, &call, function, start, losses),
             None => {
                 if resource.early.len() >= EARLY {
                     resource.early.pop_front();
+                    losses.continuations_dropped += 1;
                 }
                 resource.early.push_back((cause, function));
             }
@@ -473,7 +495,7 @@ impl Resource {
             && let Some((_, function)) = self.early.remove(at)
         {
             offer.take(function, 1.0);
-            self.answer(function);
+            self.answer(function, losses);
         }
         // Most come in their order.
         if self.sends.back().is_none_or(|last| last.end <= offer.end) {
@@ -514,11 +536,13 @@ impl Resource {
     }
 
     /// A send is certain to have caused an invocation of the function.
-    fn answer(&mut self, function: u32) {
+    fn answer(&mut self, function: u32, losses: &mut Losses) {
         if let Some((_, answered)) = self.answered.iter_mut().find(|(known, _)| *known == function) {
             *answered += 1.0;
         } else if self.answered.len() < RECEIVERS {
             self.answered.push((function, 1.0));
+        } else {
+            losses.continuations_dropped += 1;
         }
     }
 
@@ -529,14 +553,17 @@ impl Resource {
         1.0 - (answered / (self.sent + 1.0)).min(1.0)
     }
 
-    fn miss(&mut self, search: &Deferred, external: f64) {
+    fn miss(&mut self, search: &Deferred, external: f64, losses: &mut Losses) {
         if self.missed.len() >= MISSED {
-            self.missed.pop_front();
+            let gone = self.missed.pop_front();
+            // Of a delivery that is older than any send takes nobody expects that it is explained.
+            let since = search.seeker.start.0.saturating_sub(self.reach());
+            losses.continuations_dropped += u64::from(gone.is_some_and(|(gone, _)| gone.seeker.start.0 >= since));
         }
         self.missed.push_back((*search, external));
     }
 
-    fn decide(&mut self, search: &Deferred, function: u32) -> Option<Match> {
+    fn decide(&mut self, search: &Deferred, function: u32, losses: &mut Losses) -> Option<Match> {
         let seeker = &search.seeker;
         if search.is_of_call() {
             self.delays.expect_calls(self.sent >= SILENT && self.unanswered(function) >= ACCEPT);
@@ -566,7 +593,7 @@ impl Resource {
             self.sends[*place].take(function, if accepted == Some(at) { 1.0 } else { *probability });
         }
         if accepted.is_none() && verdict.external >= ELSEWHERE {
-            self.miss(search, verdict.external);
+            self.miss(search, verdict.external, losses);
         }
         let offer = self.sends.get(*near.get(accepted?)?)?.clone();
         Some(Match { offer, confidence: verdict.each[accepted?] as f32 })
@@ -602,10 +629,33 @@ mod tests {
         for at in 1..=50 {
             let offer = Offer::new(at, Some(queue), EventTime(at * 1_000_000_000));
             continuations.offer(ArrivalTime(at * 1_000_000_000), key, offer.clone(), false, &mut losses);
-            continuations.observe(queue, &offer, 3, EventTime(offer.end.0 + 1_000_000));
+            continuations.observe(queue, &offer, 3, EventTime(offer.end.0 + 1_000_000), &mut losses);
         }
         let resource = &continuations.resources[&queue];
         assert!(resource.unanswered(3) < 0.05);
         assert_eq!(resource.unanswered(4), 1.0, "another function that it delivers to says nothing");
+    }
+
+    #[test]
+    fn what_is_let_go_of_one_resource_is_counted() {
+        let mut losses = Losses::default();
+        let mut resource = Resource::default();
+        (0..RECEIVERS as u32 + 2).for_each(|function| resource.answer(function, &mut losses));
+        assert_eq!(losses.continuations_dropped, 2);
+        let search = |start: u64| Deferred {
+            seeker: Seeker {
+                child: start,
+                destination: Some(NodeId(7)),
+                start: EventTime(start),
+                credit: 1.0,
+                link: 0,
+                is_matched: false,
+            },
+            key: Key { class: KeyClass::Time, hash: 1 },
+        };
+        (0..MISSED as u64 + 3).for_each(|at| resource.miss(&search(1_000_000_000 + at), 0.9, &mut losses));
+        assert_eq!(losses.continuations_dropped, 5);
+        resource.miss(&search(1 << 60), 0.9, &mut losses);
+        assert_eq!(losses.continuations_dropped, 5, "it is too old to be explained");
     }
 }

@@ -61,7 +61,13 @@ impl Linker {
             && let Some(child) = self.invocations.get(self.whole(link.child))
             && let Some(node) = self.functions.node(child.function)
         {
-            self.continuations.observe_call(node, cause.invocation, child.function, child.start);
+            self.continuations.observe_call(
+                node,
+                cause.invocation,
+                child.function,
+                child.start,
+                &mut self.delta.losses,
+            );
         }
         self.cause(now, link.child, Cause { credit: link.credit, ..Cause::certain(cause.invocation) });
     }
@@ -84,7 +90,7 @@ impl Linker {
         if let Some(child) = self.invocations.get(child)
             && let Some(node) = offer.destination
         {
-            self.continuations.observe(node, offer, child.function, child.start);
+            self.continuations.observe(node, offer, child.function, child.start, &mut self.delta.losses);
         }
     }
 
@@ -131,7 +137,9 @@ impl Linker {
                 continue;
             }
             let (function, knows_id) = (invocation.function, invocation.knows_id);
-            let Some(found) = self.continuations.decide(&search, function, knows_id) else { continue };
+            let Some(found) = self.continuations.decide(&search, function, knows_id, &mut self.delta.losses) else {
+                continue;
+            };
             let Match { offer, confidence } = found;
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
             let (invocation, credit) = (offer.cause, search.seeker.credit);
@@ -200,7 +208,7 @@ impl Linker {
         if let Some(node) = offer.destination
             && let Some(child) = self.invocations.get(child)
         {
-            self.continuations.observe(node, offer, child.function, seeker.start);
+            self.continuations.observe(node, offer, child.function, seeker.start, &mut self.delta.losses);
         }
     }
 
