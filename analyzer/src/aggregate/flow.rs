@@ -24,6 +24,7 @@ use crate::{
     },
     intended::Verdict,
     record::{FlowCounts, FlowKey},
+    sampling::rounded,
     snapshot::{Assessment, Loop, LoopClass, LoopId, LoopState, NodeId, ResourceKind, Severity},
     span::ArrivalTime,
     state::state,
@@ -189,10 +190,10 @@ impl Flows {
         let mut ways: BTreeMap<(NodeId, NodeId), u64> = BTreeMap::new();
         for (key, series) in &self.series {
             if key.via != key.function {
-                *ways.entry((key.via, key.function)).or_default() += series.total.invocations;
+                *ways.entry((key.via, key.function)).or_default() += rounded(series.total.invocations);
             }
             for outlet in &series.total.outlets {
-                *ways.entry((key.function, outlet.over)).or_default() += outlet.sent;
+                *ways.entry((key.function, outlet.over)).or_default() += rounded(outlet.sent);
             }
         }
         ways.into_iter().map(|((source, target), calls)| (source, target, calls)).collect()

@@ -19,11 +19,12 @@ pub(crate) struct FlowKey {
 /// Invocations that nothing but the place tells the cause of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FlowCounts {
-    pub(crate) invocations: u64,
-    /// Invocations that they stand for.
-    pub(crate) adjusted: f64,
-    /// Messages that they handled.
-    pub(crate) messages: u64,
+    /// Those that were kept.
+    pub(crate) kept: u64,
+    /// All that they stand for.
+    pub(crate) invocations: f64,
+    /// Messages that these handled.
+    pub(crate) messages: f64,
     /// What they sent in turn, by place.
     pub(crate) outlets: SmallVec<[Outlet; 1]>,
 }
@@ -32,12 +33,12 @@ pub(crate) struct FlowCounts {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Outlet {
     pub(crate) over: NodeId,
-    /// Messages and calls.
-    pub(crate) sent: u64,
-    /// Invocations that sent no more than they handled, each as the part of its messages that it sent on: all messages
+    /// Messages and calls of all invocations that those which were kept stand for.
+    pub(crate) sent: f64,
+    /// Kept invocations that sent no more than they handled, each as the part of its messages that it sent on: all messages
     /// of a batch are decided upon at once, so that a batch says no more than a single message.
     pub(crate) once: f64,
-    /// Invocations that sent more than they handled.
+    /// Kept invocations that sent more than they handled.
     pub(crate) more: u64,
 }
 
@@ -46,22 +47,23 @@ impl FlowCounts {
     /// many of.
     pub(crate) fn count(&mut self, messages: u32, sent: &[(NodeId, u32)], sampling: Sampling) -> u64 {
         let mut dropped = 0;
-        self.invocations += 1;
-        self.adjusted += sampling.adjusted_count();
-        self.messages += u64::from(messages);
+        let weight = sampling.adjusted_count();
+        self.kept += 1;
+        self.invocations += weight;
+        self.messages += weight * f64::from(messages);
         for (over, sent) in sent {
             let is_more = *sent > messages;
             let once = if is_more { 0.0 } else { f64::from(*sent) / f64::from(messages.max(1)) };
             let more = u64::from(is_more);
-            dropped += self.add(Outlet { over: *over, sent: u64::from(*sent), once, more });
+            dropped += self.add(Outlet { over: *over, sent: weight * f64::from(*sent), once, more });
         }
         dropped
     }
 
     /// Adds what another shard has counted; how many places there are too many of.
     pub(crate) fn merge(&mut self, other: &Self) -> u64 {
+        self.kept += other.kept;
         self.invocations += other.invocations;
-        self.adjusted += other.adjusted;
         self.messages += other.messages;
         other.outlets.iter().map(|outlet| self.add(*outlet)).sum()
     }
@@ -95,5 +97,5 @@ impl FlowCounts {
 }
 
 state!(FlowKey { function, via });
-state!(FlowCounts { invocations, adjusted, messages, outlets });
+state!(FlowCounts { kept, invocations, messages, outlets });
 state!(Outlet { over, sent, once, more });

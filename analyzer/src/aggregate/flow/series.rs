@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 
 use crate::{
     record::{FlowCounts, FlowKey},
-    sampling::part_kept,
     snapshot::NodeId,
     span::ArrivalTime,
     state::state,
@@ -30,6 +29,8 @@ pub(in crate::aggregate) struct FlowSeries {
 /// Counts that fade.
 pub(super) struct Recent {
     pub(super) at: ArrivalTime,
+    /// Those that were kept; all others are of those that these stand for.
+    kept: f64,
     invocations: f64,
     messages: f64,
     sent: SmallVec<[(NodeId, f64); 1]>,
@@ -43,7 +44,7 @@ pub(super) fn of(series: &AllSeries, function: NodeId) -> impl Iterator<Item = (
 
 impl FlowSeries {
     pub(super) fn new(now: ArrivalTime) -> Self {
-        let recent = Recent { at: now, invocations: 0.0, messages: 0.0, sent: SmallVec::new() };
+        let recent = Recent { at: now, kept: 0.0, invocations: 0.0, messages: 0.0, sent: SmallVec::new() };
         Self { total: FlowCounts::default(), recent, first: now }
     }
 
@@ -51,19 +52,19 @@ impl FlowSeries {
     pub(super) fn add(&mut self, now: ArrivalTime, delta: &FlowCounts) -> u64 {
         let dropped = self.total.merge(delta);
         let counted = delta.outlets.iter().filter(|outlet| self.total.outlet(outlet.over).is_some());
-        let sent = counted.map(|outlet| (outlet.over, outlet.sent as f64));
-        self.recent.add(now, delta.invocations as f64, delta.messages as f64, sent);
+        let sent = counted.map(|outlet| (outlet.over, outlet.sent));
+        self.recent.add(now, delta.kept as f64, delta.invocations, delta.messages, sent);
         dropped
     }
 
     /// Takes over what was counted under another id.
     pub(super) fn absorb(&mut self, other: Self) {
         self.total.merge(&other.total);
-        let Recent { at, invocations, messages, sent } = other.recent;
-        self.recent.fade(at);
-        let left = Recent { at, invocations, messages, sent: sent.clone() }.left(self.recent.at);
-        let sent = sent.into_iter().map(|(over, sent)| (over, sent * left));
-        self.recent.add(self.recent.at, invocations * left, messages * left, sent);
+        let mut other_recent = other.recent;
+        self.recent.fade(other_recent.at);
+        other_recent.fade(self.recent.at);
+        let Recent { at, kept, invocations, messages, sent } = other_recent;
+        self.recent.add(at, kept, invocations, messages, sent.into_iter());
         self.first = self.first.min(other.first);
     }
 
@@ -71,17 +72,12 @@ impl FlowSeries {
     pub(super) fn rename(&mut self, own: impl Fn(NodeId) -> NodeId) {
         self.total = self.total.renamed(&own);
         let sent: Vec<_> = self.recent.sent.drain(..).map(|(over, sent)| (own(over), sent)).collect();
-        self.recent.add(self.recent.at, 0.0, 0.0, sent.into_iter());
+        self.recent.add(self.recent.at, 0.0, 0.0, 0.0, sent.into_iter());
     }
 
     /// True when all of it came in the last minutes.
     pub(super) fn is_young(&self, now: ArrivalTime) -> bool {
         now.since(self.first) < WINDOW
-    }
-
-    /// For how many invocations one that was kept stands.
-    pub(super) fn adjusted_count(&self) -> f64 {
-        part_kept(self.total.invocations as f64, self.total.adjusted).map_or(1.0, f64::recip)
     }
 
     /// The time that the counts of the last minutes stand for, minutes.
@@ -93,8 +89,16 @@ impl FlowSeries {
 }
 
 impl Recent {
-    fn add(&mut self, now: ArrivalTime, invocations: f64, messages: f64, sent: impl Iterator<Item = (NodeId, f64)>) {
+    fn add(
+        &mut self,
+        now: ArrivalTime,
+        kept: f64,
+        invocations: f64,
+        messages: f64,
+        sent: impl Iterator<Item = (NodeId, f64)>,
+    ) {
         self.fade(now);
+        self.kept += kept;
         self.invocations += invocations;
         self.messages += messages;
         for (over, sent) in sent {
@@ -107,10 +111,16 @@ impl Recent {
 
     fn fade(&mut self, now: ArrivalTime) {
         let left = self.left(now);
+        self.kept *= left;
         self.invocations *= left;
         self.messages *= left;
         self.sent.iter_mut().for_each(|(_, sent)| *sent *= left);
         self.at = self.at.max(now);
+    }
+
+    /// Invocations that were kept.
+    pub(super) fn kept(&self, now: ArrivalTime) -> f64 {
+        self.kept * self.left(now)
     }
 
     /// Invocations.
@@ -147,4 +157,4 @@ impl Recent {
 }
 
 state!(FlowSeries { total, recent, first });
-state!(Recent { at, invocations, messages, sent });
+state!(Recent { at, kept, invocations, messages, sent });

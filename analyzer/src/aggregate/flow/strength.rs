@@ -99,12 +99,11 @@ impl<'a> Strengths<'a> {
         let hops = hops(cycle, all, &self.places);
         let r = strength.unwrap_or_else(|| own_strength(cycle, &hops, all)).min(MOST_R);
         let series = all.get(&anchor)?;
-        let invocations = series.recent.invocations(now);
-        let a_minute = series.adjusted_count() / series.minutes(now);
+        let (kept, minutes) = (series.recent.kept(now), series.minutes(now));
         Some(Flow {
-            reproduction: reproduction(r * invocations, invocations, r > 1.0 || is_branching)?,
-            laps_per_minute: invocations * a_minute,
-            immigrants_per_minute: immigrants(now, cycle, all, &self.places) * a_minute,
+            reproduction: reproduction(r * kept, kept, r > 1.0 || is_branching)?,
+            laps_per_minute: series.recent.invocations(now) / minutes,
+            immigrants_per_minute: immigrants(now, cycle, all, &self.places) / minutes,
             hops,
         })
     }

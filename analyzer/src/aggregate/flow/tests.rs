@@ -20,9 +20,21 @@ struct World {
 impl World {
     /// So many invocations of a function in this second, each with so many messages, that send so many on.
     fn run(&mut self, function: NodeId, via: NodeId, invocations: u32, messages: u32, sent: &[(NodeId, u32)]) {
+        self.keep(Sampling::default(), (function, via), invocations, messages, sent);
+    }
+
+    /// The same, of invocations that were kept of more.
+    fn keep(
+        &mut self,
+        sampling: Sampling,
+        (function, via): (NodeId, NodeId),
+        invocations: u32,
+        messages: u32,
+        sent: &[(NodeId, u32)],
+    ) {
         let mut counts = FlowCounts::default();
         for _ in 0..invocations {
-            counts.count(messages, sent, Sampling::default());
+            counts.count(messages, sent, sampling);
         }
         self.flows.merge(self.now(), FlowKey { function, via }, &counts);
     }
@@ -86,6 +98,26 @@ fn where_others_handle_most_of_what_is_sent_nothing_goes_on_for_ever() {
         world.tick();
     }
     assert!(!world.is_alarm(&[W]), "{:?}", world.flow(&[W]));
+}
+
+#[test]
+fn what_was_kept_stands_for_all_that_there_was() {
+    let mut world = World::default();
+    let (one_in_eight, _) = Sampling::of(Some(0.125));
+    for _ in 0..60 {
+        world.run(W, Q, 80, 1, &[(Q, 1)]);
+        world.keep(one_in_eight, (X, Q), 10, 1, &[(P, 1)]);
+        world.tick();
+    }
+    let flow = world.flow(&[W]);
+    assert!((flow.reproduction.mean - 0.5).abs() < 1e-6, "half of all goes to X: {flow:?}");
+    let mut kept = World::default();
+    for _ in 0..60 {
+        kept.keep(one_in_eight, (W, Q), 1, 1, &[(Q, 1)]);
+        kept.tick();
+    }
+    let flow = kept.flow(&[W]);
+    assert!((flow.laps_per_minute - 480.0).abs() < 48.0 && flow.reproduction.low < 0.97, "{flow:?}");
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl Seen {
     /// What has been counted so far.
     fn of(from: FlowKey, over: NodeId, all: &AllSeries) -> Self {
         let Some(series) = all.get(&from) else { return Self::default() };
-        let began = series.total.invocations;
+        let began = series.total.kept;
         let (went_on, more) = series.total.outlet(over).map_or((0.0, 0), |outlet| (outlet.once, outlet.more));
         Self { began, went_on, ended: (began.saturating_sub(more) as f64 - went_on).max(0.0) }
     }
