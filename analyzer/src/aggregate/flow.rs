@@ -38,6 +38,9 @@ const SERIES: usize = 20_000;
 /// Cycles that are watched, so that a tick stays short: those that most goes round. There are rarely more than a few,
 /// because most causes are known better.
 const CYCLES: usize = 256;
+/// What carries from function to function is looked at for each cycle once in so many times, because there may be many
+/// ways, and they hardly change.
+const TURNS: u64 = 8;
 /// Another place carries from a function to the next when it carries so many times as much.
 const CARRIES_MORE: f64 = 2.0;
 /// Cycles are watched at most this often.
@@ -161,12 +164,15 @@ impl Flows {
         is_expected: impl Fn(LoopId) -> bool,
     ) -> u64 {
         self.watched_at = now;
-        let dropped = if std::mem::take(&mut self.is_changed) { self.find_cycles(now) } else { 0 };
+        let is_changed = std::mem::take(&mut self.is_changed);
+        let dropped = if is_changed { self.find_cycles(now) } else { 0 };
         if !self.cycles.is_empty() {
             let hold = if is_capture { Duration::MAX } else { reentry::loop_quiet(0.0) };
             let mut strengths = Strengths::new(now, &self.series, Places::of(&self.series, now, &kind));
-            for (id, cycle) in &mut self.cycles {
-                if let Some((_, places)) = places(&self.series, now, cycle) {
+            let turns = now.since(ArrivalTime(0)).as_secs()..;
+            for ((id, cycle), turn) in self.cycles.iter_mut().zip(turns) {
+                let is_due = is_changed || is_capture || turn.is_multiple_of(TURNS);
+                if is_due && let Some((_, places)) = places(&self.series, now, cycle) {
                     cycle.lead(now, &places, &self.series, is_capture, &kind);
                 }
                 cycle.watch(now, hold, &mut strengths, is_expected(*id));

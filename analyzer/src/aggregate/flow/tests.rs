@@ -177,7 +177,7 @@ fn the_place_that_carries_now_is_watched() {
         world.tick();
     }
     world.second += 400;
-    for _ in 0..100 {
+    for _ in 0..120 {
         world.run(W, P, 100, 1, &[(P, 1)]);
         world.tick();
     }
