@@ -318,7 +318,8 @@ pub struct Loop {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Flow {
     /// Further invocations of a function of the loop that each of its invocations causes, over all ways that lead back to
-    /// it, in the last minutes.
+    /// it, in the last minutes; over the ways of the loop alone where others keep themselves alive without it, or are too
+    /// many.
     #[prost(message, optional, tag = "1")]
     pub reproduction: ::core::option::Option<Reproduction>,
     /// Invocations of its rarest function, a minute.
