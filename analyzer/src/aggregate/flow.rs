@@ -84,7 +84,7 @@ impl Aggregate {
             if cycle.is_own && is_open {
                 explain_entities(loops, &cycle.functions);
             }
-            let was_open = !is_open && self.now < cycle.open_until.after(reentry::loop_quiet(0.0));
+            let was_open = !is_open && cycle.is_told(self.now);
             let place = loops.iter().position(|found| found.id == *id).or_else(|| {
                 let since = self.last_seen(&cycle.functions);
                 let latent = Cycle { id: *id, functions: cycle.functions.clone() };
@@ -216,6 +216,11 @@ impl Flows {
                 Some((least, id, cycle))
             })
             .collect();
+        // Whoever was told of a loop has to learn its end, though nothing may lead round it any more.
+        let told = std::mem::take(&mut self.cycles).into_iter().filter(|(_, cycle)| cycle.is_told(now));
+        led.extend(
+            told.map(|(id, cycle)| (places(&self.series, now, &cycle).map_or(0.0, |(least, _)| least), id, cycle)),
+        );
         let dropped = led.len().saturating_sub(CYCLES);
         led.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
         led.truncate(CYCLES);

@@ -170,6 +170,21 @@ fn counts_that_were_let_go_are_news_when_they_come_back() {
 }
 
 #[test]
+fn an_alarm_outlasts_the_counts_that_gave_it() {
+    let mut world = World::default();
+    world.run(W, Q, 200, 1, &[(Q, 1)]);
+    world.tick();
+    world.flows.series.clear();
+    world.run(X, P, 1, 1, &[]);
+    world.tick();
+    assert!(world.is_alarm(&[W]));
+    world.second += 1_900;
+    world.run(X, R, 1, 1, &[]);
+    world.tick();
+    assert!(world.flows.cycles.is_empty());
+}
+
+#[test]
 fn the_place_that_carries_now_is_watched() {
     let mut world = World::default();
     for _ in 0..100 {

@@ -133,6 +133,11 @@ impl FlowCycle {
         found.laps_per_minute = found.laps_per_minute.max(laps_per_minute);
     }
 
+    /// True while it is an alarm, and so long after that everybody learns that it is none any more.
+    pub(super) fn is_told(&self, now: ArrivalTime) -> bool {
+        now < self.open_until.after(reentry::loop_quiet(0.0)) && self.open_until > ArrivalTime(0)
+    }
+
     /// The loop was an alarm a short time ago, and is none any more: whoever was told of it has to learn that.
     pub(super) fn close(found: &mut Loop) {
         if found.state == LoopState::Latent {
