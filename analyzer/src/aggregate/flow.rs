@@ -81,7 +81,7 @@ impl Aggregate {
     pub(super) fn show_flows(&self, loops: &mut Vec<Loop>) {
         for (id, cycle) in &self.flows.cycles {
             let is_open = self.now < cycle.open_until;
-            if cycle.is_own && is_open {
+            if cycle.is_own {
                 explain_entities(loops, &cycle.functions);
             }
             let was_open = !is_open && cycle.is_told(self.now);

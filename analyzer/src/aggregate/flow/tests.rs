@@ -235,20 +235,17 @@ fn what_is_not_known_any_more_explains_nothing() {
         world.tick();
     }
     assert!(world.cycle(&[W]).is_own && !world.is_alarm(&[W]));
-    let mut aggregate = Aggregate::new(&Config::recommended());
-    (aggregate.now, aggregate.flows) = (world.now(), world.flows);
-    let found = || vec![no_progress()];
-    let mut loops = found();
-    aggregate.show_flows(&mut loops);
-    assert_eq!(loops[0].severity, Severity::Warning, "the cycle is no alarm itself");
-    for cycle in aggregate.flows.cycles.values_mut() {
-        cycle.open_until = aggregate.now.after(Duration::from_secs(60));
-    }
-    let mut loops = found();
-    aggregate.show_flows(&mut loops);
-    assert_eq!(loops[0].severity, Severity::Info);
-    world.flows = aggregate.flows;
+    let shown = |world: World| {
+        let mut aggregate = Aggregate::new(&Config::recommended());
+        let mut loops = vec![no_progress()];
+        (aggregate.now, aggregate.flows) = (world.now(), world.flows);
+        aggregate.show_flows(&mut loops);
+        (loops[0].severity, World { flows: aggregate.flows, second: world.second })
+    };
+    let (severity, mut world) = shown(world);
+    assert_eq!(severity, Severity::Info, "that it handles the same again is how it works");
     world.second += 2_000;
     world.tick();
     assert!(!world.cycle(&[W]).is_own && world.cycle(&[W]).flow.is_none());
+    assert_eq!(shown(world).0, Severity::Warning);
 }
