@@ -56,6 +56,11 @@ pub(super) struct Flows {
     watched_at: ArrivalTime,
 }
 
+/// Laps from which on the chains of a loop are taken to tell of it, ...
+const FOLLOWED_LAPS: u64 = 20;
+/// ... when they are more certain than what time or a name joins can be.
+const FOLLOWED: f64 = 0.97;
+
 impl Aggregate {
     /// Adds what a shard has counted.
     pub(super) fn merge_flows(&mut self, now: ArrivalTime, flows: FxHashMap<FlowKey, FlowCounts>) {
@@ -92,6 +97,9 @@ impl Aggregate {
                 loops.len().checked_sub(1)
             });
             let Some(found) = place.and_then(|place| loops.get_mut(place)) else { continue };
+            if is_followed(found) {
+                continue;
+            }
             found.flow.clone_from(&cycle.flow);
             if was_open {
                 FlowCycle::close(found);
@@ -105,6 +113,13 @@ impl Aggregate {
             }
         }
     }
+}
+
+/// True where chains tell of a loop for certain: then what counts say of the few invocations whose cause is not known,
+/// or not known yet, is worth nothing. Where sampling hides laps, chains do not tell.
+fn is_followed(found: &Loop) -> bool {
+    let is_whole = found.next_lap_sampling_probability.is_none();
+    is_whole && found.laps >= FOLLOWED_LAPS && found.confidence > FOLLOWED
 }
 
 /// A function that sends on what it handles handles it again: that is the loop, and no work without progress.
