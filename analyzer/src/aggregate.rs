@@ -195,8 +195,7 @@ impl Aggregate {
         if aliases.is_empty() {
             return;
         }
-        let known = &self.aliases;
-        self.flows.rename(|node| known.get(&node).copied().unwrap_or(node));
+        self.flows.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -207,8 +206,7 @@ impl Aggregate {
     }
 
     fn renamed(&self, key: EdgeKey) -> EdgeKey {
-        let own = |node: NodeId| self.aliases.get(&node).copied().unwrap_or(node);
-        EdgeKey { source: own(key.source), target: own(key.target), ..key }
+        EdgeKey { source: own(&self.aliases, key.source), target: own(&self.aliases, key.target), ..key }
     }
 
     fn merge_resource(&mut self, now: ArrivalTime, id: NodeId, resource: ResourceNode) {
@@ -229,7 +227,7 @@ impl Aggregate {
     }
 
     fn merge_function(&mut self, now: ArrivalTime, met: NodeId, delta: &FunctionDelta) {
-        let id = self.aliases.get(&met).copied().unwrap_or(met);
+        let id = own(&self.aliases, met);
         if !self.functions.contains_key(&id) {
             self.make_room_for_nodes();
             self.topology_changed = true;
@@ -421,6 +419,11 @@ fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usiz
     by_age.sort_unstable();
     by_age.truncate(capacity / 10 + 1);
     by_age.into_iter().map(|(_, key)| key).collect()
+}
+
+/// The node that another turned out to be; itself where it is its own.
+fn own(aliases: &BTreeMap<NodeId, NodeId>, node: NodeId) -> NodeId {
+    aliases.get(&node).copied().unwrap_or(node)
 }
 
 fn latent_report(cycle: &Cycle, since: EventTime) -> LoopReport {

@@ -1,6 +1,6 @@
 //! Attempts of all shards, and the storms they are shown as.
 
-use super::Aggregate;
+use super::{Aggregate, own};
 use crate::{
     canonical::retry_id,
     detect::retry::{self, AttemptSeries},
@@ -17,7 +17,7 @@ impl Aggregate {
     /// Adds attempts at one thing.
     pub(super) fn merge_attempts(&mut self, now: ArrivalTime, key: AttemptKey, delta: AttemptDelta) {
         let slot = slot_of(now);
-        let key = AttemptKey { function: self.aliases.get(&key.function).copied().unwrap_or(key.function), ..key };
+        let key = AttemptKey { function: own(&self.aliases, key.function), ..key };
         if let Some(series) = self.attempts.get_mut(&key) {
             return series.merge(slot, &delta);
         }
@@ -41,7 +41,7 @@ impl Aggregate {
 
     fn describe_storm(&self, key: AttemptKey, storm: RetryStorm) -> Option<Loop> {
         let all = &self.attempts.get(&key)?.all;
-        let callee = all.callee.map(|callee| self.aliases.get(&callee).copied().unwrap_or(callee));
+        let callee = all.callee.map(|callee| own(&self.aliases, callee));
         let functions: Vec<_> = [Some(key.function), callee].into_iter().flatten().collect();
         let environment = self.functions.get(&key.function).map(super::series::FunctionSeries::environment);
         Some(Loop {

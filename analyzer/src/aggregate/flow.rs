@@ -15,7 +15,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use super::{Aggregate, latent_report};
+use super::{Aggregate, latent_report, own};
 use crate::{
     canonical::canonical,
     detect::{
@@ -45,6 +45,10 @@ const TURNS: u64 = 8;
 const CARRIES_MORE: f64 = 2.0;
 /// Cycles are watched at most this often.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Laps from which on the chains of a loop are taken to tell of it, ...
+const FOLLOWED_LAPS: u64 = 20;
+/// ... when they are more certain than what time or a name joins can be.
+const FOLLOWED: f64 = 0.97;
 
 /// All counts, and the cycles among them.
 #[derive(Default)]
@@ -56,16 +60,11 @@ pub(super) struct Flows {
     watched_at: ArrivalTime,
 }
 
-/// Laps from which on the chains of a loop are taken to tell of it, ...
-const FOLLOWED_LAPS: u64 = 20;
-/// ... when they are more certain than what time or a name joins can be.
-const FOLLOWED: f64 = 0.97;
-
 impl Aggregate {
     /// Adds what a shard has counted.
     pub(super) fn merge_flows(&mut self, now: ArrivalTime, flows: FxHashMap<FlowKey, FlowCounts>) {
         for (key, counts) in flows {
-            let own = |node: NodeId| self.aliases.get(&node).copied().unwrap_or(node);
+            let own = |node| own(&self.aliases, node);
             let (key, counts) = (FlowKey { function: own(key.function), via: own(key.via) }, counts.renamed(own));
             self.losses.edges_overflowed += self.flows.merge(now, key, &counts);
         }

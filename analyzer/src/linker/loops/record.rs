@@ -334,9 +334,8 @@ impl LoopRecord {
             return;
         }
         let suspect = self.thresholds.suspect;
-        let sure_depth = chain.sure_depth();
         let shows_depth = chain.next_lap_sampling.shows_depth();
-        let depth = if shows_depth { sure_depth } else { 0 };
+        let depth = if shows_depth { chain.sure_depth() } else { 0 };
         let is_slow = self.renewal.lap_times().p50_ms >= reentry::SLOW_MS;
         let reason = if shows_depth && self.thresholds.are_passed(&self.table, chain) {
             Some(Reason::Depth)
@@ -355,7 +354,7 @@ impl LoopRecord {
         }
         let is_unknown = self.table.chains() < life_table::KNOWN_CHAINS;
         // Two trees that are taken for one are deeper, and no larger than both.
-        let is_one = sure_depth == chain.depth || chain.laps / (chain.guesses + 1) >= fan_out::LEAST_TREE;
+        let is_one = chain.pieces() == 1 || chain.laps / chain.pieces() >= fan_out::LEAST_TREE;
         let seen = chain.next_lap_sampling.probability();
         if is_one
             && (is_unknown || !shows_depth || depth >= suspect)
