@@ -99,9 +99,16 @@ impl Linker {
         key
     }
 
-    /// Hangs the invocation `child` below what caused it, or compares when it hangs below another already.
+    /// Takes in what caused the invocation `child`.
     pub(super) fn cause(&mut self, now: ArrivalTime, child: u64, cause: Cause) {
         let child = self.whole(child);
+        if !self.gather(now, child, cause) {
+            self.hang_below(now, child, cause);
+        }
+    }
+
+    /// Hangs the invocation `child` below what caused it, or compares when it hangs below another already.
+    pub(super) fn hang_below(&mut self, now: ArrivalTime, child: u64, cause: Cause) {
         let Some((top, path)) = self.path_to(cause.invocation) else { return };
         match self.invocations.get(child).map(|child| child.parent) {
             Some(0) => self.hang(now, child, cause, top, &path, Role::Caused),
@@ -323,7 +330,7 @@ impl Linker {
     }
 
     /// Path from the root of the topmost fragment to an invocation, with that fragment.
-    fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
+    pub(super) fn path_to(&mut self, key: u64) -> Option<(FragmentId, PathTable)> {
         let invocation = self.invocations.get(key)?;
         let (fragment, path) = (invocation.fragment, invocation.path.clone());
         let (top, offset) = self.fragments.find(fragment);

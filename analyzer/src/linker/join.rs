@@ -26,11 +26,14 @@ impl Linker {
         });
         match known {
             Some(belonging) => self.follow(now, link, belonging),
-            None => match self.waiting.get_mut(cause) {
-                Some(links) if links.len() < WAITING => links.push(link),
-                Some(_) => self.delta.losses.links_dropped += 1,
-                None => self.waiting.insert(cause, SmallVec::from_slice(&[link])),
-            },
+            None => {
+                self.expect_cause(now, link.child, link.credit);
+                match self.waiting.get_mut(cause) {
+                    Some(links) if links.len() < WAITING => links.push(link),
+                    Some(_) => self.delta.losses.links_dropped += 1,
+                    None => self.waiting.insert(cause, SmallVec::from_slice(&[link])),
+                }
+            }
         }
     }
 
@@ -119,8 +122,9 @@ impl Linker {
             invocation.run = key.hash;
         }
         let (found, before) = self.continuations.seek(key, seeker, &mut self.delta.losses);
-        if let Some(found) = found {
-            self.join(now, key.class, &seeker, &found.offer);
+        match found {
+            Some(found) => self.join(now, key.class, &seeker, &found.offer),
+            None => self.expect_cause(now, child, seeker.credit),
         }
         if names_run {
             self.share_cause(now, child, function, &before);
@@ -133,7 +137,7 @@ impl Linker {
         while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(child) else { continue };
-            if invocation.parent != 0 {
+            if invocation.parent != 0 || self.batches.gathers(child) {
                 continue;
             }
             let (function, knows_id) = (invocation.function, invocation.knows_id);
@@ -162,14 +166,18 @@ impl Linker {
         if self.invocations.get(child).is_none_or(|child| child.parent == offer.cause) {
             return;
         }
+        let (confidence, credit) = (class.confidence(), seeker.credit);
+        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
+        if self.batches.knows(child, offer.cause) {
+            self.cause(now, child, cause);
+            return;
+        }
         let is_drawn = class == KeyClass::Request && offer.destination.is_some();
         let kind = if class == KeyClass::Request { EdgeKind::Call } else { EdgeKind::Message };
         if !is_drawn {
             self.count_message(seeker, offer, kind, class.confidence());
         }
         self.observe(seeker, offer);
-        let (confidence, credit) = (class.confidence(), seeker.credit);
-        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
         self.cause(now, child, cause);
     }
 
