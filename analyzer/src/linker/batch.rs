@@ -70,7 +70,8 @@ impl Batches {
     fn next_due(&mut self, until: ArrivalTime) -> Option<(u64, bool)> {
         let (due, batch) = *self.due.front()?;
         let is_late = due <= until;
-        (is_late || self.gathering.len() > BATCHES).then(|| {
+        let is_full = self.gathering.len() > BATCHES || self.due.len() > 4 * BATCHES;
+        (is_late || is_full).then(|| {
             self.due.pop_front();
             (batch, is_late)
         })
