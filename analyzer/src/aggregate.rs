@@ -25,6 +25,7 @@ use crate::{
     },
     intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
+    measured::Measured,
     price::{FunctionRule, PriceTable},
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
@@ -55,6 +56,8 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
+    /// All that was counted so far.
+    measured: Measured,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -81,6 +84,7 @@ impl Aggregate {
             attempts: BTreeMap::new(),
             flows: Flows::default(),
             root_ms: Sums::default(),
+            measured: Measured::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -111,6 +115,7 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
+        self.measured.add(&delta);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -411,7 +416,7 @@ impl Aggregate {
 
 state!(Aggregate {
     config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { prices, rules, declared, verdicts });
+} else { measured, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

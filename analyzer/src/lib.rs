@@ -34,6 +34,7 @@ mod generations;
 pub mod identity;
 pub mod intended;
 pub mod linker;
+pub mod measured;
 pub mod price;
 pub mod record;
 mod records;

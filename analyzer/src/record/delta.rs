@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Versions};
+use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
@@ -13,7 +13,7 @@ use crate::{
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
-    window::sketch,
+    window::{merge, sketch},
 };
 
 /// Names an edge.
@@ -36,6 +36,8 @@ pub struct Delta {
     pub(crate) attempts: FxHashMap<AttemptKey, AttemptDelta>,
     /// Invocations of unknown cause.
     pub(crate) flows: FxHashMap<FlowKey, FlowCounts>,
+    /// Where the time of the traces went that were looked at.
+    pub(crate) profiles: Vec<TraceProfile>,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -101,6 +103,19 @@ impl FunctionDelta {
         }
     }
 
+    /// Adds what was counted elsewhere, or later.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.kept += other.kept;
+        self.invocations += other.invocations;
+        self.errors += other.errors;
+        self.cold_starts += other.cold_starts;
+        self.last_seen = self.last_seen.max(other.last_seen);
+        merge(&mut self.duration, &other.duration);
+        merge(&mut self.self_time, &other.self_time);
+        self.exemplars.merge(&other.exemplars);
+        self.versions.merge(&other.versions);
+    }
+
     /// Counts a run, or takes one back.
     pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
         let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
@@ -123,6 +138,19 @@ impl EdgeDelta {
             exemplars: Exemplars::default(),
         }
     }
+
+    /// Adds what was counted elsewhere, or later.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.kept += other.kept;
+        self.belief.merge(other.belief);
+        self.calls += other.calls;
+        self.errors += other.errors;
+        merge(&mut self.duration, &other.duration);
+        if let Some(gap) = &other.gap {
+            merge(self.gap.get_or_insert_with(sketch), gap);
+        }
+        self.exemplars.merge(&other.exemplars);
+    }
 }
 
 impl Delta {
@@ -134,6 +162,7 @@ impl Delta {
             && self.losses == Losses::default()
             && self.attempts.is_empty()
             && self.flows.is_empty()
+            && self.profiles.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }

@@ -1,0 +1,59 @@
+//! What functions and edges did in some time: the input of everything that is told of a window.
+//!
+//! It is what the deltas of that time add up to, so windows merge by addition. It decides nothing: what is made of it is
+//! the business of the detectors (`detect.rs`).
+
+use std::collections::BTreeMap;
+
+use crate::{
+    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    snapshot::NodeId,
+};
+
+/// What functions and edges did in some time.
+#[derive(Clone, Default)]
+pub struct Measured {
+    /// How long the time was, seconds.
+    pub seconds: f64,
+    /// By function.
+    pub(crate) functions: BTreeMap<NodeId, FunctionDelta>,
+    /// By edge.
+    pub(crate) edges: BTreeMap<EdgeKey, EdgeDelta>,
+}
+
+impl Measured {
+    /// Adds what was counted since.
+    pub(crate) fn add(&mut self, delta: &Delta) {
+        for (id, function) in &delta.functions {
+            self.add_function(*id, function);
+        }
+        for (key, edge) in &delta.edges {
+            self.add_edge(*key, edge);
+        }
+    }
+
+    /// Adds another time, that does not overlap with this one.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        for (id, function) in &other.functions {
+            self.add_function(*id, function);
+        }
+        for (key, edge) in &other.edges {
+            self.add_edge(*key, edge);
+        }
+    }
+
+    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {
+        match self.functions.get_mut(&id) {
+            Some(known) => known.merge(more),
+            None => drop(self.functions.insert(id, more.clone())),
+        }
+    }
+
+    fn add_edge(&mut self, key: EdgeKey, more: &EdgeDelta) {
+        match self.edges.get_mut(&key) {
+            Some(known) => known.merge(more),
+            None => drop(self.edges.insert(key, more.clone())),
+        }
+    }
+}
