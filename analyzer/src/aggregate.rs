@@ -115,7 +115,7 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
+        self.measured.add(slot, &delta);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }

@@ -3,7 +3,7 @@
 //! It is what the deltas of that time add up to, so windows merge by addition. It decides nothing: what is made of it is
 //! the business of the detectors (`detect.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
@@ -22,10 +22,10 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Adds what was counted since.
-    pub(crate) fn add(&mut self, delta: &Delta) {
+    /// Adds what was counted since, in the minute of this number.
+    pub(crate) fn add(&mut self, minute: u64, delta: &Delta) {
         for (id, function) in &delta.functions {
-            self.add_function(*id, function);
+            self.add_function(*id, function).pace.add(minute, function.invocations);
         }
         for (key, edge) in &delta.edges {
             self.add_edge(*key, edge);
@@ -43,10 +43,14 @@ impl Measured {
         }
     }
 
-    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {
-        match self.functions.get_mut(&id) {
-            Some(known) => known.merge(more),
-            None => drop(self.functions.insert(id, more.clone())),
+    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) -> &mut FunctionDelta {
+        match self.functions.entry(id) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.merge(more);
+                known
+            }
+            Entry::Vacant(place) => place.insert(more.clone()),
         }
     }
 

@@ -6,10 +6,12 @@
 mod anomaly;
 mod attempt;
 mod belief;
+mod billed;
 mod delta;
 mod exemplars;
 mod flow;
 mod operation;
+mod pace;
 mod profile;
 
 use smallvec::SmallVec;
@@ -23,11 +25,13 @@ use crate::{
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
+pub(crate) use billed::{Billed, ROUNDINGS, Rounding};
 pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
+pub(crate) use pace::Pace;
 pub(crate) use profile::TraceProfile;
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.

@@ -5,7 +5,9 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
+use super::{
+    Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Pace, TraceProfile, Versions,
+};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
@@ -13,7 +15,7 @@ use crate::{
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
-    window::{merge, sketch},
+    window::{merge, millis, sketch},
 };
 
 /// Names an edge.
@@ -55,6 +57,10 @@ pub(crate) struct FunctionDelta {
     pub(crate) last_seen: EventTime,
     pub(crate) duration: DDSketch,
     pub(crate) self_time: DDSketch,
+    /// What is charged for the runs.
+    pub(crate) billed: Billed,
+    /// Runs by the minute; only where time is known, that is not in a shard.
+    pub(crate) pace: Pace,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
 }
@@ -98,6 +104,8 @@ impl FunctionDelta {
             last_seen: EventTime(0),
             duration: sketch(),
             self_time: sketch(),
+            billed: Billed::default(),
+            pace: Pace::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
         }
@@ -112,6 +120,8 @@ impl FunctionDelta {
         self.last_seen = self.last_seen.max(other.last_seen);
         merge(&mut self.duration, &other.duration);
         merge(&mut self.self_time, &other.self_time);
+        self.billed.merge(&other.billed);
+        self.pace.merge(&other.pace);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
     }
@@ -123,6 +133,12 @@ impl FunctionDelta {
         self.invocations += count;
         self.errors += if error { count } else { 0.0 };
         self.cold_starts += if cold_start { count } else { 0.0 };
+    }
+
+    /// Counts how long a run took.
+    pub(crate) fn ran(&mut self, nanos: u64, sampling: Sampling, cold_start: bool) {
+        self.duration.add(millis(nanos));
+        self.billed.ran(nanos, sampling, cold_start);
     }
 }
 

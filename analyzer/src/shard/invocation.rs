@@ -13,6 +13,7 @@ use crate::{
     identity::Function,
     record::Delta,
     records::Records,
+    sampling::Sampling,
     span::{ArrivalTime, EventTime},
     window::millis,
 };
@@ -34,6 +35,10 @@ struct Open {
     end: EventTime,
     /// Intervals in which it waited.
     children: SmallVec<[(u64, u64); 1]>,
+    /// Those of them in which it waited for another function.
+    blocked: SmallVec<[(u64, u64); 1]>,
+    sampling: Sampling,
+    cold_start: bool,
     /// True when another invocation waits for this one.
     is_called: bool,
     /// True when it is not a part of another one, and its duration is counted.
@@ -54,6 +59,9 @@ impl Invocations {
             start: entry.start,
             end: entry.end(),
             children: SmallVec::new(),
+            blocked: SmallVec::new(),
+            sampling: entry.sampling,
+            cold_start: entry.cold_start,
             is_called: false,
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
@@ -68,11 +76,16 @@ impl Invocations {
 
     /// The invocation waited from `start` to `end`.
     pub(super) fn add_child(&mut self, key: u64, start: EventTime, end: EventTime) {
-        let Some(open) = self.open.get_mut(key) else { return };
-        if open.children.len() < CHILDREN {
-            open.children.push((start.0, end.0));
-        } else if let Some(last) = open.children.last_mut() {
-            *last = (last.0.min(start.0), last.1.max(end.0));
+        if let Some(open) = self.open.get_mut(key) {
+            add_wait(&mut open.children, (start.0, end.0));
+        }
+    }
+
+    /// The invocation of `parent` waited for the one that `child` is the entry of.
+    pub(super) fn block(&mut self, child: &SpanRecord, parent: &SpanRecord) {
+        let waits = if parent.kind.is_outbound() { parent } else { child };
+        if let Some(open) = self.open.get_mut(parent.invocation) {
+            add_wait(&mut open.blocked, (waits.start.0, waits.end().0));
         }
     }
 
@@ -107,10 +120,9 @@ impl Invocations {
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, part: u64, whole: u64) {
         let Some(open) = self.open.remove(part) else { return };
-        for (start, end) in open.children {
-            self.add_child(whole, EventTime(start), EventTime(end));
-        }
         if let Some(whole) = self.open.get_mut(whole) {
+            open.children.into_iter().for_each(|wait| add_wait(&mut whole.children, wait));
+            open.blocked.into_iter().for_each(|wait| add_wait(&mut whole.blocked, wait));
             whole.flow.absorb(open.flow);
         }
     }
@@ -124,62 +136,57 @@ impl Invocations {
             if !open.is_timed {
                 continue;
             }
-            let duration_ms = millis(open.end.0 - open.start.0);
-            let self_nanos = open.self_nanos();
+            let nanos = open.end.0 - open.start.0;
+            let own_nanos = nanos.saturating_sub(covered(&mut open.children, open.start.0, open.end.0));
+            let blocked_nanos = covered(&mut open.blocked, open.start.0, open.end.0);
             let function = delta.function(&open.function);
-            function.self_time.add(millis(self_nanos));
+            function.self_time.add(millis(own_nanos));
+            function.billed.settle(nanos, own_nanos, blocked_nanos, open.sampling);
             if !open.is_certain {
-                function.duration.add(duration_ms);
+                function.ran(nanos, open.sampling, open.cold_start);
             }
             if !open.is_called {
-                delta.root_ms += duration_ms;
+                delta.root_ms += millis(nanos);
             }
         }
     }
 }
 
-impl Open {
-    fn self_nanos(&mut self) -> u64 {
-        self.children.sort_unstable();
-        let mut waited = 0;
-        let mut covered = self.start.0;
-        for (start, end) in &self.children {
-            let (start, end) = ((*start).max(covered), (*end).min(self.end.0));
-            if end > start {
-                waited += end - start;
-                covered = end;
-            }
-        }
-        (self.end.0 - self.start.0).saturating_sub(waited)
+fn add_wait(waits: &mut SmallVec<[(u64, u64); 1]>, wait: (u64, u64)) {
+    if waits.len() < CHILDREN {
+        waits.push(wait);
+    } else if let Some(last) = waits.last_mut() {
+        *last = (last.0.min(wait.0), last.1.max(wait.1));
     }
+}
+
+/// How much of the time from `start` to `end` the intervals cover, nanoseconds; where several do, it counts once.
+fn covered(intervals: &mut [(u64, u64)], start: u64, end: u64) -> u64 {
+    intervals.sort_unstable();
+    let mut sum = 0;
+    let mut covered = start;
+    for (from, to) in intervals {
+        let (from, to) = ((*from).max(covered), (*to).min(end));
+        if to > from {
+            sum += to - from;
+            covered = to;
+        }
+    }
+    sum
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(end: u64, children: &[(u64, u64)]) -> Open {
-        let resource = crate::identity::Resource::new(crate::attribute::Attributes::default());
-        Open {
-            function: Arc::clone(resource.function()),
-            start: EventTime(100),
-            end: EventTime(end),
-            children: children.iter().copied().collect(),
-            is_called: false,
-            is_certain: true,
-            is_timed: true,
-            flow: Flow::default(),
-        }
-    }
-
     #[test]
     fn overlapping_children_are_waited_for_once() {
         // 100       120    140   160   180       200
         //  |---------[======]-----|     |         |
         //  |---------|---[========]-----|         |
-        assert_eq!(open(200, &[(120, 140), (130, 160)]).self_nanos(), 60);
-        assert_eq!(open(200, &[(130, 160), (120, 140)]).self_nanos(), 60);
-        assert_eq!(open(200, &[(0, 1_000)]).self_nanos(), 0);
-        assert_eq!(open(200, &[(300, 400), (10, 20)]).self_nanos(), 100);
+        assert_eq!(covered(&mut [(120, 140), (130, 160)], 100, 200), 40);
+        assert_eq!(covered(&mut [(130, 160), (120, 140)], 100, 200), 40);
+        assert_eq!(covered(&mut [(0, 1_000)], 100, 200), 100);
+        assert_eq!(covered(&mut [(300, 400), (10, 20)], 100, 200), 0);
     }
 }

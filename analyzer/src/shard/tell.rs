@@ -3,8 +3,7 @@
 use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
 use crate::{
     record::{Record, SpanKey},
-    span::ArrivalTime,
-    window::millis,
+    span::{ArrivalTime, SpanKind},
 };
 
 impl Shard {
@@ -24,7 +23,7 @@ impl Shard {
         counts.run(true, span.sampling, span.error, span.cold_start);
         counts.exemplars.add(span.trace_id);
         if is_certain {
-            counts.duration.add(millis(span.duration_nanos));
+            counts.ran(span.duration_nanos, span.sampling, span.cold_start);
         }
         self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
@@ -117,10 +116,18 @@ impl Shard {
         }
     }
 
+    /// The invocation of the parent waits for this one, unless a message is between them.
+    pub(super) fn block(&mut self, span: &SpanRecord, parent: &SpanRecord) {
+        let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+        if !is_message && span.delivered().is_none() {
+            self.invocations.block(span, parent);
+        }
+    }
+
     /// Counts how long an invocation took, once.
     pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
         if self.invocations.make_certain(key) {
-            self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
+            self.delta.function(&span.function).ran(span.duration_nanos, span.sampling, span.cold_start);
         }
     }
 
