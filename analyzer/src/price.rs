@@ -4,10 +4,14 @@
 //! free tiers and traffic are not known here. Where nothing is known of a function, documented defaults stand in and
 //! the result says so. What a loop will cost if it goes on is `price/projection.rs`.
 
+mod charge;
+mod container;
 mod projection;
 
 use std::sync::Arc;
 
+pub(crate) use charge::Charge;
+pub use container::{BreakEven, ContainerPrices, ContainerSize, Traffic, break_even};
 pub use projection::{Load, Projection, project};
 
 use crate::snapshot::EdgeKind;
@@ -20,6 +24,9 @@ pub const ASSUMED_CONCURRENCY: u32 = 1_000;
 
 /// The platform whose prices stand in for those of a platform that the table does not list.
 pub const ASSUMED_PLATFORM: &str = "aws_lambda";
+
+/// What runs in the browsers of visitors costs them, and nobody else.
+const FREE_PLATFORM: &str = "browser";
 
 /// Processor of a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +47,8 @@ pub struct PriceTable {
     pub platforms: Vec<PlatformPrice>,
     /// What using resources costs. The first entry that fits counts.
     pub calls: Vec<CallPrice>,
+    /// What containers would cost; `None` when nobody said.
+    pub containers: Option<ContainerPrices>,
 }
 
 /// What running on one platform costs.
@@ -59,6 +68,13 @@ pub struct PlatformPrice {
     pub minimum_ms: f64,
     /// Runs are charged in steps of this, milliseconds.
     pub rounding_ms: f64,
+    /// Memory is charged in steps of this, MiB; 0 for none.
+    pub memory_step_mb: u32,
+    /// False where only the time is charged in which a run does not wait.
+    pub charges_waiting: bool,
+    /// Memory with which a function has a whole processor, MiB: with less it has a part of one. 0 where the processor
+    /// does not depend on the memory.
+    pub vcpu_mb: u32,
     /// The day on which it was true, such as `2025-06-01`.
     pub as_of: Arc<str>,
 }
@@ -212,7 +228,11 @@ impl PriceTable {
         self.calls.iter().find(fits).map_or(0.0, |price| price.per_call)
     }
 
-    fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
+    /// The prices of a platform, or those that stand in; `None` for what nobody pays for, such as a browser.
+    pub(crate) fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
+        if platform == FREE_PLATFORM {
+            return None;
+        }
         let find = |platform: &str| {
             let mut own = self.platforms.iter().filter(|price| price.is_for(platform));
             let first = own.clone().next();
@@ -222,14 +242,35 @@ impl PriceTable {
     }
 }
 
+/// What running costs at some memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    /// Memory that is charged, GiB.
+    pub(crate) gib: f64,
+    /// A millisecond.
+    pub(crate) per_ms: f64,
+}
+
 impl PlatformPrice {
+    /// What running costs at some memory.
+    pub(crate) fn rate(&self, memory_mb: u32) -> Rate {
+        let charged_mb = match self.memory_step_mb {
+            0 => memory_mb,
+            step => memory_mb.max(1).div_ceil(step).saturating_mul(step),
+        };
+        let gib = f64::from(charged_mb) / 1_024.0;
+        Rate { gib, per_ms: (gib * self.per_gb_second + self.per_second) / 1_000.0 }
+    }
+
+    /// Time that one run is charged for, milliseconds.
+    pub(crate) fn charged(&self, ms: f64) -> f64 {
+        let rounded = if self.rounding_ms > 0.0 { (ms / self.rounding_ms).ceil() * self.rounding_ms } else { ms };
+        rounded.max(self.minimum_ms)
+    }
+
     /// What a run costs without the resources it uses.
     fn run(&self, memory_mb: u32, mean_ms: f64) -> f64 {
-        let steps = if self.rounding_ms > 0.0 { (mean_ms / self.rounding_ms).ceil() } else { 0.0 };
-        let charged_ms = if self.rounding_ms > 0.0 { steps * self.rounding_ms } else { mean_ms };
-        let seconds = charged_ms.max(self.minimum_ms) / 1_000.0;
-        let gib = f64::from(memory_mb) / 1_024.0;
-        gib * seconds * self.per_gb_second + seconds * self.per_second + self.per_request
+        self.charged(mean_ms) * self.rate(memory_mb).per_ms + self.per_request
     }
 
     fn is_for(&self, platform: &str) -> bool {
@@ -272,6 +313,9 @@ pub(crate) mod tests {
             per_request: 2e-7,
             minimum_ms: 1.0,
             rounding_ms: 1.0,
+            memory_step_mb: 0,
+            charges_waiting: true,
+            vcpu_mb: 1_769,
             as_of: "2025-06-01".into(),
         };
         let call = |system: &str, kind, per_call| CallPrice {
@@ -284,6 +328,7 @@ pub(crate) mod tests {
             currency: "USD".into(),
             platforms: vec![lambda(Architecture::X86, 1.66667e-5), lambda(Architecture::Arm, 1.33334e-5)],
             calls: vec![call("s3", EdgeKind::Write, 5e-6), call("sqs", EdgeKind::Publish, 1.2e-6)],
+            containers: Some(container::tests::fargate()),
         }
     }
 

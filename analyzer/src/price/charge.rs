@@ -1,0 +1,119 @@
+//! What runs are charged: their time as the platform rounds it, times their memory, and a price for each.
+//!
+//! Whoever counted the runs rounded each by itself (`record/billed.rs`); where a platform rounds in a way that is not
+//! counted, the quantiles of the durations stand in, which is right to about 1 %. What runs use is not known here.
+
+use sketches_ddsketch::DDSketch;
+
+use super::{PlatformPrice, Rate};
+use crate::{
+    record::{Billed, ROUNDINGS},
+    window::quantile,
+};
+
+/// Quantiles that stand in for single runs.
+const STEPS: u32 = 200;
+
+/// Prices of one function at its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Charge {
+    /// Time that one run is charged for, a mean, milliseconds.
+    pub(crate) ms_per_run: f64,
+    /// Memory that is charged, GiB.
+    pub(crate) gib: f64,
+    /// A millisecond.
+    pub(crate) per_ms: f64,
+    /// A run, whatever it takes.
+    pub(crate) per_run: f64,
+    /// True where time costs in which a run waits.
+    pub(crate) charges_waiting: bool,
+}
+
+impl Charge {
+    /// What runs of which so much is known are charged for.
+    pub(crate) fn of(price: &PlatformPrice, memory_mb: u32, billed: &Billed, durations: &DDSketch) -> Self {
+        let Rate { gib, per_ms } = price.rate(memory_mb);
+        Self {
+            ms_per_run: ms_per_run(price, billed, durations),
+            gib,
+            per_ms,
+            per_run: price.per_request,
+            charges_waiting: price.charges_waiting,
+        }
+    }
+
+    /// What one run costs, without the resources that it uses.
+    pub(crate) fn run(&self) -> f64 {
+        self.ms_per_run * self.per_ms + self.per_run
+    }
+
+    /// What a millisecond costs in which a run waits.
+    pub(crate) fn per_waiting_ms(&self) -> f64 {
+        if self.charges_waiting { self.per_ms } else { 0.0 }
+    }
+}
+
+fn ms_per_run(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
+    if !price.charges_waiting {
+        let is_known = billed.settled > 0.0 && price.rounding_ms == 1.0 && price.minimum_ms <= 1.0;
+        return if is_known { billed.own_rounded_ms / billed.settled } else { billed.mean_own_ms() };
+    }
+    if price.rounding_ms == 0.0 && price.minimum_ms == 0.0 || billed.timed <= 0.0 {
+        return billed.mean_ms();
+    }
+    // The least that is charged is a step, so a smaller minimum says nothing.
+    let minimum = price.minimum_ms.max(price.rounding_ms);
+    let counted = ROUNDINGS.iter().zip(billed.rounded_ms);
+    let exact = counted
+        .filter(|(way, _)| f64::from(way.minimum_ms) == minimum && f64::from(way.step_ms) == price.rounding_ms)
+        .map(|(_, sum)| sum / billed.timed)
+        .next();
+    exact.unwrap_or_else(|| by_quantiles(price, billed, durations))
+}
+
+/// Rounds each of some quantiles, and makes up for what their mean is off.
+fn by_quantiles(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
+    let at = |step: u32| quantile(durations, (f64::from(step) + 0.5) / f64::from(STEPS));
+    let (raw, charged) = (0..STEPS).map(at).fold((0.0, 0.0), |(raw, charged), ms| (raw + ms, charged + price.charged(ms)));
+    let mean = billed.mean_ms();
+    if raw > 0.0 { (charged / f64::from(STEPS) + mean - raw / f64::from(STEPS)).max(0.0) } else { price.charged(mean) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{price::tests::table, sampling::Sampling, window::sketch};
+
+    fn charged(minimum_ms: f64, rounding_ms: f64, runs_ms: &[f64]) -> f64 {
+        let (mut billed, mut durations) = (Billed::default(), sketch());
+        for ms in runs_ms {
+            billed.ran((ms * 1e6) as u64, Sampling::ALWAYS, false);
+            durations.add(*ms);
+        }
+        let price = PlatformPrice { minimum_ms, rounding_ms, ..table().platforms.remove(0) };
+        ms_per_run(&price, &billed, &durations)
+    }
+
+    #[test]
+    fn ways_of_rounding_that_are_counted_are_exact() {
+        let runs = [0.2, 1.2, 99.5, 100.5, 333.3];
+        let mean = |sum: f64| sum / 5.0;
+        assert_eq!(charged(1.0, 1.0, &runs), mean(1.0 + 2.0 + 100.0 + 101.0 + 334.0));
+        assert_eq!(charged(0.0, 1.0, &runs), mean(1.0 + 2.0 + 100.0 + 101.0 + 334.0));
+        assert_eq!(charged(100.0, 100.0, &runs), mean(100.0 * 3.0 + 200.0 + 400.0));
+        assert_eq!(charged(100.0, 1.0, &runs), mean(100.0 * 3.0 + 101.0 + 334.0));
+        assert!((charged(0.0, 0.0, &runs) - mean(534.7)).abs() < 1e-9);
+        assert_eq!(charged(1.0, 1.0, &[]), 0.0);
+    }
+
+    #[test]
+    fn other_ways_are_right_to_a_hundredth() {
+        let runs: Vec<f64> = (1..=2_000).map(|at| f64::from(at) * 0.37).collect();
+        for (minimum_ms, rounding_ms) in [(0.0, 10.0), (50.0, 10.0), (250.0, 50.0), (5.0, 0.0)] {
+            let price = PlatformPrice { minimum_ms, rounding_ms, ..table().platforms.remove(0) };
+            let exact = runs.iter().map(|ms| price.charged(*ms)).sum::<f64>() / runs.len() as f64;
+            let found = charged(minimum_ms, rounding_ms, &runs);
+            assert!((found / exact - 1.0).abs() < 0.01, "{minimum_ms} {rounding_ms}: {found} for {exact}");
+        }
+    }
+}
