@@ -7,6 +7,7 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
+mod pricing;
 mod series;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::{
     window::{Sums, Time, slot_of},
 };
 use flow::Flows;
+use pricing::Priced;
 use series::{EdgeSeries, FunctionSeries};
 
 /// Cycles are looked for at most this often.
@@ -58,6 +60,8 @@ pub struct Aggregate {
     root_ms: Sums,
     /// All that was counted so far.
     measured: Measured,
+    /// What is needed to price it.
+    priced: Priced,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -85,6 +89,7 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
+            priced: Priced::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -172,6 +177,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            pricing: self.pricing(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
         }
@@ -416,7 +422,7 @@ impl Aggregate {
 
 state!(Aggregate {
     config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+} else { measured, priced, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

@@ -7,6 +7,8 @@
 pub(crate) mod cycle;
 /// Chains that branch.
 pub(crate) mod fan_out;
+/// Whether a function belongs in a function.
+pub(crate) mod fit;
 /// Loops that show in counts alone.
 pub(crate) mod flow;
 /// Whether a platform would stop a loop by itself.

@@ -29,7 +29,7 @@ use crate::{
     intended::Verdict,
     linker::Linker,
     shard::Shard,
-    snapshot::{Loop, LoopId, Losses, Snapshot},
+    snapshot::{CostReport, Loop, LoopId, Losses, Snapshot},
     span::{ArrivalTime, Span, TraceId},
 };
 
@@ -111,6 +111,16 @@ impl Engine {
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
         self.aggregate.snapshot(now)
+    }
+
+    /// What everything costs that is known at `now`.
+    pub fn cost(&mut self, now: ArrivalTime) -> CostReport {
+        self.aggregate.cost(now)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn measured(&self) -> &crate::measured::Measured {
+        self.aggregate.measured()
     }
 
     /// The loops of the snapshot alone: what is needed to watch them closely.

@@ -4,12 +4,16 @@
 //! free tiers and traffic are not known here. Where nothing is known of a function, documented defaults stand in and
 //! the result says so. What a loop will cost if it goes on is `price/projection.rs`.
 
+mod attribution;
+mod bill;
 mod charge;
 mod container;
+mod pipeline;
 mod projection;
 
 use std::sync::Arc;
 
+pub use bill::{LISTED, Pricing};
 pub(crate) use charge::Charge;
 pub use container::{BreakEven, ContainerPrices, ContainerSize, Traffic, break_even};
 pub use projection::{Load, Projection, project};
@@ -195,7 +199,7 @@ impl FunctionFacts {
 }
 
 impl PriceTable {
-    /// What one invocation costs, with the resources it uses.
+    /// What one invocation costs of which only the mean duration is known, with the resources it uses.
     ///
     /// A run of `mean_ms` is charged as `memory · max(minimum, ⌈mean⌉) · price + request`; uses of a system that the
     /// table does not list cost nothing.
@@ -206,9 +210,13 @@ impl PriceTable {
         mean_ms: f64,
         calls: &[CallRate<'_>],
     ) -> f64 {
-        let used: f64 = calls.iter().map(|call| call.per_invocation * self.per_call(call.system, call.kind)).sum();
         let run = self.platform(platform, facts.architecture).map_or(0.0, |price| price.run(facts.memory_mb, mean_ms));
-        run + used
+        run + self.cost_of_calls(calls)
+    }
+
+    /// What the resources cost that an invocation uses.
+    pub(crate) fn cost_of_calls(&self, calls: &[CallRate<'_>]) -> f64 {
+        calls.iter().map(|call| call.per_invocation * self.per_call(call.system, call.kind)).sum()
     }
 
     /// True when the table has prices of its own for the platform.
@@ -218,14 +226,19 @@ impl PriceTable {
 
     /// What one use of a resource costs; zero when the table does not say.
     pub fn per_call(&self, system: &str, kind: EdgeKind) -> f64 {
+        self.call(system, kind).map_or(0.0, |price| price.per_call)
+    }
+
+    /// The price of using a resource of this system in this way.
+    pub(crate) fn call(&self, system: &str, kind: EdgeKind) -> Option<&CallPrice> {
         if system.is_empty() {
-            return 0.0;
+            return None;
         }
         let system = letters(system);
         let fits = |price: &&CallPrice| {
             price.kind == kind && price.systems.iter().any(|word| system.contains(letters(word).as_str()))
         };
-        self.calls.iter().find(fits).map_or(0.0, |price| price.per_call)
+        self.calls.iter().find(fits)
     }
 
     /// The prices of a platform, or those that stand in; `None` for what nobody pays for, such as a browser.

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
-pub(crate) use billed::{Billed, ROUNDINGS, Rounding};
+pub(crate) use billed::{Billed, ROUNDINGS};
 pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
 pub(crate) use exemplars::{Exemplars, Versions};

@@ -6,6 +6,7 @@
 mod anomaly;
 mod assessment;
 mod chain;
+mod cost;
 mod edge;
 mod finding;
 mod flow;
@@ -15,10 +16,17 @@ mod id;
 mod losses;
 mod resource;
 
+use std::sync::Arc;
+
+use crate::price::Pricing;
+
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
     chain::{JoinedCause, JoinedChain},
+    cost::{
+        CostReport, Costs, EdgeCost, Fit, FitVerdict, FunctionCost, GroupCost, PipelineCost, PriceUsed, TriggerCost,
+    },
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},
@@ -42,6 +50,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// What is needed to tell what was measured in some time costs.
+    pub pricing: Arc<Pricing>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

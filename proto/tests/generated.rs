@@ -4,8 +4,8 @@
 
 use std::{fs, path::Path};
 
-const FILES: [&str; 11] =
-    ["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "status", "trace"];
+const FILES: [&str; 12] =
+    ["alert", "anomaly", "check", "cost", "graph", "hotspot", "intended", "laps", "live", "loop", "status", "trace"];
 
 #[test]
 fn committed_types_match_the_schema() {

@@ -26,6 +26,7 @@ impl Aggregate {
     pub fn set_facts(&mut self, prices: PriceTable, rules: Vec<FunctionRule>) {
         self.prices = prices;
         self.rules = rules;
+        self.priced.forget();
         for series in self.functions.values_mut() {
             series.learn_facts(&self.rules);
         }

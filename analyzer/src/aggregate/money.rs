@@ -56,7 +56,7 @@ impl Aggregate {
             };
             let (facts, mean_ms) = (series.facts(), series.mean_ms());
             let calls = self.calls_per_invocation(*id, series.invocations());
-            lap.cost += self.prices.cost_per_invocation(series.platform(), facts, mean_ms, &calls);
+            lap.cost += series.cost_per_run(&self.prices) + self.prices.cost_of_calls(&calls);
             lap.busy_seconds += mean_ms / 1_000.0;
             lap.concurrency = lap.concurrency.min(f64::from(facts.concurrency));
             lap.is_assumed |= facts.is_assumed || !self.prices.knows(series.platform());

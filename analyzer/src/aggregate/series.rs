@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     identity::Function,
-    price::{FunctionFacts, FunctionRule},
-    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    price::{Charge, FunctionFacts, FunctionRule, PriceTable},
+    record::{Belief, Billed, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
@@ -24,6 +24,7 @@ pub(super) struct FunctionSeries {
     cold_starts: f64,
     duration: Series,
     self_time: Series,
+    billed: Billed,
     rate: Rate,
     exemplars: Exemplars,
     versions: Versions,
@@ -66,6 +67,7 @@ impl FunctionSeries {
             cold_starts: 0.0,
             duration: Series::new(),
             self_time: Series::new(),
+            billed: Billed::default(),
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
@@ -84,6 +86,7 @@ impl FunctionSeries {
         self.rate.add(now, delta.invocations.max(0.0));
         self.duration.merge(slot, &delta.duration);
         self.self_time.merge(slot, &delta.self_time);
+        self.billed.merge(&delta.billed);
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
         self.versions.merge(&delta.versions);
@@ -106,6 +109,7 @@ impl FunctionSeries {
         self.rate.absorb(&other.rate);
         self.duration.absorb(&other.duration);
         self.self_time.absorb(&other.self_time);
+        self.billed.merge(&other.billed);
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
@@ -162,8 +166,14 @@ impl FunctionSeries {
 
     /// Mean duration of a run over all time, milliseconds; 0 while none has ended.
     pub(super) fn mean_ms(&self) -> f64 {
-        let total = &self.duration.total;
-        total.sum().unwrap_or_default() / total.count().max(1) as f64
+        self.billed.mean_ms()
+    }
+
+    /// What a run costs at these prices, without the resources it uses; a mean over all time.
+    pub(super) fn cost_per_run(&self, prices: &PriceTable) -> f64 {
+        let price = prices.platform(self.platform(), self.facts.architecture);
+        let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, &self.billed, &self.duration.total));
+        charge.map_or(0.0, |charge| charge.run())
     }
 
     /// Versions that came last, with the time each was first seen, the newest last.
@@ -324,6 +334,6 @@ impl FunctionNode {
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
 state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });

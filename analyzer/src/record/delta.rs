@@ -198,10 +198,10 @@ impl Delta {
         self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
     }
 
-    /// A resource was touched; the last who speaks of it counts.
+    /// A resource was touched; the last who speaks of it counts, but a trigger that does not say what provides it.
     pub(crate) fn touch(&mut self, resource: TouchedResource<'_>) {
         match self.resources.get_mut(&resource.id) {
-            Some(known) if resource.is_as(known) => {}
+            Some(known) if resource.is_as(known) || resource.system.is_empty() && !known.system.is_empty() => {}
             Some(known) => *known = resource.to_node(),
             None => drop(self.resources.insert(resource.id, resource.to_node())),
         }

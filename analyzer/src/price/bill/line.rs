@@ -1,0 +1,142 @@
+//! One function on the bill.
+
+use std::sync::Arc;
+
+use super::Pricing;
+use crate::{
+    detect::fit::{self, Habits},
+    price::{Architecture, Charge, FunctionFacts, PlatformPrice, Traffic, break_even},
+    record::FunctionDelta,
+    snapshot::{Costs, FunctionCost, NodeId, PriceUsed},
+    window::quantile,
+};
+
+/// Seconds of a minute, over which a pace is counted.
+const MINUTE: f64 = 60.0;
+
+/// What the edges that leave a function come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Used {
+    /// What using resources costs.
+    pub(super) cost: f64,
+    /// Questions to stores and changes of what they hold.
+    pub(super) store_calls: f64,
+    /// Time that these took, milliseconds.
+    pub(super) store_ms: f64,
+}
+
+/// One function on the bill.
+pub(super) struct Line<'a> {
+    pub(super) id: NodeId,
+    pub(super) delta: &'a FunctionDelta,
+    pub(super) facts: FunctionFacts,
+    pub(super) charge: Charge,
+    pub(super) costs: Costs,
+    pricing: &'a Pricing,
+    price: Option<&'a PlatformPrice>,
+    used: Used,
+    seconds: f64,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(id: NodeId, delta: &'a FunctionDelta, seconds: f64, pricing: &'a Pricing) -> Self {
+        let facts = pricing.facts(id, &delta.function.name);
+        let price = pricing.prices.platform(&delta.function.platform, facts.architecture);
+        let charge = price.map(|price| Charge::of(price, facts.memory_mb, &delta.billed, &delta.duration));
+        let charge = charge.unwrap_or_default();
+        let requests = delta.invocations.max(0.0);
+        let time = requests * charge.ms_per_run * charge.per_ms;
+        let waiting = |share: f64| if charge.charges_waiting { time * share } else { 0.0 };
+        let costs = Costs {
+            time,
+            requests: requests * charge.per_run,
+            calls: 0.0,
+            waiting: waiting(delta.billed.waiting_share()),
+            double_billed: waiting(delta.billed.blocked_share()),
+            cold: time * delta.billed.cold_share(),
+        };
+        Self { id, delta, facts, charge, costs, pricing, price, used: Used::default(), seconds }
+    }
+
+    pub(super) fn use_resources(&mut self, used: Used) {
+        self.costs.calls = used.cost;
+        self.used = used;
+    }
+
+    /// Runs, those that sampling left out included.
+    pub(super) fn requests(&self) -> f64 {
+        self.delta.invocations.max(0.0)
+    }
+
+    pub(super) fn price_used(&self) -> Option<PriceUsed> {
+        let price = self.price?;
+        let platform = price.platforms.first()?;
+        let processor = match price.architecture {
+            Some(Architecture::X86) => " x86_64",
+            Some(Architecture::Arm) => " arm64",
+            None => "",
+        };
+        Some(PriceUsed { item: format!("{platform}{processor}"), as_of: Arc::clone(&price.as_of) })
+    }
+
+    fn traffic(&self) -> Traffic {
+        let per_second = if self.seconds > 0.0 { self.requests() / self.seconds } else { 0.0 };
+        let memory_mb = self.facts.memory_mb;
+        // With less memory a function has a part of a processor, and can take no more of one.
+        let vcpu = match self.price.map_or(0, |price| price.vcpu_mb) {
+            0 => 1.0,
+            whole => (f64::from(memory_mb) / f64::from(whole)).min(1.0),
+        };
+        Traffic {
+            per_second,
+            peak_per_second: per_second.max(self.delta.pace.peak() / MINUTE),
+            mean_ms: self.delta.billed.mean_ms(),
+            cpu_ms: self.delta.billed.mean_own_ms() * vcpu,
+            memory_mb,
+            cost_per_run: self.charge.run(),
+        }
+    }
+
+    pub(super) fn cost(self) -> FunctionCost {
+        let (function, requests, traffic) = (&self.delta.function, self.requests(), self.traffic());
+        let prices = &self.pricing.prices;
+        let minutes = self.seconds / MINUTE;
+        let is_assumed = self.facts.is_assumed || !prices.knows(&function.platform);
+        // Where nobody pays for a run, there is nothing to compare.
+        let containers = prices.containers.as_ref().filter(|_| self.price.is_some());
+        let break_even = containers.and_then(|prices| break_even(prices, &traffic));
+        let variation = self.delta.pace.variation(requests, minutes);
+        let habits = Habits {
+            runs: self.delta.kept.max(0) as f64,
+            p95_ms: quantile(&self.delta.duration, 0.95),
+            mean_ms: traffic.mean_ms,
+            time_out_ms: self.facts.time_out_ms,
+            memory_mb: (!self.facts.is_assumed).then_some(self.facts.memory_mb),
+            per_second: traffic.per_second,
+            variation,
+            minutes,
+            break_even,
+            is_assumed,
+            store_calls: self.used.store_calls / requests.max(1.0),
+            store_ms: self.used.store_ms / requests.max(1.0),
+        };
+        FunctionCost {
+            id: self.id,
+            name: Arc::clone(&function.name),
+            environment: Arc::clone(&function.environment),
+            platform: Arc::clone(&function.platform),
+            owner: self.facts.owner,
+            requests,
+            gb_seconds: requests * self.charge.ms_per_run / 1_000.0 * self.charge.gib,
+            mean_ms: traffic.mean_ms,
+            memory_mb: traffic.memory_mb,
+            costs: self.costs,
+            is_assumed,
+            per_second: traffic.per_second,
+            peak_per_second: traffic.peak_per_second,
+            variation,
+            break_even,
+            verdicts: fit::judge(&habits),
+        }
+    }
+}
