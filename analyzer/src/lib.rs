@@ -40,6 +40,7 @@ pub mod record;
 mod records;
 pub mod sampling;
 pub mod shard;
+mod sketch;
 pub mod snapshot;
 pub mod span;
 pub mod state;
