@@ -45,3 +45,4 @@ pub mod snapshot;
 pub mod span;
 pub mod state;
 mod window;
+pub mod windows;

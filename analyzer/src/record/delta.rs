@@ -249,3 +249,16 @@ impl Losses {
 }
 
 state!(EdgeKey { source, target, kind });
+state!(FunctionDelta {
+    function,
+    kept,
+    invocations,
+    errors,
+    cold_starts,
+    last_seen,
+    duration,
+    self_time,
+    exemplars,
+    versions
+});
+state!(EdgeDelta { kept, belief, calls, errors, duration, gap, exemplars });
