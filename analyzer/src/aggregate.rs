@@ -9,6 +9,7 @@ mod flow;
 mod money;
 mod pricing;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,10 +38,12 @@ use crate::{
     span::{ArrivalTime, EventTime},
     state::{self, state},
     window::{Sums, Time, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
 use pricing::Priced;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,10 +61,11 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
-    /// All that was counted so far.
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
     /// What is needed to price it.
     priced: Priced,
+    minutes: Minutes,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -90,6 +94,7 @@ impl Aggregate {
             root_ms: Sums::default(),
             measured: Measured::default(),
             priced: Priced::default(),
+            minutes: Minutes::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -120,7 +125,8 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(slot, &delta);
+        self.pass_to(now);
+        self.measured.add(slot, &delta, |node| own(&self.aliases, node));
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -152,12 +158,29 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();
         }
         self.watch_flows(now);
+    }
+
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
     }
 
     /// Everything known at `now`.
@@ -194,6 +217,14 @@ impl Aggregate {
         loops
     }
 
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
+    }
+
     /// Functions turned out to be others: what was counted of either is one.
     fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
         for (alias, own) in aliases {
@@ -207,6 +238,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -421,8 +453,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, priced, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes
+} else { priced, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

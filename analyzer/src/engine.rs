@@ -113,7 +113,7 @@ impl Engine {
         self.aggregate.snapshot(now)
     }
 
-    /// What everything costs that is known at `now`.
+    /// What was measured in the running window costs: in this minute, or in all of a capture.
     pub fn cost(&mut self, now: ArrivalTime) -> CostReport {
         self.aggregate.cost(now)
     }

@@ -22,7 +22,7 @@ impl Priced {
 }
 
 impl Aggregate {
-    /// What was measured so far costs.
+    /// What was measured in the running window costs: in this minute, or in all of a capture.
     pub fn cost(&mut self, now: ArrivalTime) -> CostReport {
         self.pricing(now).bill(&self.measured)
     }

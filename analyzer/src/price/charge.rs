@@ -3,11 +3,10 @@
 //! Whoever counted the runs rounded each by itself (`record/billed.rs`); where a platform rounds in a way that is not
 //! counted, the quantiles of the durations stand in, which is right to about 1 %. What runs use is not known here.
 
-use sketches_ddsketch::DDSketch;
-
 use super::{PlatformPrice, Rate};
 use crate::{
     record::{Billed, ROUNDINGS},
+    sketch::DDSketch,
     window::quantile,
 };
 

@@ -87,12 +87,12 @@ impl World {
     }
 }
 
-/// What all of it costs, all of which came within a minute.
+/// What all of it costs, all of which came within the minute that runs.
 fn bill_of(spans: Vec<Span>, shards: usize, rules: Vec<FunctionRule>) -> CostReport {
     let mut engine = Engine::new(&Config::recommended(), shards);
     engine.aggregate_mut().set_facts(list_prices(), rules);
     engine.ingest(START, spans);
-    let end = ArrivalTime(START.0 + 40 * SECOND);
+    let end = ArrivalTime(START.0 + 30 * SECOND);
     engine.tick(end);
     engine.cost(end)
 }
@@ -337,7 +337,7 @@ fn an_even_load_that_containers_would_serve_for_less_is_told() {
         world.waits("f", run, 10, 180.0, &[]);
     }
     let mut engine = Engine::new(&Config::recommended(), 1);
-    let end = ArrivalTime(START.0 + 59 * SECOND);
+    let end = ArrivalTime(START.0 + 30 * SECOND);
     engine.ingest(START, world.spans);
     engine.tick(end);
     // A day of such minutes: twenty runs a second.
