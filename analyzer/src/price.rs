@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use bill::{LISTED, Pricing};
 pub(crate) use charge::Charge;
-pub use container::{BreakEven, ContainerPrices, ContainerSize, Traffic, break_even};
+pub use container::{BreakEven, ContainerPrices, ContainerSize, HOURS_PER_MONTH, Traffic, break_even};
 pub use projection::{Load, Projection, project};
 
 use crate::snapshot::EdgeKind;

@@ -37,6 +37,7 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod cost;
 mod error;
 mod exemplars;
 mod graph;
@@ -119,6 +120,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/intended", get(intended::list).post(intended::post))
         .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
+        .route("/api/v1/cost", get(cost::get))
         .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))

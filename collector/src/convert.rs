@@ -4,9 +4,10 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod cost;
 mod range;
 
-pub(crate) use self::appraisal::breach;
+pub(crate) use self::{appraisal::breach, cost::cost_report};
 pub use self::range::range;
 
 use loopscope_analyzer::{

@@ -24,7 +24,7 @@ use line::Line;
 pub const LISTED: usize = 1_000;
 
 /// What a bill needs beside what was measured: prices, and what is known of functions and resources.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pricing {
     pub(crate) prices: Arc<PriceTable>,
     /// What is known of functions beyond their spans.

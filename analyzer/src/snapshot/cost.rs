@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    price::{BreakEven, ContainerPrices},
+    price::{BreakEven, ContainerPrices, HOURS_PER_MONTH},
     snapshot::{EdgeKind, NodeId},
 };
 
@@ -69,6 +69,8 @@ pub struct FunctionCost {
     pub platform: Arc<str>,
     /// Who is asked about it, or an empty text.
     pub owner: Arc<str>,
+    /// Its applications.
+    pub apps: Vec<Arc<str>>,
     /// Runs, those that sampling left out included.
     pub requests: f64,
     /// Memory times time that is charged.
@@ -198,6 +200,11 @@ impl Costs {
     /// All of it; waiting, double billing and cold starts are parts of the time.
     pub fn total(&self) -> f64 {
         self.time + self.requests + self.calls
+    }
+
+    /// A month at this pace, of which so many seconds were watched; 0 when none were.
+    pub fn per_month(&self, seconds: f64) -> f64 {
+        if seconds > 0.0 { self.total() / seconds * 3_600.0 * HOURS_PER_MONTH } else { 0.0 }
     }
 
     /// Adds another.

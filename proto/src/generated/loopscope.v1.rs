@@ -809,6 +809,24 @@ pub struct CheckReport {
     #[prost(string, repeated, tag = "5")]
     pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
 /// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
 /// hold as many as were asked for; the total is of all.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -818,9 +836,9 @@ pub struct CostReport {
     /// The currency of all amounts, such as "USD"; empty when there are no prices.
     #[prost(string, tag = "1")]
     pub currency: ::prost::alloc::string::String,
-    /// How much of the time was watched, in seconds.
-    #[prost(double, tag = "2")]
-    pub seconds: f64,
+    /// The time that it is about.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
     /// All functions together.
     #[prost(message, optional, tag = "3")]
     pub total: ::core::option::Option<Costs>,
@@ -1513,24 +1531,6 @@ pub struct LiveEvent {
     /// The counters.
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
-}
-/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
-/// for, depending on how far back it begins.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct TimeRange {
-    /// Where it begins.
-    #[prost(message, optional, tag = "1")]
-    #[serde(with = "crate::json::timestamp")]
-    pub from: ::core::option::Option<::prost_types::Timestamp>,
-    /// Where it ends; not later than the time of the answer.
-    #[prost(message, optional, tag = "2")]
-    #[serde(with = "crate::json::timestamp")]
-    pub to: ::core::option::Option<::prost_types::Timestamp>,
-    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
-    #[prost(double, tag = "3")]
-    pub seen_seconds: f64,
 }
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]

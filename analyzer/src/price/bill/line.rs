@@ -126,6 +126,7 @@ impl<'a> Line<'a> {
             environment: Arc::clone(&function.environment),
             platform: Arc::clone(&function.platform),
             owner: self.facts.owner,
+            apps: self.facts.apps,
             requests,
             gb_seconds: requests * self.charge.ms_per_run / 1_000.0 * self.charge.gib,
             mean_ms: traffic.mean_ms,
