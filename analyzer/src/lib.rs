@@ -28,6 +28,7 @@ mod canonical;
 pub mod config;
 pub mod detect;
 pub mod engine;
+pub mod facts;
 #[cfg(test)]
 mod fixture;
 mod generations;

@@ -9,8 +9,10 @@ mod belief;
 mod delta;
 mod exemplars;
 mod flow;
+mod observed;
 mod operation;
 mod profile;
+mod state_use;
 
 use smallvec::SmallVec;
 
@@ -24,11 +26,13 @@ pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub use delta::Delta;
-pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
+pub(crate) use observed::Observed;
 pub use operation::{OperationCycle, OperationLap};
 pub(crate) use profile::TraceProfile;
+pub(crate) use state_use::{CHATTY, StateUse};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

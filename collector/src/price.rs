@@ -10,7 +10,8 @@ use figment::{
     providers::{Format as _, Toml},
 };
 use loopscope_analyzer::{
-    price::{Architecture, CallPrice, FunctionRule, PlatformPrice, PriceTable},
+    facts::{Architecture, FunctionRule},
+    price::{CallPrice, PlatformPrice, PriceTable},
     snapshot::EdgeKind,
 };
 use serde::{Deserialize, Serialize};
@@ -202,7 +203,7 @@ fn texts(words: Vec<String>) -> Vec<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
-    use loopscope_analyzer::price::FunctionFacts;
+    use loopscope_analyzer::facts::FunctionFacts;
 
     use super::*;
 

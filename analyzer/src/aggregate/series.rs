@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
+    facts::{FunctionFacts, FunctionRule, Told},
     identity::Function,
-    price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
@@ -27,6 +27,9 @@ pub(super) struct FunctionSeries {
     rate: Rate,
     exemplars: Exemplars,
     versions: Versions,
+    /// Instances that were started, where the time of it was told.
+    starts: f64,
+    told: Told,
     facts: FunctionFacts,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
@@ -69,6 +72,8 @@ impl FunctionSeries {
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
+            starts: 0.0,
+            told: Told::default(),
             facts: FunctionFacts::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
@@ -87,6 +92,10 @@ impl FunctionSeries {
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
         self.versions.merge(&delta.versions);
+        if let Some(observed) = &delta.observed {
+            self.starts += observed.starts() as f64;
+            self.told.update(observed.told);
+        }
         self.quantiles_of = None;
         self.last_merge = now;
     }
@@ -109,6 +118,8 @@ impl FunctionSeries {
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.starts += other.starts;
+        self.told.update(other.told);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
         for id in [&[other.node.id][..], &other.node.aliases].concat() {
@@ -137,7 +148,8 @@ impl FunctionSeries {
         }
         self.node.invocations = rounded(self.invocations);
         self.node.errors = rounded(self.errors);
-        self.node.cold_starts = rounded(self.cold_starts);
+        // Some exporters say so of runs, some tell of the start of the instance alone, and some do both.
+        self.node.cold_starts = rounded(self.cold_starts.max(self.starts));
         self.node.sampling_probability = part_kept(self.kept as f64, self.invocations);
         self.node.rate_per_second = self.rate.per_second(now);
         self.node.clone()
@@ -176,7 +188,12 @@ impl FunctionSeries {
     }
 
     pub(super) fn learn_facts(&mut self, rules: &[FunctionRule]) {
-        self.facts = FunctionFacts::of(&self.node.name, rules);
+        self.facts = FunctionFacts::with(&self.node.name, rules, self.told);
+    }
+
+    /// What telemetry says of how it is configured.
+    pub(super) fn told(&self) -> Told {
+        self.told
     }
 
     pub(super) fn last_seen(&self) -> EventTime {
@@ -324,6 +341,6 @@ impl FunctionNode {
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
 state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });

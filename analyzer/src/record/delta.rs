@@ -5,8 +5,12 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
+use super::{
+    Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Observed, StateUse, TraceProfile,
+    Versions, observed::merge_into,
+};
 use crate::{
+    facts::FactRecord,
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
@@ -54,9 +58,23 @@ pub(crate) struct FunctionDelta {
     pub(crate) cold_starts: f64,
     pub(crate) last_seen: EventTime,
     pub(crate) duration: DDSketch,
+    /// The part of `duration` that cold runs are.
+    pub(crate) cold_duration: Option<Box<DDSketch>>,
     pub(crate) self_time: DDSketch,
+    pub(crate) state_use: StateUse,
+    pub(crate) observed: Option<Box<Observed>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
+}
+
+/// One run, as its entry span shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) sampling: Sampling,
+    pub(crate) error: bool,
+    pub(crate) cold_start: bool,
+    /// True when the platform ended it because it took too long.
+    pub(crate) timed_out: bool,
 }
 
 /// Changes to one edge.
@@ -68,6 +86,8 @@ pub(crate) struct EdgeDelta {
     /// Calls that they stand for, and of these.
     pub(crate) calls: f64,
     pub(crate) errors: f64,
+    /// Calls that were refused because there were too many.
+    pub(crate) throttles: f64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
     pub(crate) exemplars: Exemplars,
@@ -80,6 +100,8 @@ pub(crate) struct Call {
     /// The caller's time minus the callee's.
     pub(crate) gap_ms: Option<f64>,
     pub(crate) error: bool,
+    /// True when it was refused because there were too many.
+    pub(crate) throttled: bool,
     pub(crate) trace_id: TraceId,
     /// How sure it is that it went this way.
     pub(crate) confidence: f32,
@@ -97,7 +119,10 @@ impl FunctionDelta {
             cold_starts: 0.0,
             last_seen: EventTime(0),
             duration: sketch(),
+            cold_duration: None,
             self_time: sketch(),
+            state_use: StateUse::default(),
+            observed: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
         }
@@ -111,18 +136,40 @@ impl FunctionDelta {
         self.cold_starts += other.cold_starts;
         self.last_seen = self.last_seen.max(other.last_seen);
         merge(&mut self.duration, &other.duration);
+        merge_into(&mut self.cold_duration, other.cold_duration.as_deref());
         merge(&mut self.self_time, &other.self_time);
+        self.state_use.merge(&other.state_use);
+        if let Some(observed) = &other.observed {
+            self.observed().merge(observed);
+        }
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
     }
 
     /// Counts a run, or takes one back.
-    pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
-        let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
+    pub(crate) fn run(&mut self, is_more: bool, run: Run) {
+        let adjusted = run.sampling.adjusted_count();
+        let (kept, count) = if is_more { (1, adjusted) } else { (-1, -adjusted) };
         self.kept += kept;
         self.invocations += count;
-        self.errors += if error { count } else { 0.0 };
-        self.cold_starts += if cold_start { count } else { 0.0 };
+        self.errors += if run.error { count } else { 0.0 };
+        self.cold_starts += if run.cold_start { count } else { 0.0 };
+        if run.timed_out {
+            self.observed().span_time_outs += count;
+        }
+    }
+
+    /// Counts how long a run took.
+    pub(crate) fn took(&mut self, duration_ms: f64, is_cold: bool) {
+        self.duration.add(duration_ms);
+        if is_cold {
+            self.cold_duration.get_or_insert_with(|| Box::new(sketch())).add(duration_ms);
+        }
+    }
+
+    /// Room for what is rarely observed.
+    pub(crate) fn observed(&mut self) -> &mut Observed {
+        self.observed.get_or_insert_default()
     }
 }
 
@@ -133,6 +180,7 @@ impl EdgeDelta {
             belief: Belief::default(),
             calls: 0.0,
             errors: 0.0,
+            throttles: 0.0,
             duration: sketch(),
             gap: None,
             exemplars: Exemplars::default(),
@@ -145,6 +193,7 @@ impl EdgeDelta {
         self.belief.merge(other.belief);
         self.calls += other.calls;
         self.errors += other.errors;
+        self.throttles += other.throttles;
         merge(&mut self.duration, &other.duration);
         if let Some(gap) = &other.gap {
             merge(self.gap.get_or_insert_with(sketch), gap);
@@ -182,6 +231,16 @@ impl Delta {
         self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
     }
 
+    /// Takes in what is said of a run beyond its spans. Who does not say which function it was says nothing.
+    pub(crate) fn learn(&mut self, fact: &FactRecord) {
+        if fact.function.is_app {
+            return;
+        }
+        let function = self.function(&fact.function);
+        function.last_seen = function.last_seen.max(fact.at);
+        function.observed().learn(fact);
+    }
+
     /// A resource was touched; the last who speaks of it counts.
     pub(crate) fn touch(&mut self, resource: TouchedResource<'_>) {
         match self.resources.get_mut(&resource.id) {
@@ -198,6 +257,7 @@ impl Delta {
         edge.kept += 1;
         edge.calls += count;
         edge.errors += if call.error { count } else { 0.0 };
+        edge.throttles += if call.throttled { count } else { 0.0 };
         edge.belief.add(call.confidence);
         edge.duration.add(call.duration_ms);
         if let Some(gap_ms) = call.gap_ms {
