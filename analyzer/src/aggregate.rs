@@ -7,6 +7,7 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
+mod profile;
 mod series;
 
 use std::{
@@ -39,6 +40,7 @@ use crate::{
     window::{Sums, Time, slot_of},
 };
 use flow::Flows;
+pub use profile::Asked;
 use series::{EdgeSeries, FunctionSeries};
 
 /// Cycles are looked for at most this often.
@@ -59,6 +61,8 @@ pub struct Aggregate {
     root_ms: Sums,
     /// All that was counted so far.
     measured: Measured,
+    /// When the first of it came.
+    measured_from: Option<ArrivalTime>,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -86,6 +90,7 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
+            measured_from: None,
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -117,6 +122,7 @@ impl Aggregate {
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
         self.measured.add(&delta);
+        self.measured.seconds = now.since(*self.measured_from.get_or_insert(now)).as_secs_f64();
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -421,7 +427,7 @@ impl Aggregate {
 
 state!(Aggregate {
     config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+} else { measured, measured_from, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

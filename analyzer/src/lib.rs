@@ -24,6 +24,7 @@
 
 pub mod aggregate;
 pub mod attribute;
+mod bins;
 mod canonical;
 pub mod config;
 pub mod detect;

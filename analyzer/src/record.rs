@@ -29,7 +29,7 @@ pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
-pub(crate) use observed::Observed;
+pub(crate) use observed::{InstanceMemory, Observed};
 pub use operation::{OperationCycle, OperationLap};
 pub(crate) use profile::TraceProfile;
 pub(crate) use state_use::{CHATTY, StateUse};

@@ -13,6 +13,7 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod profile;
 mod resource;
 
 pub use self::{
@@ -26,6 +27,10 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    profile::{
+        ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit, Throttles,
+        TimeOutRisk,
+    },
     resource::{ResourceKind, ResourceNode},
 };
 

@@ -9,7 +9,7 @@ use sketches_ddsketch::{Config as SketchConfig, DDSketch};
 use crate::{span::ArrivalTime, state::state};
 
 /// Relative error of the quantiles: 1 %.
-const SKETCH_ALPHA: f64 = 0.01;
+pub(crate) const SKETCH_ALPHA: f64 = 0.01;
 /// Bins of one sketch; 100 microseconds to 15 minutes need 801.
 const SKETCH_BINS: u32 = 2_048;
 /// Smallest value told apart from zero, milliseconds.
@@ -17,7 +17,12 @@ const SKETCH_MIN_MS: f64 = 1e-9;
 
 /// An empty sketch of milliseconds; all sketches of the engine can be merged.
 pub(crate) fn sketch() -> DDSketch {
-    DDSketch::new(SketchConfig::new(SKETCH_ALPHA, SKETCH_BINS, SKETCH_MIN_MS))
+    DDSketch::new(sketch_config())
+}
+
+/// What all sketches have in common: which values a bin holds.
+pub(crate) fn sketch_config() -> SketchConfig {
+    SketchConfig::new(SKETCH_ALPHA, SKETCH_BINS, SKETCH_MIN_MS)
 }
 
 /// A quantile of a sketch, 0 when it is empty.

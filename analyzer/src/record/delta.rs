@@ -110,7 +110,8 @@ pub(crate) struct Call {
 }
 
 impl FunctionDelta {
-    fn new(function: &Arc<Function>) -> Self {
+    /// A function of which nothing was counted.
+    pub(crate) fn new(function: &Arc<Function>) -> Self {
         Self {
             function: Arc::clone(function),
             kept: 0,
