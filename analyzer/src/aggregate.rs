@@ -7,8 +7,8 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
-mod profile;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,10 +38,11 @@ use crate::{
     span::{ArrivalTime, EventTime},
     state::{self, state},
     window::{Sums, Time, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
-pub use profile::Asked;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -59,10 +60,9 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
-    /// All that was counted so far.
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
-    /// When the first of it came.
-    measured_from: Option<ArrivalTime>,
+    minutes: Minutes,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -90,7 +90,7 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
-            measured_from: None,
+            minutes: Minutes::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -121,8 +121,8 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
-        self.measured.seconds = now.since(*self.measured_from.get_or_insert(now)).as_secs_f64();
+        self.pass_to(now);
+        self.measured.add(&delta, |node| own(&self.aliases, node));
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -154,12 +154,29 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();
         }
         self.watch_flows(now);
+    }
+
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
     }
 
     /// Everything known at `now`.
@@ -175,6 +192,7 @@ impl Aggregate {
             .collect();
         Snapshot {
             functions,
+            backgrounds: self.functions.values().map(FunctionSeries::background).collect(),
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
@@ -195,6 +213,14 @@ impl Aggregate {
         loops
     }
 
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
+    }
+
     /// Functions turned out to be others: what was counted of either is one.
     fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
         for (alias, own) in aliases {
@@ -208,6 +234,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -426,8 +453,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, measured_from, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes
+} else { prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

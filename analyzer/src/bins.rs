@@ -1,11 +1,8 @@
 //! What a sketch holds, bin by bin: for questions that quantiles alone do not answer.
 //!
-//! The sketch does not hand out its bins, so they are found by their ranks, which takes some thousand look-ups: fit for
-//! what somebody asks, not for what is done with every span. Quantiles are `window.rs`'s.
+//! They can be taken apart, as the cold runs from all. Quantiles of a sketch as it is are the sketch's own.
 
-use sketches_ddsketch::{Config as SketchConfig, DDSketch};
-
-use crate::window::sketch_config;
+use crate::sketch::{DDSketch, bin_of, value_of};
 
 /// Bins in the order of their values, as their number and how many samples they hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,21 +14,8 @@ const ZERO: i32 = i32::MIN;
 impl Bins {
     /// All bins of a sketch.
     pub(crate) fn of(sketch: &DDSketch) -> Self {
-        let config = sketch_config();
-        let count = sketch.count() as u64;
-        let mut bins = Vec::new();
-        let mut rank = 0;
-        while rank < count {
-            let key = key_at(sketch, &config, rank, count);
-            let mut end = Reached { inside: rank, beyond: count };
-            while end.inside + 1 < end.beyond {
-                let middle = end.inside + (end.beyond - end.inside) / 2;
-                if key_at(sketch, &config, middle, count) == key { end.inside = middle } else { end.beyond = middle }
-            }
-            bins.push((key, end.beyond - rank));
-            rank = end.beyond;
-        }
-        Self(bins)
+        let zeros = (sketch.zeros() > 0).then(|| (ZERO, sketch.zeros()));
+        Self(zeros.into_iter().chain(sketch.bins()).map(|(bin, count)| (bin, u64::from(count))).collect())
     }
 
     /// These without others that are a part of them.
@@ -50,8 +34,8 @@ impl Bins {
 
     /// Values with how many samples have them, from the least on.
     pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = (f64, u64)> {
-        let config = sketch_config();
-        self.0.iter().map(move |(key, count)| (value_of(&config, *key), *count))
+        let value = |bin| if bin == ZERO { 0.0 } else { value_of(bin) };
+        self.0.iter().map(move |(bin, count)| (value(*bin), *count))
     }
 
     /// The value that this part of the samples is at or below; 0 when there are none.
@@ -62,9 +46,8 @@ impl Bins {
 
     /// Samples that are at least so much; those in the bin of the value count, so it may be 2 % less.
     pub(crate) fn at_least(&self, value: f64) -> u64 {
-        let config = sketch_config();
-        let least = if value > config.min_possible() { config.key(value) } else { ZERO };
-        self.0.iter().rev().take_while(|(key, _)| *key >= least).map(|(_, count)| count).sum()
+        let least = bin_of(value).unwrap_or(ZERO);
+        self.0.iter().rev().take_while(|(bin, _)| *bin >= least).map(|(_, count)| count).sum()
     }
 }
 
@@ -79,23 +62,6 @@ pub(crate) fn quantile_of(weighted: &[(f64, f64)], q: f64) -> f64 {
         }
     }
     weighted.last().map_or(0.0, |(value, _)| *value)
-}
-
-/// The last rank that is known to be inside of a bin, and the first that is not.
-struct Reached {
-    inside: u64,
-    beyond: u64,
-}
-
-fn key_at(sketch: &DDSketch, config: &SketchConfig, rank: u64, count: u64) -> i32 {
-    // The sketch rounds down; half a rank more keeps it from the one before.
-    let q = if rank + 1 >= count { 1.0 } else { (rank as f64 + 0.5) / (count - 1) as f64 };
-    let value = sketch.quantile(q).ok().flatten().unwrap_or(0.0);
-    if value > config.min_possible() { config.key(value) } else { ZERO }
-}
-
-fn value_of(config: &SketchConfig, key: i32) -> f64 {
-    if key == ZERO { 0.0 } else { config.value(key) }
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ pub use self::{
     id::{LoopId, NodeId},
     losses::Losses,
     profile::{
-        ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit, Throttles,
-        TimeOutRisk,
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit,
+        Throttles, TimeOutRisk,
     },
     resource::{ResourceKind, ResourceNode},
 };
@@ -39,6 +39,8 @@ pub use self::{
 pub struct Snapshot {
     /// Ordered by id.
     pub functions: Vec<FunctionNode>,
+    /// What else is known of each of them, in the same order.
+    pub backgrounds: Vec<Background>,
     /// Ordered by id.
     pub resources: Vec<ResourceNode>,
     /// Ordered by source, target and kind.

@@ -7,7 +7,7 @@ use crate::{
     identity::Function,
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
-    snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
+    snapshot::{Background, Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
     window::{Rate, Series, quantile, slot_of},
@@ -30,7 +30,7 @@ pub(super) struct FunctionSeries {
     /// Instances that were started, where the time of it was told.
     starts: f64,
     told: Told,
-    facts: FunctionFacts,
+    facts: Arc<FunctionFacts>,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
     last_merge: ArrivalTime,
@@ -74,7 +74,7 @@ impl FunctionSeries {
             versions: Versions::default(),
             starts: 0.0,
             told: Told::default(),
-            facts: FunctionFacts::default(),
+            facts: Arc::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
         }
@@ -103,7 +103,7 @@ impl FunctionSeries {
     /// A function like it under another id, of which nothing was counted.
     pub(super) fn empty(&self, id: NodeId) -> Self {
         let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
-        Self { facts: self.facts.clone(), ..Self::new(node) }
+        Self { facts: Arc::clone(&self.facts), ..Self::new(node) }
     }
 
     /// Takes over what was counted under another id; the newest traces stay its own.
@@ -183,12 +183,17 @@ impl FunctionSeries {
         self.versions.as_slice()
     }
 
+    /// What is known of it besides its numbers.
+    pub(super) fn background(&self) -> Background {
+        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().to_vec() }
+    }
+
     pub(super) fn facts(&self) -> &FunctionFacts {
         &self.facts
     }
 
     pub(super) fn learn_facts(&mut self, rules: &[FunctionRule]) {
-        self.facts = FunctionFacts::with(&self.node.name, rules, self.told);
+        self.facts = Arc::new(FunctionFacts::with(&self.node.name, rules, self.told));
     }
 
     /// What telemetry says of how it is configured.

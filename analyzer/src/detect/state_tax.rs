@@ -20,8 +20,8 @@ const CHATTY_RUNS: u64 = 3;
 /// Stores that are told apart.
 const STORES: usize = 10;
 
-/// What a function with these ids waits for databases and stores.
-pub(crate) fn state_tax(ids: &[NodeId], function: &FunctionDelta, measured: &Measured) -> StateTax {
+/// What a function waits for databases and stores.
+pub(crate) fn state_tax(id: NodeId, function: &FunctionDelta, measured: &Measured) -> StateTax {
     let used = &function.state_use;
     let runs = used.runs.max(1) as f64;
     let chatty_share = used.chatty_runs as f64 / runs;
@@ -31,23 +31,20 @@ pub(crate) fn state_tax(ids: &[NodeId], function: &FunctionDelta, measured: &Mea
         calls_per_run: used.calls as f64 / runs,
         chatty_share,
         is_chatty: used.chatty_runs >= CHATTY_RUNS && chatty_share >= CHATTY_SHARE,
-        stores: stores(ids, function.invocations, measured),
+        stores: stores(id, function.invocations, measured),
     }
 }
 
-fn stores(ids: &[NodeId], invocations: f64, measured: &Measured) -> Vec<StoreUse> {
-    let mut found: Vec<(f64, StoreUse)> = Vec::new();
-    for id in ids {
-        let first = EdgeKey { source: *id, target: NodeId(0), kind: EdgeKind::Call };
-        let leaving = measured.edges.range(first..).take_while(|(key, _)| key.source == *id);
-        for (key, edge) in leaving.filter(|(key, _)| matches!(key.kind, EdgeKind::Read | EdgeKind::Write)) {
-            let kept = edge.duration.count().max(1) as f64;
-            let mean_ms = edge.duration.sum().unwrap_or_default() / kept;
-            let calls_per_run = edge.calls / invocations.max(1.0);
-            let store = StoreUse { resource: key.target, kind: key.kind, calls_per_run, mean_ms, share: 0.0 };
-            found.push((edge.calls * mean_ms, store));
-        }
-    }
+fn stores(id: NodeId, invocations: f64, measured: &Measured) -> Vec<StoreUse> {
+    let first = EdgeKey { source: id, target: NodeId(0), kind: EdgeKind::Call };
+    let leaving = measured.edges.range(first..).take_while(|(key, _)| key.source == id);
+    let used = leaving.filter(|(key, _)| matches!(key.kind, EdgeKind::Read | EdgeKind::Write)).map(|(key, edge)| {
+        let mean_ms = edge.duration.sum().unwrap_or_default() / edge.duration.count().max(1) as f64;
+        let calls_per_run = edge.calls / invocations.max(1.0);
+        let store = StoreUse { resource: key.target, kind: key.kind, calls_per_run, mean_ms, share: 0.0 };
+        (edge.calls * mean_ms, store)
+    });
+    let mut found: Vec<(f64, StoreUse)> = used.collect();
     let total: f64 = found.iter().map(|(time, _)| time).sum();
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.resource.cmp(&b.1.resource)));
     found.truncate(STORES);
@@ -60,9 +57,8 @@ mod tests {
     use super::*;
     use crate::{
         attribute::Value,
-        config::Config,
-        engine::Engine,
-        fixture::{START, Story},
+        fixture::Story,
+        profile::tests::profile_of,
         snapshot::FunctionProfile,
         span::{EventTime, SpanId, SpanKind},
     };
@@ -88,11 +84,7 @@ mod tests {
                 story.spans.push(span);
             }
         }
-        let mut engine = Engine::new(&Config::for_capture(story.spans.len()), 1);
-        engine.ingest(START, story.spans);
-        engine.finish(START);
-        let id = engine.snapshot(START).functions[0].id;
-        engine.aggregate_mut().function_profile(id, (None, None)).unwrap()
+        profile_of("f", story.spans, Vec::new())
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! change nothing about that. Values that were cut off at a limit
 //! count as if they had ended there. What one distribution is must not be mixed: see `detect/time_out.rs`.
 
-use crate::{bins::Bins, window::SKETCH_ALPHA};
+use crate::{bins::Bins, sketch::GAMMA};
 
 /// Fewest samples that a tail is fitted to.
 pub(crate) const LEAST_SAMPLES: u64 = 5_000;
@@ -71,7 +71,7 @@ fn excesses(bins: &Bins, limit: f64) -> Option<(f64, Vec<(f64, f64)>)> {
     for (value, count) in bins.values().rev() {
         if taken + count > most {
             // Where the bin of the first value that is not in the tail ends.
-            threshold = value * (1.0 + SKETCH_ALPHA);
+            threshold = value * f64::midpoint(1.0, GAMMA);
             break;
         }
         taken += count;

@@ -14,16 +14,11 @@ use crate::{
 /// Callers, and nodes that are called, that are told apart.
 const NODES: usize = 10;
 
-/// Calls of a function with these ids that were refused in so many seconds, and those that it made.
-pub(crate) fn throttles(
-    ids: &[NodeId],
-    function: &FunctionDelta,
-    facts: &FunctionFacts,
-    measured: &Measured,
-) -> Throttles {
+/// Calls of a function that were refused, and those that it made.
+pub(crate) fn throttles(id: NodeId, function: &FunctionDelta, facts: &FunctionFacts, measured: &Measured) -> Throttles {
     let observed = function.observed.as_deref();
-    let of_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| ids.contains(&key.target));
-    let by_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| ids.contains(&key.source));
+    let of_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| key.target == id);
+    let by_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| key.source == id);
     let refused_by_spans: f64 = of_it.iter().map(|(_, edge)| edge.throttles).sum();
     let refused = refused_by_spans.max(observed.map_or(0.0, |observed| observed.told_throttles as f64));
     let asked = function.invocations.max(0.0) + refused;
@@ -64,29 +59,12 @@ mod tests {
 
     use crate::{
         attribute::{Attributes, Value},
-        config::Config,
-        engine::Engine,
         facts::FactRecord,
-        fixture::{SECOND, START, Story},
+        fixture::{START, Story},
         identity::Resource,
-        snapshot::{FunctionProfile, Snapshot},
-        span::{ArrivalTime, EventTime},
+        profile::tests::profile_of,
+        span::EventTime,
     };
-
-    fn profiles(story: Story, facts: Vec<FactRecord>) -> (Snapshot, impl FnMut(&str) -> FunctionProfile) {
-        let mut engine = Engine::new(&Config::recommended(), 2);
-        engine.ingest(START, story.spans);
-        engine.learn(START, facts);
-        let later = ArrivalTime(START.0 + 100 * SECOND);
-        engine.tick(later);
-        let snapshot = engine.snapshot(later);
-        let functions = snapshot.functions.clone();
-        let profile = move |name: &str| {
-            let id = functions.iter().find(|node| &*node.name == name).unwrap().id;
-            engine.aggregate_mut().function_profile(id, (None, None)).unwrap()
-        };
-        (snapshot, profile)
-    }
 
     /// A function of AWS, which is known by the name that its callers use.
     fn lambda(name: &str) -> Arc<Resource> {
@@ -125,7 +103,7 @@ mod tests {
 
     #[test]
     fn refused_calls_count_for_both_sides() {
-        let (_, mut profile) = profiles(story(40, 10), Vec::new());
+        let profile = |name| profile_of(name, story(40, 10).spans, Vec::new());
         let (a, b) = (profile("a"), profile("b"));
         assert_eq!((b.throttles.refused, b.throttles.share), (10.0, 0.25));
         let [caller] = &b.throttles.callers[..] else { panic!("{:?}", b.throttles) };
@@ -141,15 +119,13 @@ mod tests {
             let fact = FactRecord::about(lambda("b").function().clone(), EventTime(START.0));
             vec![FactRecord { throttled: true, ..fact }; count]
         };
-        assert_eq!(profiles(story(40, 10), told(8)).1("b").throttles.refused, 10.0);
-        assert_eq!(profiles(story(40, 10), told(15)).1("b").throttles.refused, 15.0);
+        assert_eq!(profile_of("b", story(40, 10).spans, told(8)).throttles.refused, 10.0);
+        assert_eq!(profile_of("b", story(40, 10).spans, told(15)).throttles.refused, 15.0);
     }
 
     #[test]
     fn nothing_is_refused_where_all_is_well() {
-        let (_, mut profile) = profiles(Story::parse("a -> b"), Vec::new());
-        let found = profile("b").throttles;
+        let found = profile_of("b", Story::parse("a -> b").spans, Vec::new()).throttles;
         assert_eq!((found.refused, found.share, found.made, found.callers.len()), (0.0, 0.0, 0.0, 0));
-        assert!(found.running > 0.0 && found.concurrency_share < 1e-3, "{found:?}");
     }
 }

@@ -3,7 +3,6 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use sketches_ddsketch::DDSketch;
 
 use super::{
     Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Observed, StateUse, TraceProfile,
@@ -14,6 +13,7 @@ use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
+    sketch::DDSketch,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -310,3 +310,19 @@ impl Losses {
 }
 
 state!(EdgeKey { source, target, kind });
+state!(FunctionDelta {
+    function,
+    kept,
+    invocations,
+    errors,
+    cold_starts,
+    last_seen,
+    duration,
+    cold_duration,
+    self_time,
+    state_use,
+    observed,
+    exemplars,
+    versions
+});
+state!(EdgeDelta { kept, belief, calls, errors, throttles, duration, gap, exemplars });

@@ -3,11 +3,11 @@
 //! Most functions have none of it, so it stands apart from the counters of a function and is made when something comes.
 //! It knows no limits and draws no conclusions: see `detect/time_out.rs`, `detect/memory.rs` and `detect/throttle.rs`.
 
-use sketches_ddsketch::DDSketch;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     facts::{FactRecord, Told, memory_mb},
+    sketch::DDSketch,
     span::EventTime,
     state::state,
     window::{merge, sketch},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     facts::FunctionFacts,
     snapshot::{EdgeKind, NodeId},
-    span::{ArrivalTime, EventTime},
+    span::EventTime,
 };
 
 /// What is known of one function beyond its numbers on the map, over some time.
@@ -13,16 +13,14 @@ use crate::{
 pub struct FunctionProfile {
     /// The function.
     pub id: NodeId,
-    /// The time that all of it but facts and versions is of.
-    pub from: ArrivalTime,
-    /// Its end.
-    pub to: ArrivalTime,
+    /// Seconds that all of it but facts and versions is of.
+    pub seconds: f64,
     /// Runs in that time, those that sampling left out included.
     pub runs: f64,
     /// Runs that ended with an error.
     pub errors: f64,
     /// What is known of it that spans do not carry, and who said so.
-    pub facts: FunctionFacts,
+    pub facts: Arc<FunctionFacts>,
     /// How often instances start, and what that costs the slow runs.
     pub cold_starts: ColdStarts,
     /// What it waits for databases and stores.
@@ -33,6 +31,15 @@ pub struct FunctionProfile {
     pub memory: Option<MemoryUse>,
     /// Calls that were refused because there were too many.
     pub throttles: Throttles,
+    /// Versions that came last, with the time each was first seen, the newest last.
+    pub versions: Vec<(Arc<str>, EventTime)>,
+}
+
+/// What is known of a function that no measured time holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Background {
+    /// What is known of it that spans do not carry, and who said so.
+    pub facts: Arc<FunctionFacts>,
     /// Versions that came last, with the time each was first seen, the newest last.
     pub versions: Vec<(Arc<str>, EventTime)>,
 }
