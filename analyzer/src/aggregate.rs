@@ -25,10 +25,11 @@ use crate::{
         hotspot::{self, Spent},
         retry::AttemptSeries,
     },
+    facts::FunctionRule,
     intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
     measured::Measured,
-    price::{FunctionRule, PriceTable},
+    price::PriceTable,
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
     snapshot::{
@@ -196,6 +197,7 @@ impl Aggregate {
             .collect();
         Snapshot {
             functions,
+            backgrounds: self.functions.values().map(FunctionSeries::background).collect(),
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
@@ -282,7 +284,11 @@ impl Aggregate {
         };
         let series = self.functions.entry(id).or_insert_with(series);
         series.add_alias(met);
+        let told = series.told();
         series.merge(now, delta);
+        if series.told() != told {
+            series.learn_facts(&self.rules);
+        }
     }
 
     fn merge_edge(&mut self, now: ArrivalTime, key: EdgeKey, delta: &EdgeDelta) {

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use crate::{
     aggregate::Aggregate,
     config::Config,
+    facts::FactRecord,
     intended::Verdict,
     linker::Linker,
     shard::Shard,
@@ -162,6 +163,14 @@ impl Engine {
         engine.linker = Linker::load(config, linker)?;
         engine.aggregate = Aggregate::load(config, aggregate)?;
         Some(engine)
+    }
+
+    /// Takes in what is said of runs beyond their spans, at `now`.
+    pub fn learn(&mut self, now: ArrivalTime, facts: impl IntoIterator<Item = FactRecord>) {
+        if let Some(shard) = self.shards.first_mut() {
+            shard.learn(facts);
+        }
+        self.collect(now);
     }
 
     /// Takes in what somebody says of a loop.

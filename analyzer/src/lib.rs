@@ -24,10 +24,12 @@
 
 pub mod aggregate;
 pub mod attribute;
+mod bins;
 mod canonical;
 pub mod config;
 pub mod detect;
 pub mod engine;
+pub mod facts;
 #[cfg(test)]
 mod fixture;
 mod generations;
@@ -36,6 +38,7 @@ pub mod intended;
 pub mod linker;
 pub mod measured;
 pub mod price;
+pub mod profile;
 pub mod record;
 mod records;
 pub mod sampling;

@@ -10,9 +10,11 @@ mod billed;
 mod delta;
 mod exemplars;
 mod flow;
+mod observed;
 mod operation;
 mod pace;
 mod profile;
+mod state_use;
 
 use smallvec::SmallVec;
 
@@ -27,12 +29,14 @@ pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub(crate) use billed::{Billed, ROUNDINGS};
 pub use delta::Delta;
-pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
+pub(crate) use observed::{InstanceMemory, Observed};
 pub use operation::{OperationCycle, OperationLap};
 pub(crate) use pace::Pace;
 pub(crate) use profile::TraceProfile;
+pub(crate) use state_use::{CHATTY, StateUse};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

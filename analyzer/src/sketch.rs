@@ -8,7 +8,7 @@
 use crate::state::State;
 
 /// Ratio of the bounds of one bin, for a relative error of 1 %: (1 + .01) / (1 - .01).
-const GAMMA: f64 = 1.01 / 0.99;
+pub(crate) const GAMMA: f64 = 1.01 / 0.99;
 /// The first bin; what is smaller than the millionth part of a millisecond counts as zero.
 const FIRST: i32 = -700;
 /// The last bin, at about 5e11; what is larger is counted here.
@@ -149,7 +149,7 @@ impl DDSketch {
 }
 
 /// The bin of a value; `None` for zero and less.
-fn bin_of(value: f64) -> Option<i32> {
+pub(crate) fn bin_of(value: f64) -> Option<i32> {
     (value > SMALLEST).then(|| ((value.ln() / GAMMA.ln()).floor() as i32).clamp(FIRST, LAST))
 }
 

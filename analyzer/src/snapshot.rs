@@ -14,6 +14,7 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod profile;
 mod resource;
 
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    profile::{
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit,
+        Throttles, TimeOutRisk,
+    },
     resource::{ResourceKind, ResourceNode},
 };
 
@@ -42,6 +47,8 @@ pub use self::{
 pub struct Snapshot {
     /// Ordered by id.
     pub functions: Vec<FunctionNode>,
+    /// What else is known of each of them, in the same order.
+    pub backgrounds: Vec<Background>,
     /// Ordered by id.
     pub resources: Vec<ResourceNode>,
     /// Ordered by source, target and kind.

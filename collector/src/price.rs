@@ -10,7 +10,8 @@ use figment::{
     providers::{Format as _, Toml},
 };
 use loopscope_analyzer::{
-    price::{Architecture, CallPrice, ContainerPrices, ContainerSize, FunctionRule, PlatformPrice, PriceTable},
+    facts::{Architecture, FunctionRule},
+    price::{CallPrice, ContainerPrices, ContainerSize, PlatformPrice, PriceTable},
     snapshot::EdgeKind,
 };
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,10 @@ struct PlatformEntry {
     rounding_ms: f64,
     #[serde(default)]
     memory_step_mb: u32,
+    #[serde(default)]
+    charges_used_memory: bool,
+    #[serde(default)]
+    charges_init: bool,
     #[serde(default = "yes")]
     charges_waiting: bool,
     #[serde(default)]
@@ -178,6 +183,8 @@ fn platform(entry: PlatformEntry) -> Result<PlatformPrice, String> {
         minimum_ms: entry.minimum_ms,
         rounding_ms: entry.rounding_ms,
         memory_step_mb: entry.memory_step_mb,
+        charges_used_memory: entry.charges_used_memory,
+        charges_init: entry.charges_init,
         charges_waiting: entry.charges_waiting,
         vcpu_mb: entry.vcpu_mb,
         as_of: day(entry.as_of)?,
@@ -273,7 +280,7 @@ fn texts(words: Vec<String>) -> Vec<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
-    use loopscope_analyzer::price::FunctionFacts;
+    use loopscope_analyzer::facts::FunctionFacts;
 
     use super::*;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::{
     aggregate::Aggregate,
     detect::guard::{self, Stop},
+    facts::FunctionRule,
     intended::{self, Intended},
-    price::{FunctionRule, LoopCost, PriceTable},
+    price::{LoopCost, PriceTable},
     snapshot::{Assessment, EdgeKind, Loop, LoopLevel, LoopState, NodeId, Severity, VersionChange},
     span::ArrivalTime,
 };

@@ -5,7 +5,8 @@
 
 use crate::{
     aggregate::Aggregate,
-    price::{ASSUMED_CONCURRENCY, CallRate, Load, LoopCost, project},
+    facts::ASSUMED_CONCURRENCY,
+    price::{CallRate, Load, LoopCost, project},
     record::EdgeKey,
     snapshot::{EdgeKind, Loop, LoopState, NodeId, Reproduction},
 };
@@ -124,8 +125,9 @@ mod tests {
     use crate::{
         config::Config,
         engine::Engine,
+        facts::FunctionRule,
         fixture::{START, Story},
-        price::{FunctionRule, LoopCost, tests::table},
+        price::{LoopCost, tests::table},
     };
 
     /// The cost of the only loop in a story, all of which came within a second.

@@ -38,7 +38,7 @@ impl Aggregate {
             self.priced.at = Some(now);
             self.priced.pricing = Arc::new(Pricing {
                 prices: Arc::new(self.prices.clone()),
-                facts: self.functions.iter().map(|(id, series)| (*id, series.facts().clone())).collect(),
+                facts: self.functions.iter().map(|(id, series)| (*id, Arc::clone(series.facts()))).collect(),
                 rules: self.rules.as_slice().into(),
                 resources: self.resources.iter().map(|(id, (node, _))| (*id, node.clone())).collect(),
             });

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
+    facts::{FunctionFacts, FunctionRule, Told},
     identity::Function,
-    price::{Charge, FunctionFacts, FunctionRule, PriceTable},
+    price::{Charge, PriceTable, Runs},
     record::{Belief, Billed, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
-    snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
+    snapshot::{Background, Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
     window::{Rate, Series, quantile, slot_of},
@@ -28,7 +29,10 @@ pub(super) struct FunctionSeries {
     rate: Rate,
     exemplars: Exemplars,
     versions: Versions,
-    facts: FunctionFacts,
+    /// Instances that were started, where the time of it was told.
+    starts: f64,
+    told: Told,
+    facts: Arc<FunctionFacts>,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
     last_merge: ArrivalTime,
@@ -71,7 +75,9 @@ impl FunctionSeries {
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
-            facts: FunctionFacts::default(),
+            starts: 0.0,
+            told: Told::default(),
+            facts: Arc::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
         }
@@ -90,6 +96,10 @@ impl FunctionSeries {
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
         self.versions.merge(&delta.versions);
+        if let Some(observed) = &delta.observed {
+            self.starts += observed.starts() as f64;
+            self.told.update(observed.told);
+        }
         self.quantiles_of = None;
         self.last_merge = now;
     }
@@ -97,7 +107,7 @@ impl FunctionSeries {
     /// A function like it under another id, of which nothing was counted.
     pub(super) fn empty(&self, id: NodeId) -> Self {
         let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
-        Self { facts: self.facts.clone(), ..Self::new(node) }
+        Self { facts: Arc::clone(&self.facts), ..Self::new(node) }
     }
 
     /// Takes over what was counted under another id; the newest traces stay its own.
@@ -113,6 +123,8 @@ impl FunctionSeries {
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.starts += other.starts;
+        self.told.update(other.told);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
         for id in [&[other.node.id][..], &other.node.aliases].concat() {
@@ -141,7 +153,8 @@ impl FunctionSeries {
         }
         self.node.invocations = rounded(self.invocations);
         self.node.errors = rounded(self.errors);
-        self.node.cold_starts = rounded(self.cold_starts);
+        // Some exporters say so of runs, some tell of the start of the instance alone, and some do both.
+        self.node.cold_starts = rounded(self.cold_starts.max(self.starts));
         self.node.sampling_probability = part_kept(self.kept as f64, self.invocations);
         self.node.rate_per_second = self.rate.per_second(now);
         self.node.clone()
@@ -172,7 +185,9 @@ impl FunctionSeries {
     /// What a run costs at these prices, without the resources it uses; a mean over all time.
     pub(super) fn cost_per_run(&self, prices: &PriceTable) -> f64 {
         let price = prices.platform(self.platform(), self.facts.architecture);
-        let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, &self.billed, &self.duration.total));
+        let durations = &self.duration.total;
+        let runs = Runs { kept: self.kept as f64, billed: &self.billed, durations, observed: None };
+        let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, runs));
         charge.map_or(0.0, |charge| charge.run())
     }
 
@@ -181,12 +196,22 @@ impl FunctionSeries {
         self.versions.as_slice()
     }
 
-    pub(super) fn facts(&self) -> &FunctionFacts {
+    /// What is known of it besides its numbers.
+    pub(super) fn background(&self) -> Background {
+        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().to_vec() }
+    }
+
+    pub(super) fn facts(&self) -> &Arc<FunctionFacts> {
         &self.facts
     }
 
     pub(super) fn learn_facts(&mut self, rules: &[FunctionRule]) {
-        self.facts = FunctionFacts::of(&self.node.name, rules);
+        self.facts = Arc::new(FunctionFacts::with(&self.node.name, rules, self.told));
+    }
+
+    /// What telemetry says of how it is configured.
+    pub(super) fn told(&self) -> Told {
+        self.told
     }
 
     pub(super) fn last_seen(&self) -> EventTime {
@@ -334,6 +359,6 @@ impl FunctionNode {
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
 state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });

@@ -27,13 +27,10 @@ const MUCH_MEMORY_MB: u32 = 3 * 1_024;
 /// A rate by the minute is even when its standard deviation is below this part of its mean.
 const EVEN: f64 = 0.5;
 
-/// Calls of stores by one run from which on they are many, whatever they take.
-const MANY_CALLS: f64 = 10.0;
-
-/// Part of the time of a run that calls of stores take from which on it is much, if there are several.
+/// Part of their time in which runs wait for stores from which on it is much, if they use them several times.
 const MUCH_TIME: f64 = 0.5;
 
-/// Several calls.
+/// Several uses.
 const SEVERAL_CALLS: f64 = 3.0;
 
 /// Samples at which one is half sure.
@@ -45,6 +42,9 @@ const DAY_MINUTES: f64 = 1_440.0;
 /// How sure what rests on assumed memory or prices can be.
 const ASSUMED: f64 = 0.5;
 
+/// How sure one can be that a function uses the memory that it is given.
+const GIVEN: f64 = 0.7;
+
 /// How a function works.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Habits {
@@ -52,11 +52,11 @@ pub(crate) struct Habits {
     pub(crate) runs: f64,
     /// 95th percentile of their time, milliseconds.
     pub(crate) p95_ms: f64,
-    /// Mean of their time, milliseconds.
-    pub(crate) mean_ms: f64,
     /// Longest time a run may take, milliseconds.
     pub(crate) time_out_ms: Option<u64>,
-    /// Memory, MiB; `None` when nobody said.
+    /// 95th percentile of the memory that they use, MiB; `None` when nobody said.
+    pub(crate) used_memory_mb: Option<f64>,
+    /// Memory that is configured, MiB; `None` when nobody said.
     pub(crate) memory_mb: Option<u32>,
     /// Runs a second, a mean.
     pub(crate) per_second: f64,
@@ -68,10 +68,12 @@ pub(crate) struct Habits {
     pub(crate) break_even: Option<BreakEven>,
     /// True when its memory or the prices of its platform are assumed.
     pub(crate) is_assumed: bool,
-    /// Calls of stores by one run.
+    /// Uses of stores by one run.
     pub(crate) store_calls: f64,
-    /// Time that these take, milliseconds.
-    pub(crate) store_ms: f64,
+    /// Part of their time in which runs wait for stores, 0 to 1.
+    pub(crate) store_share: f64,
+    /// True where runs use stores many times, one use after the other: see `detect/state_tax.rs`.
+    pub(crate) is_chatty: bool,
 }
 
 /// Judges a function: all that speaks against it, the surest first, or that it fits. O(1).
@@ -110,12 +112,20 @@ fn long_running(habits: &Habits) -> Option<FitVerdict> {
 }
 
 fn memory_heavy(habits: &Habits) -> Option<FitVerdict> {
-    let memory_mb = habits.memory_mb.filter(|memory| *memory >= MUCH_MEMORY_MB)?;
+    // What it uses says more than what it is given.
+    let (memory_mb, words, name) = match (habits.used_memory_mb, habits.memory_mb) {
+        (Some(used), _) => (used, "uses", "used_memory_mb"),
+        (None, Some(given)) => (f64::from(given), "is given", "memory_mb"),
+        (None, None) => return None,
+    };
+    if memory_mb < f64::from(MUCH_MEMORY_MB) {
+        return None;
+    }
     Some(FitVerdict {
         fit: Fit::MemoryHeavy,
-        words: format!("memory-heavy: it is given {} GiB", short(f64::from(memory_mb) / 1_024.0)),
-        confidence: 1.0,
-        numbers: vec![("memory_mb", f64::from(memory_mb))],
+        words: format!("memory-heavy: it {words} {} GiB", short(memory_mb / 1_024.0)),
+        confidence: if habits.used_memory_mb.is_some() { by_samples(habits.runs) } else { GIVEN },
+        numbers: vec![(name, memory_mb)],
         would_change: "less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service".to_owned(),
     })
 }
@@ -141,21 +151,17 @@ fn sustained_traffic(habits: &Habits) -> Option<FitVerdict> {
 }
 
 fn chatty_state(habits: &Habits) -> Option<FitVerdict> {
-    let share = if habits.mean_ms > 0.0 { (habits.store_ms / habits.mean_ms).min(1.0) } else { 0.0 };
-    let takes_long = habits.store_calls >= SEVERAL_CALLS && share >= MUCH_TIME;
-    if habits.store_calls < MANY_CALLS && !takes_long {
+    let takes_long = habits.store_calls >= SEVERAL_CALLS && habits.store_share >= MUCH_TIME;
+    if !habits.is_chatty && !takes_long {
         return None;
     }
+    let (calls, percent) = (short(habits.store_calls), habits.store_share * 100.0);
     Some(FitVerdict {
         fit: Fit::ChattyState,
-        words: format!(
-            "chatty state: each run asks stores {} times, which takes {:.0} % of its time",
-            short(habits.store_calls),
-            share * 100.0
-        ),
+        words: format!("chatty state: a run uses stores {calls} times and waits for them {percent:.0} % of its time"),
         confidence: by_samples(habits.runs),
-        numbers: vec![("store_calls_per_run", habits.store_calls), ("store_share", share)],
-        would_change: "fewer questions: ask for many at once, keep what does not change, or move it next to its data".to_owned(),
+        numbers: vec![("store_calls_per_run", habits.store_calls), ("store_share", habits.store_share)],
+        would_change: "fewer uses: ask for many things at once, or keep what does not change".to_owned(),
     })
 }
 
@@ -200,8 +206,8 @@ mod tests {
         Habits {
             runs: 180.0,
             p95_ms: 300.0,
-            mean_ms: 200.0,
             time_out_ms: Some(30_000),
+            used_memory_mb: None,
             memory_mb: Some(512),
             per_second: 2.0,
             variation: Some(1.2),
@@ -216,7 +222,8 @@ mod tests {
             }),
             is_assumed: false,
             store_calls: 1.0,
-            store_ms: 20.0,
+            store_share: 0.1,
+            is_chatty: false,
         }
     }
 
@@ -258,24 +265,30 @@ mod tests {
               but: runs that take less than 15 s at p95: split the work, or hand the rest to a queue
               p95_ms=16000.000 time_out_ms=30000.000"#]]);
         check(&Habits { memory_mb: Some(4_096), ..habits() }, expect![[r#"
-            1.00 memory-heavy: it is given 4.0 GiB
+            0.70 memory-heavy: it is given 4.0 GiB
               but: less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service
               memory_mb=4096.000"#]]);
         check(&sustained(), expect![[r#"
             0.90 sustained traffic: containers would cost 31 % of this
               but: less than 19 runs a second, or bursts with pauses between them
               rate_per_second=60.000 variation=0.300 ratio=0.310 break_even_per_second=19.200"#]]);
-        check(&Habits { store_calls: 12.0, store_ms: 60.0, ..habits() }, expect![[r#"
-            0.90 chatty state: each run asks stores 12 times, which takes 30 % of its time
-              but: fewer questions: ask for many at once, keep what does not change, or move it next to its data
+        check(&Habits { store_calls: 12.0, store_share: 0.3, is_chatty: true, ..habits() }, expect![[r#"
+            0.90 chatty state: a run uses stores 12 times and waits for them 30 % of its time
+              but: fewer uses: ask for many things at once, or keep what does not change
               store_calls_per_run=12.000 store_share=0.300"#]]);
-        check(&Habits { store_calls: 4.0, store_ms: 130.0, memory_mb: Some(8_192), ..habits() }, expect![[r#"
-            1.00 memory-heavy: it is given 8.0 GiB
+        check(&Habits { store_calls: 4.0, store_share: 0.65, used_memory_mb: Some(3_500.0), ..habits() }, expect![[r#"
+            0.90 memory-heavy: it uses 3.4 GiB
               but: less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service
-              memory_mb=8192.000
-            0.90 chatty state: each run asks stores 4.0 times, which takes 65 % of its time
-              but: fewer questions: ask for many at once, keep what does not change, or move it next to its data
+              used_memory_mb=3500.000
+            0.90 chatty state: a run uses stores 4.0 times and waits for them 65 % of its time
+              but: fewer uses: ask for many things at once, or keep what does not change
               store_calls_per_run=4.000 store_share=0.650"#]]);
+    }
+
+    #[test]
+    fn memory_that_is_given_and_not_used_is_not_heavy() {
+        let unused = Habits { memory_mb: Some(8_192), used_memory_mb: Some(900.0), ..habits() };
+        assert_eq!(judge(&unused)[0].fit, Fit::Fits);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub const LISTED: usize = 1_000;
 pub struct Pricing {
     pub(crate) prices: Arc<PriceTable>,
     /// What is known of functions beyond their spans.
-    pub(crate) facts: BTreeMap<NodeId, FunctionFacts>,
+    pub(crate) facts: BTreeMap<NodeId, Arc<FunctionFacts>>,
     /// The same for those that are not among them, because they were let go.
     pub(crate) rules: Arc<[FunctionRule]>,
     pub(crate) resources: BTreeMap<NodeId, ResourceNode>,
@@ -41,11 +41,11 @@ impl Pricing {
         if self.prices.platforms.is_empty() {
             return CostReport::default();
         }
-        let line = |(id, delta)| Line::of(id, delta, measured.seconds, self);
+        let line = |(id, delta)| Line::of(id, delta, measured, self);
         let mut lines: Vec<Line<'_>> = measured.functions.iter().map(|(id, delta)| line((*id, delta))).collect();
         let mut edges = Edges::of(measured, &lines, self);
         for (line, used) in lines.iter_mut().zip(edges.used()) {
-            line.use_resources(used);
+            line.costs.calls = *used;
         }
         edges.attribute(&lines);
         let mut report = CostReport {
@@ -67,8 +67,8 @@ impl Pricing {
         report
     }
 
-    fn facts(&self, id: NodeId, name: &str) -> FunctionFacts {
-        self.facts.get(&id).cloned().unwrap_or_else(|| FunctionFacts::of(name, &self.rules))
+    fn facts(&self, id: NodeId, name: &str) -> Arc<FunctionFacts> {
+        self.facts.get(&id).map_or_else(|| Arc::new(FunctionFacts::of(name, &self.rules)), Arc::clone)
     }
 }
 

@@ -1,11 +1,12 @@
 //! What runs are charged: their time as the platform rounds it, times their memory, and a price for each.
 //!
-//! Whoever counted the runs rounded each by itself (`record/billed.rs`); where a platform rounds in a way that is not
-//! counted, the quantiles of the durations stand in, which is right to about 1 %. What runs use is not known here.
+//! Where the platform told what it charged for runs, that counts. Otherwise whoever counted the runs rounded each by
+//! itself (`record/billed.rs`); where a platform rounds in a way that is not counted, the quantiles of the durations stand
+//! in, which is right to about 1 %. What runs use is not known here.
 
 use super::{PlatformPrice, Rate};
 use crate::{
-    record::{Billed, ROUNDINGS},
+    record::{Billed, Observed, ROUNDINGS},
     sketch::DDSketch,
     window::quantile,
 };
@@ -13,11 +14,29 @@ use crate::{
 /// Quantiles that stand in for single runs.
 const STEPS: u32 = 200;
 
+/// Quantiles that stand in for the memory of single runs.
+const MEMORY_STEPS: u32 = 20;
+
+/// What is known of the runs of a function.
+#[derive(Clone, Copy)]
+pub(crate) struct Runs<'a> {
+    /// Runs that were kept.
+    pub(crate) kept: f64,
+    /// What they took.
+    pub(crate) billed: &'a Billed,
+    /// How long they took.
+    pub(crate) durations: &'a DDSketch,
+    /// What was told of them beside spans.
+    pub(crate) observed: Option<&'a Observed>,
+}
+
 /// Prices of one function at its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Charge {
     /// Time that one run is charged for, a mean, milliseconds.
     pub(crate) ms_per_run: f64,
+    /// The part of it that starting instances takes, before their first runs.
+    pub(crate) init_ms_per_run: f64,
     /// Memory that is charged, GiB.
     pub(crate) gib: f64,
     /// A millisecond.
@@ -30,10 +49,19 @@ pub(crate) struct Charge {
 
 impl Charge {
     /// What runs of which so much is known are charged for.
-    pub(crate) fn of(price: &PlatformPrice, memory_mb: u32, billed: &Billed, durations: &DDSketch) -> Self {
-        let Rate { gib, per_ms } = price.rate(memory_mb);
+    pub(crate) fn of(price: &PlatformPrice, memory_mb: u32, runs: Runs<'_>) -> Self {
+        let init_ms = init_ms_per_run(price, runs);
+        let own = ms_per_run(price, runs.billed, runs.durations) + init_ms;
+        // What the platform charged says all, of the runs that it told of.
+        let told = runs.observed.filter(|observed| observed.billed_runs > 0 && runs.kept > 0.0);
+        let ms_per_run = told.map_or(own, |told| {
+            let share = (told.billed_runs as f64 / runs.kept).min(1.0);
+            share * told.billed_ms / told.billed_runs as f64 + (1.0 - share) * own
+        });
+        let Rate { gib, per_ms } = rate(price, memory_mb, runs.observed);
         Self {
-            ms_per_run: ms_per_run(price, billed, durations),
+            ms_per_run,
+            init_ms_per_run: init_ms,
             gib,
             per_ms,
             per_run: price.per_request,
@@ -50,6 +78,24 @@ impl Charge {
     pub(crate) fn per_waiting_ms(&self) -> f64 {
         if self.charges_waiting { self.per_ms } else { 0.0 }
     }
+}
+
+/// Prices at the memory that is charged: that which is configured, or that which runs used.
+fn rate(price: &PlatformPrice, memory_mb: u32, observed: Option<&Observed>) -> Rate {
+    let used = observed.and_then(|observed| observed.used_memory_mb.as_deref());
+    let Some(used) = used.filter(|used| price.charges_used_memory && used.count() > 0) else {
+        return price.rate(memory_mb);
+    };
+    let at = |step: u32| price.rate(quantile(used, (f64::from(step) + 0.5) / f64::from(MEMORY_STEPS)).ceil() as u32);
+    let sum = (0..MEMORY_STEPS).map(at).fold((0.0, 0.0), |(gib, per_ms), rate| (gib + rate.gib, per_ms + rate.per_ms));
+    Rate { gib: sum.0 / f64::from(MEMORY_STEPS), per_ms: sum.1 / f64::from(MEMORY_STEPS) }
+}
+
+/// Time of starting instances that is charged, for each run.
+fn init_ms_per_run(price: &PlatformPrice, runs: Runs<'_>) -> f64 {
+    let init = runs.observed.and_then(|observed| observed.init.as_deref()).filter(|_| price.charges_init);
+    let init_ms = init.and_then(|init| init.sum()).unwrap_or_default();
+    if runs.kept > 0.0 { init_ms / runs.kept } else { 0.0 }
 }
 
 fn ms_per_run(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
@@ -103,6 +149,32 @@ mod tests {
         assert_eq!(charged(100.0, 1.0, &runs), mean(100.0 * 3.0 + 101.0 + 334.0));
         assert!((charged(0.0, 0.0, &runs) - mean(534.7)).abs() < 1e-9);
         assert_eq!(charged(1.0, 1.0, &[]), 0.0);
+    }
+
+    #[test]
+    fn what_the_platform_charged_counts_where_it_is_told() {
+        let (mut billed, mut durations, mut observed) = (Billed::default(), sketch(), Observed::default());
+        for _ in 0..10 {
+            billed.ran(100_000_000, Sampling::ALWAYS, false);
+            durations.add(100.0);
+        }
+        let charged = |observed: &Observed, price: &PlatformPrice| {
+            let runs = Runs { kept: 10.0, billed: &billed, durations: &durations, observed: Some(observed) };
+            Charge::of(price, 1_024, runs)
+        };
+        let lambda = table().platforms.remove(0);
+        assert_eq!(charged(&observed, &lambda).ms_per_run, 100.0);
+        observed.start(500.0);
+        assert!((charged(&observed, &lambda).ms_per_run - 150.0).abs() < 1e-9, "one instance was started");
+        let free = PlatformPrice { charges_init: false, ..lambda.clone() };
+        assert_eq!(charged(&observed, &free).ms_per_run, 100.0);
+        (observed.billed_ms, observed.billed_runs) = (600.0, 5);
+        assert!((charged(&observed, &lambda).ms_per_run - (120.0 + 150.0) / 2.0).abs() < 1e-9);
+        let by_use = PlatformPrice { charges_used_memory: true, memory_step_mb: 128, ..lambda };
+        assert_eq!(charged(&observed, &by_use).gib, 1.0, "what runs use is not known");
+        observed.used_memory_mb = Some(Box::new(sketch()));
+        observed.used_memory_mb.as_mut().unwrap().add(200.0);
+        assert_eq!(charged(&observed, &by_use).gib, 0.25);
     }
 
     #[test]

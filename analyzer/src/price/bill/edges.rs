@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Pricing,
-    line::{Line, Used},
-};
+use super::{Pricing, line::Line};
 use crate::{
     measured::Measured,
     price::{
@@ -20,8 +17,8 @@ use crate::{
 pub(super) struct Edges<'a> {
     pricing: &'a Pricing,
     all: Vec<EdgeCost>,
-    /// What the edges of each function come to, in the order of the functions.
-    used: Vec<Used>,
+    /// What the resources cost that each function uses, in the order of the functions.
+    used: Vec<f64>,
     prices: BTreeSet<PriceUsed>,
     /// The functions in their order, then all other ends of edges.
     places: Vec<NodeId>,
@@ -46,7 +43,7 @@ impl<'a> Edges<'a> {
         let mut edges = Self {
             pricing,
             all: Vec::with_capacity(measured.edges.len()),
-            used: vec![Used::default(); lines.len()],
+            used: vec![0.0; lines.len()],
             prices: BTreeSet::new(),
             functions: lines.len(),
             places,
@@ -85,12 +82,7 @@ impl<'a> Edges<'a> {
             let ms = calls * delta.duration.sum().unwrap_or_default() / delta.duration.count().max(1) as f64;
             // For now it is the time; what that costs is known when all edges of the caller are.
             edge.waiting = ms;
-            let used = &mut self.used[source];
-            used.cost += edge.uses;
-            if matches!(key.kind, EdgeKind::Read | EdgeKind::Write) {
-                used.store_calls += calls;
-                used.store_ms += ms;
-            }
+            self.used[source] += edge.uses;
         }
         self.all.push(edge);
         self.ends.push(ends);
@@ -119,8 +111,8 @@ impl<'a> Edges<'a> {
         }
     }
 
-    pub(super) fn used(&self) -> Vec<Used> {
-        self.used.clone()
+    pub(super) fn used(&self) -> &[f64] {
+        &self.used
     }
 
     pub(super) fn prices(&mut self) -> BTreeSet<PriceUsed> {
