@@ -141,6 +141,7 @@ async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/graph").await["functions"][0]["name"], "resize");
     assert_eq!(get_json("/api/v1/loops").await["loops"][0]["state"], "growing");
     assert_eq!(get_json("/api/v1/hotspots").await["hotspots"][0]["rank"], 1);
+    assert_eq!(get_json("/api/v1/cost").await["edges"], serde_json::json!([]));
     assert_eq!(get_json("/api/v1/anomalies").await["anomalies"][0]["kind"], "orphan");
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;

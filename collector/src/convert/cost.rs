@@ -162,3 +162,51 @@ fn containers(prices: &ContainerPrices) -> v1::ContainerAssumptions {
 fn size(size: &ContainerSize) -> v1::ContainerSize {
     v1::ContainerSize { vcpu: size.vcpu, gb: size.gb, concurrency: size.concurrency }
 }
+
+#[cfg(test)]
+mod tests {
+    use loopscope_analyzer::{
+        snapshot::{EdgeKind, NodeId},
+        span::ArrivalTime,
+    };
+
+    use super::*;
+
+    const TIME: Range = Range { from: ArrivalTime(0), to: ArrivalTime(60_000_000_000) };
+
+    #[test]
+    fn lists_are_cut_and_loops_come_dearest_first() {
+        let edge = |target| EdgeCost {
+            source: NodeId(1),
+            target: NodeId(target),
+            kind: EdgeKind::Read,
+            calls: 2.0,
+            uses: 3.0,
+            waiting: f64::NAN,
+            downstream: 0.0,
+            is_in_loop: false,
+        };
+        let costs = Costs { time: 2.0, requests: 1.0, calls: 3.0, waiting: 1.0, double_billed: 0.5, cold: 0.25 };
+        let report = CostReport {
+            currency: "USD".into(),
+            seconds: 3_600.0,
+            total: costs,
+            edges: vec![edge(2), edge(3)],
+            ..CostReport::default()
+        };
+        let found = |id: &str, so_far| v1::Loop {
+            id: id.into(),
+            cost: Some(v1::LoopCost { so_far, ..Default::default() }),
+            ..Default::default()
+        };
+        let loops = [found("a", 1.0), found("b", 2.0), found("c", 0.0), v1::Loop::default()];
+        let message = cost_report(&report, &loops, TIME, 1);
+        assert_eq!((message.total.unwrap().total, message.per_month), (6.0, 6.0 * 730.0));
+        assert_eq!((message.edges.len(), message.edges[0].waiting), (1, 0.0));
+        assert_eq!(message.range.unwrap().seen_seconds, 3_600.0);
+        let ids = |limit| -> Vec<String> {
+            cost_report(&report, &loops, TIME, limit).loops.into_iter().map(|share| share.id).collect()
+        };
+        assert_eq!((ids(1), ids(9)), (vec!["b".to_owned()], vec!["b".to_owned(), "a".to_owned()]));
+    }
+}
