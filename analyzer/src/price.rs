@@ -115,6 +115,27 @@ pub struct CallRate<'a> {
     pub per_invocation: f64,
 }
 
+impl Default for PlatformPrice {
+    /// What costs nothing, from the start of a run to its end.
+    fn default() -> Self {
+        Self {
+            platforms: Vec::new(),
+            architecture: None,
+            per_gb_second: 0.0,
+            per_second: 0.0,
+            per_request: 0.0,
+            minimum_ms: 0.0,
+            rounding_ms: 0.0,
+            memory_step_mb: 0,
+            charges_used_memory: false,
+            charges_init: false,
+            charges_waiting: true,
+            vcpu_mb: 0,
+            as_of: "".into(),
+        }
+    }
+}
+
 impl PriceTable {
     /// What one invocation costs of which only the mean duration is known, with the resources it uses.
     ///
@@ -223,16 +244,13 @@ pub(crate) mod tests {
             platforms: vec!["aws_lambda".into()],
             architecture: Some(architecture),
             per_gb_second,
-            per_second: 0.0,
             per_request: 2e-7,
             minimum_ms: 1.0,
             rounding_ms: 1.0,
-            memory_step_mb: 0,
-            charges_used_memory: false,
             charges_init: true,
-            charges_waiting: true,
             vcpu_mb: 1_769,
-            as_of: "2025-06-01".into(),
+            as_of: "2025-08-01".into(),
+            ..PlatformPrice::default()
         };
         let call = |system: &str, kind, per_call| CallPrice {
             systems: vec![system.into()],

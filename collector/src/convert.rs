@@ -7,8 +7,8 @@ mod appraisal;
 mod cost;
 mod range;
 
-pub(crate) use self::{appraisal::breach, cost::cost_report};
 pub use self::range::range;
+pub(crate) use self::{appraisal::breach, cost::cost_report};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},

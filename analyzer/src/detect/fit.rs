@@ -95,7 +95,11 @@ fn long_running(habits: &Habits) -> Option<FitVerdict> {
     }
     let seconds = habits.p95_ms / 1_000.0;
     let words = if share >= LONG_SHARE {
-        format!("long-running: one run in twenty takes {} s or more, {:.0} % of its time-out", short(seconds), share * 100.0)
+        format!(
+            "long-running: one run in twenty takes {} s or more, {:.0} % of its time-out",
+            short(seconds),
+            share * 100.0
+        )
     } else {
         format!("long-running: one run in twenty takes {} s or more", short(seconds))
     };
@@ -107,7 +111,10 @@ fn long_running(habits: &Habits) -> Option<FitVerdict> {
         words,
         confidence: by_samples(habits.runs),
         numbers,
-        would_change: format!("runs that take less than {} s at p95: split the work, or hand the rest to a queue", short(aim)),
+        would_change: format!(
+            "runs that take less than {} s at p95: split the work, or hand the rest to a queue",
+            short(aim)
+        ),
     })
 }
 
@@ -126,7 +133,8 @@ fn memory_heavy(habits: &Habits) -> Option<FitVerdict> {
         words: format!("memory-heavy: it {words} {} GiB", short(memory_mb / 1_024.0)),
         confidence: if habits.used_memory_mb.is_some() { by_samples(habits.runs) } else { GIVEN },
         numbers: vec![(name, memory_mb)],
-        would_change: "less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service".to_owned(),
+        would_change: "less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service"
+            .to_owned(),
     })
 }
 
@@ -243,46 +251,70 @@ mod tests {
 
     #[test]
     fn short_work_that_comes_in_bursts_fits() {
-        check(&habits(), expect![[r#"
+        check(
+            &habits(),
+            expect![[r#"
             0.90 fits
               but: an even load of more than 19 runs a second, or runs of a minute
-              p95_ms=300.000 rate_per_second=2.000 variation=1.200 ratio=9.400"#]]);
+              p95_ms=300.000 rate_per_second=2.000 variation=1.200 ratio=9.400"#]],
+        );
         let unknown = Habits { variation: None, break_even: None, runs: 5.0, is_assumed: true, ..habits() };
-        check(&unknown, expect![[r#"
+        check(
+            &unknown,
+            expect![[r#"
             0.10 fits
               but: runs of a minute, or of half the time-out
-              p95_ms=300.000 rate_per_second=2.000"#]]);
+              p95_ms=300.000 rate_per_second=2.000"#]],
+        );
     }
 
     #[test]
     fn what_speaks_against_it_is_said_in_words() {
-        check(&Habits { p95_ms: 61_000.0, time_out_ms: None, ..habits() }, expect![[r#"
+        check(
+            &Habits { p95_ms: 61_000.0, time_out_ms: None, ..habits() },
+            expect![[r#"
             0.90 long-running: one run in twenty takes 61 s or more
               but: runs that take less than 60 s at p95: split the work, or hand the rest to a queue
-              p95_ms=61000.000"#]]);
-        check(&Habits { p95_ms: 16_000.0, ..habits() }, expect![[r#"
+              p95_ms=61000.000"#]],
+        );
+        check(
+            &Habits { p95_ms: 16_000.0, ..habits() },
+            expect![[r#"
             0.90 long-running: one run in twenty takes 16 s or more, 53 % of its time-out
               but: runs that take less than 15 s at p95: split the work, or hand the rest to a queue
-              p95_ms=16000.000 time_out_ms=30000.000"#]]);
-        check(&Habits { memory_mb: Some(4_096), ..habits() }, expect![[r#"
+              p95_ms=16000.000 time_out_ms=30000.000"#]],
+        );
+        check(
+            &Habits { memory_mb: Some(4_096), ..habits() },
+            expect![[r#"
             0.70 memory-heavy: it is given 4.0 GiB
               but: less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service
-              memory_mb=4096.000"#]]);
-        check(&sustained(), expect![[r#"
+              memory_mb=4096.000"#]],
+        );
+        check(
+            &sustained(),
+            expect![[r#"
             0.90 sustained traffic: containers would cost 31 % of this
               but: less than 19 runs a second, or bursts with pauses between them
-              rate_per_second=60.000 variation=0.300 ratio=0.310 break_even_per_second=19.200"#]]);
-        check(&Habits { store_calls: 12.0, store_share: 0.3, is_chatty: true, ..habits() }, expect![[r#"
+              rate_per_second=60.000 variation=0.300 ratio=0.310 break_even_per_second=19.200"#]],
+        );
+        check(
+            &Habits { store_calls: 12.0, store_share: 0.3, is_chatty: true, ..habits() },
+            expect![[r#"
             0.90 chatty state: a run uses stores 12 times and waits for them 30 % of its time
               but: fewer uses: ask for many things at once, or keep what does not change
-              store_calls_per_run=12.000 store_share=0.300"#]]);
-        check(&Habits { store_calls: 4.0, store_share: 0.65, used_memory_mb: Some(3_500.0), ..habits() }, expect![[r#"
+              store_calls_per_run=12.000 store_share=0.300"#]],
+        );
+        check(
+            &Habits { store_calls: 4.0, store_share: 0.65, used_memory_mb: Some(3_500.0), ..habits() },
+            expect![[r#"
             0.90 memory-heavy: it uses 3.4 GiB
               but: less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service
               used_memory_mb=3500.000
             0.90 chatty state: a run uses stores 4.0 times and waits for them 65 % of its time
               but: fewer uses: ask for many things at once, or keep what does not change
-              store_calls_per_run=4.000 store_share=0.650"#]]);
+              store_calls_per_run=4.000 store_share=0.650"#]],
+        );
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Pricing {
         report.functions = lines.into_iter().filter(|line| line.requests() > 0.0).map(Line::cost).collect();
         for line in &report.functions {
             report.total.add(&line.costs);
+            report.assumed += if line.is_assumed { line.costs.total() } else { 0.0 };
         }
         trim(&mut report);
         report

@@ -119,7 +119,8 @@ fn ms_per_run(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f
 /// Rounds each of some quantiles, and makes up for what their mean is off.
 fn by_quantiles(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
     let at = |step: u32| quantile(durations, (f64::from(step) + 0.5) / f64::from(STEPS));
-    let (raw, charged) = (0..STEPS).map(at).fold((0.0, 0.0), |(raw, charged), ms| (raw + ms, charged + price.charged(ms)));
+    let (raw, charged) =
+        (0..STEPS).map(at).fold((0.0, 0.0), |(raw, charged), ms| (raw + ms, charged + price.charged(ms)));
     let mean = billed.mean_ms();
     if raw > 0.0 { (charged / f64::from(STEPS) + mean - raw / f64::from(STEPS)).max(0.0) } else { price.charged(mean) }
 }

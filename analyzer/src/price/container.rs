@@ -191,14 +191,16 @@ pub(crate) mod tests {
             is_within(even.ratio().unwrap(), 1.0, 1e-9);
         }
         // "About 5 million a day", and "0.9 million a day".
-        let a_day = |memory, ms| with_size(&fargate(), &traffic(memory, ms, 1.0), LARGE).unwrap().rate_per_second.unwrap();
+        let a_day =
+            |memory, ms| with_size(&fargate(), &traffic(memory, ms, 1.0), LARGE).unwrap().rate_per_second.unwrap();
         is_within(a_day(512, 50.0) * 86_400.0, 5e6, 0.01);
         is_within(a_day(1_024, 200.0) * 86_400.0, 0.9e6, 0.03);
     }
 
     #[test]
     fn the_cheapest_size_that_holds_the_memory_is_taken() {
-        let size = |memory_mb, per_second| break_even(&fargate(), &traffic(memory_mb, 50.0, per_second)).map(|it| it.size);
+        let size =
+            |memory_mb, per_second| break_even(&fargate(), &traffic(memory_mb, 50.0, per_second)).map(|it| it.size);
         assert_eq!(size(256, 1.0), Some(SMALL));
         assert_eq!(size(1_024, 1.0), Some(LARGE), "the small one has half a GiB");
         assert_eq!(size(4_096, 1.0), None);

@@ -118,6 +118,10 @@ mod tests {
         assert_eq!(with((2, Message, 6, 4.0)), [[0, 1, 2, 3, 4]]);
         assert_eq!(with((2, Message, 6, 50.0)), [[0, 1, 2]]);
         assert_eq!(with((7, Call, 3, 50.0)), [[0, 1, 2]]);
-        assert_eq!(found(&[(0, Message, 1, 9.0), (1, Message, 2, 9.0), (2, Message, 0, 9.0)]).len(), 0, "a loop is none");
+        assert_eq!(
+            found(&[(0, Message, 1, 9.0), (1, Message, 2, 9.0), (2, Message, 0, 9.0)]).len(),
+            0,
+            "a loop is none"
+        );
     }
 }

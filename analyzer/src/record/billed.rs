@@ -134,18 +134,7 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-state!(Billed {
-    timed,
-    ran_ms,
-    rounded_ms,
-    cold,
-    cold_ms,
-    settled,
-    settled_ms,
-    own_ms,
-    own_rounded_ms,
-    blocked_ms
-});
+state!(Billed { timed, ran_ms, rounded_ms, cold, cold_ms, settled, settled_ms, own_ms, own_rounded_ms, blocked_ms });
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,8 @@ pub struct CostReport {
     pub seconds: f64,
     /// All functions together.
     pub total: Costs,
+    /// The part of the total that rests on assumed memory, or on prices of another platform.
+    pub assumed: f64,
     /// The dearest first, at most [`crate::price::LISTED`].
     pub functions: Vec<FunctionCost>,
     /// The dearest first, by what their calls cause.

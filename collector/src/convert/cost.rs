@@ -19,6 +19,7 @@ pub(crate) fn cost_report(report: &CostReport, loops: &[v1::Loop], time: Range, 
         range: Some(range(time, report.seconds)),
         total: Some(costs(&report.total)),
         per_month: finite(report.total.per_month(report.seconds)),
+        assumed: finite(report.assumed),
         functions: report.functions.iter().take(limit).map(function).collect(),
         edges: report.edges.iter().take(limit).map(edge).collect(),
         pipelines: report.pipelines.iter().take(limit).map(pipeline).collect(),
@@ -33,8 +34,11 @@ pub(crate) fn cost_report(report: &CostReport, loops: &[v1::Loop], time: Range, 
 }
 
 fn dear_loops(loops: &[v1::Loop], limit: usize) -> Vec<v1::LoopShare> {
-    let mut priced: Vec<(&v1::Loop, &v1::LoopCost)> =
-        loops.iter().filter_map(|found| Some((found, found.cost.as_ref()?))).filter(|(_, cost)| cost.so_far > 0.0).collect();
+    let mut priced: Vec<(&v1::Loop, &v1::LoopCost)> = loops
+        .iter()
+        .filter_map(|found| Some((found, found.cost.as_ref()?)))
+        .filter(|(_, cost)| cost.so_far > 0.0)
+        .collect();
     priced.sort_by(|(one, a), (other, b)| b.so_far.total_cmp(&a.so_far).then_with(|| one.id.cmp(&other.id)));
     let share = |(found, cost): (&v1::Loop, &v1::LoopCost)| v1::LoopShare {
         id: found.id.clone(),

@@ -845,35 +845,38 @@ pub struct CostReport {
     /// A month of 730 hours at this pace.
     #[prost(double, tag = "4")]
     pub per_month: f64,
+    /// The part of the total that rests on assumed memory, or on prices of another platform.
+    #[prost(double, tag = "5")]
+    pub assumed: f64,
     /// The functions.
-    #[prost(message, repeated, tag = "5")]
+    #[prost(message, repeated, tag = "6")]
     pub functions: ::prost::alloc::vec::Vec<FunctionCost>,
     /// The edges, by what their calls use, cost while their callers wait, and cause.
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "7")]
     pub edges: ::prost::alloc::vec::Vec<EdgeCost>,
     /// The chains of functions that hand on to each other by messages.
-    #[prost(message, repeated, tag = "7")]
+    #[prost(message, repeated, tag = "8")]
     pub pipelines: ::prost::alloc::vec::Vec<PipelineCost>,
     /// What set it all off; the costs of all triggers are the total.
-    #[prost(message, repeated, tag = "8")]
+    #[prost(message, repeated, tag = "9")]
     pub triggers: ::prost::alloc::vec::Vec<TriggerCost>,
     /// The loops that cost something, over all time.
-    #[prost(message, repeated, tag = "9")]
+    #[prost(message, repeated, tag = "10")]
     pub loops: ::prost::alloc::vec::Vec<LoopShare>,
     /// By application; a function of several counts for each.
-    #[prost(message, repeated, tag = "10")]
+    #[prost(message, repeated, tag = "11")]
     pub apps: ::prost::alloc::vec::Vec<GroupCost>,
     /// By owner.
-    #[prost(message, repeated, tag = "11")]
+    #[prost(message, repeated, tag = "12")]
     pub owners: ::prost::alloc::vec::Vec<GroupCost>,
     /// By environment.
-    #[prost(message, repeated, tag = "12")]
+    #[prost(message, repeated, tag = "13")]
     pub environments: ::prost::alloc::vec::Vec<GroupCost>,
     /// The prices that were used, each with the day on which it was true.
-    #[prost(message, repeated, tag = "13")]
+    #[prost(message, repeated, tag = "14")]
     pub prices: ::prost::alloc::vec::Vec<PriceUsed>,
     /// What is assumed of containers; absent when nobody said what they cost.
-    #[prost(message, optional, tag = "14")]
+    #[prost(message, optional, tag = "15")]
     pub containers: ::core::option::Option<ContainerAssumptions>,
 }
 /// What something costs, part by part.

@@ -127,8 +127,10 @@ impl<'a> Edges<'a> {
         for (edge, ends) in self.all.iter().zip(&self.ends).filter(|(edge, _)| edge.kind.is_causal()) {
             *flows.entry(*ends).or_default() += edge.calls;
         }
-        let listed: Vec<Flow> =
-            flows.iter().map(|((source, target), calls)| Flow { source: *source, target: *target, calls: *calls }).collect();
+        let listed: Vec<Flow> = flows
+            .iter()
+            .map(|((source, target), calls)| Flow { source: *source, target: *target, calls: *calls })
+            .collect();
         self.attribution = attribute(&sites, &listed);
         let caused: BTreeMap<(u32, u32), (f64, bool, f64)> = listed
             .iter()
@@ -149,7 +151,12 @@ impl<'a> Edges<'a> {
             .all
             .iter()
             .zip(&self.ends)
-            .map(|(edge, (source, target))| Hop { source: *source, target: *target, kind: edge.kind, calls: edge.calls })
+            .map(|(edge, (source, target))| Hop {
+                source: *source,
+                target: *target,
+                kind: edge.kind,
+                calls: edge.calls,
+            })
             .collect();
         let mut called = vec![0.0; self.places.len()];
         for (edge, (source, _)) in self.all.iter().zip(&self.ends) {
