@@ -27,7 +27,7 @@ use crate::{
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
-pub(crate) use billed::{Billed, ROUNDINGS};
+pub(crate) use billed::{Billed, Charged, ROUNDINGS};
 pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};

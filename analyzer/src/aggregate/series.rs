@@ -6,7 +6,7 @@ use crate::{
     facts::{FunctionFacts, FunctionRule, Told},
     identity::Function,
     price::{Charge, PriceTable, Runs},
-    record::{Belief, Billed, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    record::{Belief, Billed, Charged, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
     snapshot::{Background, Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
@@ -26,6 +26,7 @@ pub(super) struct FunctionSeries {
     duration: Series,
     self_time: Series,
     billed: Billed,
+    charged: Charged,
     rate: Rate,
     exemplars: Exemplars,
     versions: Versions,
@@ -72,6 +73,7 @@ impl FunctionSeries {
             duration: Series::new(),
             self_time: Series::new(),
             billed: Billed::default(),
+            charged: Charged::default(),
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
@@ -97,6 +99,7 @@ impl FunctionSeries {
         self.exemplars.merge(&delta.exemplars);
         self.versions.merge(&delta.versions);
         if let Some(observed) = &delta.observed {
+            self.charged.merge(&Charged::of(observed));
             self.starts += observed.starts() as f64;
             self.told.update(observed.told);
         }
@@ -120,6 +123,7 @@ impl FunctionSeries {
         self.duration.absorb(&other.duration);
         self.self_time.absorb(&other.self_time);
         self.billed.merge(&other.billed);
+        self.charged.merge(&other.charged);
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
@@ -186,7 +190,8 @@ impl FunctionSeries {
     pub(super) fn cost_per_run(&self, prices: &PriceTable) -> f64 {
         let price = prices.platform(self.platform(), self.facts.architecture);
         let durations = &self.duration.total;
-        let runs = Runs { kept: self.kept as f64, billed: &self.billed, durations, observed: None };
+        let (kept, told) = (self.kept.max(0) as f64, self.charged);
+        let runs = Runs { kept, billed: &self.billed, durations, told, used_memory_mb: None };
         let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, runs));
         charge.map_or(0.0, |charge| charge.run())
     }
@@ -359,6 +364,6 @@ impl FunctionNode {
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, charged, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
 state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });

@@ -6,7 +6,7 @@
 
 use super::{PlatformPrice, Rate};
 use crate::{
-    record::{Billed, Observed, ROUNDINGS},
+    record::{Billed, Charged, ROUNDINGS},
     sketch::DDSketch,
     window::quantile,
 };
@@ -26,8 +26,10 @@ pub(crate) struct Runs<'a> {
     pub(crate) billed: &'a Billed,
     /// How long they took.
     pub(crate) durations: &'a DDSketch,
-    /// What was told of them beside spans.
-    pub(crate) observed: Option<&'a Observed>,
+    /// What was told of charges beside spans.
+    pub(crate) told: Charged,
+    /// Memory that they used, MiB, where it was told.
+    pub(crate) used_memory_mb: Option<&'a DDSketch>,
 }
 
 /// Prices of one function at its memory.
@@ -53,12 +55,14 @@ impl Charge {
         let init_ms = init_ms_per_run(price, runs);
         let own = ms_per_run(price, runs.billed, runs.durations) + init_ms;
         // What the platform charged says all, of the runs that it told of.
-        let told = runs.observed.filter(|observed| observed.billed_runs > 0 && runs.kept > 0.0);
-        let ms_per_run = told.map_or(own, |told| {
-            let share = (told.billed_runs as f64 / runs.kept).min(1.0);
-            share * told.billed_ms / told.billed_runs as f64 + (1.0 - share) * own
-        });
-        let Rate { gib, per_ms } = rate(price, memory_mb, runs.observed);
+        let told = runs.told;
+        let ms_per_run = if told.runs > 0.0 && runs.kept > 0.0 {
+            let share = (told.runs / runs.kept).min(1.0);
+            share * told.ms / told.runs + (1.0 - share) * own
+        } else {
+            own
+        };
+        let Rate { gib, per_ms } = rate(price, memory_mb, runs.used_memory_mb);
         Self {
             ms_per_run,
             init_ms_per_run: init_ms,
@@ -81,8 +85,7 @@ impl Charge {
 }
 
 /// Prices at the memory that is charged: that which is configured, or that which runs used.
-fn rate(price: &PlatformPrice, memory_mb: u32, observed: Option<&Observed>) -> Rate {
-    let used = observed.and_then(|observed| observed.used_memory_mb.as_deref());
+fn rate(price: &PlatformPrice, memory_mb: u32, used: Option<&DDSketch>) -> Rate {
     let Some(used) = used.filter(|used| price.charges_used_memory && used.count() > 0) else {
         return price.rate(memory_mb);
     };
@@ -93,9 +96,7 @@ fn rate(price: &PlatformPrice, memory_mb: u32, observed: Option<&Observed>) -> R
 
 /// Time of starting instances that is charged, for each run.
 fn init_ms_per_run(price: &PlatformPrice, runs: Runs<'_>) -> f64 {
-    let init = runs.observed.and_then(|observed| observed.init.as_deref()).filter(|_| price.charges_init);
-    let init_ms = init.and_then(|init| init.sum()).unwrap_or_default();
-    if runs.kept > 0.0 { init_ms / runs.kept } else { 0.0 }
+    if price.charges_init && runs.kept > 0.0 { runs.told.init_ms / runs.kept } else { 0.0 }
 }
 
 fn ms_per_run(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
@@ -154,28 +155,27 @@ mod tests {
 
     #[test]
     fn what_the_platform_charged_counts_where_it_is_told() {
-        let (mut billed, mut durations, mut observed) = (Billed::default(), sketch(), Observed::default());
+        let (mut billed, mut durations, mut used) = (Billed::default(), sketch(), sketch());
         for _ in 0..10 {
             billed.ran(100_000_000, Sampling::ALWAYS, false);
             durations.add(100.0);
         }
-        let charged = |observed: &Observed, price: &PlatformPrice| {
-            let runs = Runs { kept: 10.0, billed: &billed, durations: &durations, observed: Some(observed) };
+        let charged = |told: Charged, used_memory_mb: Option<&DDSketch>, price: &PlatformPrice| {
+            let runs = Runs { kept: 10.0, billed: &billed, durations: &durations, told, used_memory_mb };
             Charge::of(price, 1_024, runs)
         };
         let lambda = table().platforms.remove(0);
-        assert_eq!(charged(&observed, &lambda).ms_per_run, 100.0);
-        observed.start(500.0);
-        assert!((charged(&observed, &lambda).ms_per_run - 150.0).abs() < 1e-9, "one instance was started");
+        assert_eq!(charged(Charged::default(), None, &lambda).ms_per_run, 100.0);
+        let started = Charged { init_ms: 500.0, ..Charged::default() };
+        assert_eq!(charged(started, None, &lambda).ms_per_run, 150.0, "one instance was started");
         let free = PlatformPrice { charges_init: false, ..lambda.clone() };
-        assert_eq!(charged(&observed, &free).ms_per_run, 100.0);
-        (observed.billed_ms, observed.billed_runs) = (600.0, 5);
-        assert!((charged(&observed, &lambda).ms_per_run - (120.0 + 150.0) / 2.0).abs() < 1e-9);
+        assert_eq!(charged(started, None, &free).ms_per_run, 100.0);
+        let told = Charged { ms: 600.0, runs: 5.0, ..started };
+        assert_eq!(charged(told, None, &lambda).ms_per_run, (120.0 + 150.0) / 2.0);
         let by_use = PlatformPrice { charges_used_memory: true, memory_step_mb: 128, ..lambda };
-        assert_eq!(charged(&observed, &by_use).gib, 1.0, "what runs use is not known");
-        observed.used_memory_mb = Some(Box::new(sketch()));
-        observed.used_memory_mb.as_mut().unwrap().add(200.0);
-        assert_eq!(charged(&observed, &by_use).gib, 0.25);
+        assert_eq!(charged(told, None, &by_use).gib, 1.0, "what runs use is not known");
+        used.add(200.0);
+        assert_eq!(charged(told, Some(&used), &by_use).gib, 0.25);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that comes to, so a shard rounds each run in all the ways that platforms have and keeps the sums. Prices are not
 //! known here; which sum counts is `price/charge.rs`'s.
 
-use crate::{sampling::Sampling, state::state, window::millis};
+use crate::{record::Observed, sampling::Sampling, state::state, window::millis};
 
 /// A way in which platforms round the time of a run: up to a multiple of a step, and not less than some minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,32 @@ pub(crate) struct Billed {
     pub(crate) own_rounded_ms: f64,
     /// Time in which they waited for another function, milliseconds; calls at the same time count once.
     pub(crate) blocked_ms: f64,
+}
+
+/// What telemetry beside spans told of what is charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Charged {
+    /// Time that instances took to start, milliseconds.
+    pub(crate) init_ms: f64,
+    /// Time that was charged for runs, milliseconds.
+    pub(crate) ms: f64,
+    /// The runs that it was charged for.
+    pub(crate) runs: f64,
+}
+
+impl Charged {
+    /// What was observed of runs.
+    pub(crate) fn of(observed: &Observed) -> Self {
+        let init = observed.init.as_deref().and_then(|init| init.sum());
+        Self { init_ms: init.unwrap_or_default(), ms: observed.billed_ms, runs: observed.billed_runs as f64 }
+    }
+
+    /// Adds what was told elsewhere, or later.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.init_ms += other.init_ms;
+        self.ms += other.ms;
+        self.runs += other.runs;
+    }
 }
 
 impl Rounding {
@@ -134,6 +160,7 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 }
 }
 
+state!(Charged { init_ms, ms, runs });
 state!(Billed { timed, ran_ms, rounded_ms, cold, cold_ms, settled, settled_ms, own_ms, own_rounded_ms, blocked_ms });
 
 #[cfg(test)]

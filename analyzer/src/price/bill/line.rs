@@ -10,7 +10,8 @@ use crate::{
     },
     measured::Measured,
     price::{Architecture, Charge, FunctionFacts, PlatformPrice, Runs, Traffic, break_even},
-    record::FunctionDelta,
+    record::{Charged, FunctionDelta},
+    sketch::DDSketch,
     snapshot::{Costs, FunctionCost, NodeId, PriceUsed},
     window::quantile,
 };
@@ -38,7 +39,8 @@ impl<'a> Line<'a> {
             kept: delta.kept.max(0) as f64,
             billed: &delta.billed,
             durations: &delta.duration,
-            observed: delta.observed.as_deref(),
+            told: delta.observed.as_deref().map(Charged::of).unwrap_or_default(),
+            used_memory_mb: used_memory(delta),
         };
         let charge = price.map(|price| Charge::of(price, facts.memory_mb, runs)).unwrap_or_default();
         let requests = delta.invocations.max(0.0);
@@ -101,12 +103,11 @@ impl<'a> Line<'a> {
         let break_even = containers.and_then(|prices| break_even(prices, &traffic));
         let variation = self.delta.pace.variation(requests, minutes);
         let state = state_tax(self.id, self.delta, self.measured);
-        let used_memory = self.delta.observed.as_ref().and_then(|observed| observed.used_memory_mb.as_deref());
         let habits = Habits {
             runs: self.delta.kept.max(0) as f64,
             p95_ms: quantile(&self.delta.duration, 0.95),
             time_out_ms: self.facts.time_out_ms,
-            used_memory_mb: used_memory.map(|used| quantile(used, 0.95)),
+            used_memory_mb: used_memory(self.delta).map(|used| quantile(used, 0.95)),
             memory_mb: (!self.facts.is_assumed).then_some(self.facts.memory_mb),
             per_second: traffic.per_second,
             variation,
@@ -137,4 +138,8 @@ impl<'a> Line<'a> {
             verdicts: fit::judge(&habits),
         }
     }
+}
+
+fn used_memory(delta: &FunctionDelta) -> Option<&DDSketch> {
+    delta.observed.as_ref().and_then(|observed| observed.used_memory_mb.as_deref())
 }
