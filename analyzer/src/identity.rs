@@ -15,8 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     attribute::{Attribute, Attributes},
+    facts::memory_mb,
     snapshot::NodeId,
     span::{Span, SpanKind},
+    state::state,
 };
 
 pub use touch::{Touch, TouchedResource, touch_of};
@@ -29,6 +31,8 @@ pub const UNKNOWN_SERVICE: &str = "unknown_service";
 pub struct Resource {
     /// The known attributes.
     pub attributes: Attributes,
+    /// Memory of its instances, MiB, where it says so.
+    pub(crate) memory_mb: Option<u32>,
     function: Arc<Function>,
     is_named: bool,
 }
@@ -57,7 +61,8 @@ impl Resource {
     pub fn new(attributes: Attributes) -> Arc<Self> {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
-        Arc::new(Self { attributes, function: Arc::new(function), is_named })
+        let memory_mb = attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named })
     }
 
     /// The function that its own attributes name.
@@ -330,6 +335,8 @@ fn lambda_name(text: &str) -> &str {
     }
     text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
+
+state!(Function { id, name, environment, platform, app, is_app, also });
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,15 @@
 mod anomaly;
 mod attempt;
 mod belief;
+mod billed;
 mod delta;
 mod exemplars;
 mod flow;
+mod observed;
 mod operation;
+mod pace;
+mod profile;
+mod state_use;
 
 use smallvec::SmallVec;
 
@@ -22,11 +27,16 @@ use crate::{
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
+pub(crate) use billed::{Billed, Charged, ROUNDINGS};
 pub use delta::Delta;
-pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
+pub(crate) use observed::{InstanceMemory, Observed};
 pub use operation::{OperationCycle, OperationLap};
+pub(crate) use pace::Pace;
+pub(crate) use profile::TraceProfile;
+pub(crate) use state_use::{CHATTY, StateUse};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

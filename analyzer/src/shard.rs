@@ -21,9 +21,11 @@ mod anomaly;
 mod attempt;
 mod clue;
 mod flow;
+mod init;
 mod intake;
 mod invocation;
 mod kept;
+mod limit;
 mod naming;
 mod operation;
 mod place;
@@ -37,6 +39,7 @@ use smallvec::SmallVec;
 
 use crate::{
     config::Config,
+    facts::FactRecord,
     generations::Generations,
     record::{Delta, Record, SpanKey},
     snapshot::{Losses, NodeId},
@@ -123,8 +126,7 @@ impl Shard {
             }
             if known.is_some() {
                 self.is_duplicate(span);
-            } else {
-                self.keep(now, key, span);
+            } else if self.keep(now, key, span) {
                 fresh.push(key);
             }
         }
@@ -133,6 +135,11 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+    }
+
+    /// Takes in what is said of runs beyond their spans, by whichever shard is asked: it is only counted.
+    pub fn learn(&mut self, facts: impl IntoIterator<Item = FactRecord>) {
+        facts.into_iter().for_each(|fact| self.delta.learn(&fact));
     }
 
     fn meet(&self, span: &Span) -> (u64, bool) {

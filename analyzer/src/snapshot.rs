@@ -6,6 +6,7 @@
 mod anomaly;
 mod assessment;
 mod chain;
+mod cost;
 mod edge;
 mod finding;
 mod flow;
@@ -13,12 +14,20 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod profile;
 mod resource;
+
+use std::sync::Arc;
+
+use crate::price::Pricing;
 
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
     chain::{JoinedCause, JoinedChain},
+    cost::{
+        CostReport, Costs, EdgeCost, Fit, FitVerdict, FunctionCost, GroupCost, PipelineCost, PriceUsed, TriggerCost,
+    },
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},
@@ -26,6 +35,10 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    profile::{
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit,
+        Throttles, TimeOutRisk,
+    },
     resource::{ResourceKind, ResourceNode},
 };
 
@@ -34,6 +47,8 @@ pub use self::{
 pub struct Snapshot {
     /// Ordered by id.
     pub functions: Vec<FunctionNode>,
+    /// What else is known of each of them, in the same order.
+    pub backgrounds: Vec<Background>,
     /// Ordered by id.
     pub resources: Vec<ResourceNode>,
     /// Ordered by source, target and kind.
@@ -42,6 +57,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// What is needed to tell what was measured in some time costs.
+    pub pricing: Arc<Pricing>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

@@ -28,6 +28,7 @@ pub use self::{
     guard::Hosts,
     health::Ready,
     live::Live,
+    range::WindowSource,
     status::StatusSource,
     traces::{Identify, Identity, TraceSource, TraceSpans},
 };
@@ -36,6 +37,7 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod cost;
 mod error;
 mod exemplars;
 mod graph;
@@ -47,6 +49,7 @@ mod laps;
 mod live;
 mod loops;
 mod page;
+mod range;
 mod status;
 mod traces;
 mod verdicts;
@@ -77,6 +80,8 @@ pub struct ApiState {
     pub traces: TraceSource,
     /// Says which function ran a span.
     pub identify: Identify,
+    /// Reads what was measured in a range of time.
+    pub windows: WindowSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.
@@ -115,6 +120,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/intended", get(intended::list).post(intended::post))
         .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
+        .route("/api/v1/cost", get(cost::get))
         .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))

@@ -4,8 +4,11 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod cost;
+mod range;
 
-pub(crate) use self::appraisal::breach;
+pub use self::range::range;
+pub(crate) use self::{appraisal::breach, cost::cost_report};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},

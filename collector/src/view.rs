@@ -9,6 +9,7 @@ use std::{
 };
 
 use loopscope_analyzer::{
+    price::Pricing,
     snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
@@ -33,6 +34,8 @@ pub struct View {
     pub hotspots: v1::HotspotList,
     /// What cannot be right in the input.
     pub anomalies: Vec<v1::Anomaly>,
+    /// What is needed to price what was measured.
+    pub pricing: Arc<Pricing>,
     /// What the engine counted and let go.
     pub losses: Losses,
     /// Traces that show a node, the newest first; every node of the graph has an entry.
@@ -57,6 +60,7 @@ impl View {
             loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
+            pricing: Arc::clone(&snapshot.pricing),
             losses: snapshot.losses,
             node_exemplars,
             edge_exemplars,

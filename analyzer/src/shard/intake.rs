@@ -2,16 +2,18 @@
 //!
 //! Where it stands among the other spans of its trace is `shard/place.rs`'s.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Shard,
     clue::{Clues, Ends, may_be_invoked, run_of, trigger_of},
     kept::SpanRecord,
+    limit::Limit,
 };
 use crate::{
     attribute::Attribute,
-    identity::{function_of, invoked_by, touch_of},
+    facts::memory_mb,
+    identity::{Function, function_of, invoked_by, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -25,7 +27,8 @@ const FUTURE: Duration = Duration::from_secs(600);
 const LONGEST_NANOS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 
 impl Shard {
-    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
+    /// Keeps what later spans need of this one; true when it has a place among the spans of its trace.
+    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) -> bool {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
@@ -52,6 +55,8 @@ impl Shard {
                 seen.versions.see(version, start);
             }
         }
+        self.learn_memory(&function, span);
+        let is_placed = !self.count_init(&function, span);
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
@@ -75,6 +80,7 @@ impl Shard {
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
+                limit: Limit::of(span),
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
                 is_answered: false,
@@ -82,6 +88,16 @@ impl Shard {
                 is_looked_at: false,
             },
         );
+        is_placed
+    }
+
+    /// The memory of its instances, which exporters write on resources, and some on the spans that handle requests.
+    fn learn_memory(&mut self, function: &Arc<Function>, span: &Span) {
+        let by_span = || span.attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+        let said = span.resource.memory_mb.or_else(|| if span.kind.is_inbound() { by_span() } else { None });
+        if said.is_some() && !function.is_app {
+            self.delta.function(function).observed().told.memory_mb = said;
+        }
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.

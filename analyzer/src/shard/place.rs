@@ -138,12 +138,14 @@ impl Shard {
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
                 self.enter(now, key, span, Some(parent.invocation), true);
+                self.block(span, parent);
                 self.answer(key, parent);
                 self.count_call(key, span, parent);
             }
             (false, true) => {
                 self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
                 self.answer(key, parent);
+                self.block(span, parent);
                 self.count_duration(key, span);
                 if !span.is_call_counted {
                     self.count_call(key, span, parent);

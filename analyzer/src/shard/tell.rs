@@ -1,10 +1,9 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
+use super::{Shard, clue::Clues, flow::Flow, invocation::Wait, kept::SpanRecord, limit::Limit, touch};
 use crate::{
     record::{Record, SpanKey},
-    span::ArrivalTime,
-    window::millis,
+    span::{ArrivalTime, SpanKind},
 };
 
 impl Shard {
@@ -21,10 +20,10 @@ impl Shard {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let counts = self.delta.function(&span.function);
-        counts.run(true, span.sampling, span.error, span.cold_start);
+        counts.run(true, span.run());
         counts.exemplars.add(span.trace_id);
         if is_certain {
-            counts.duration.add(millis(span.duration_nanos));
+            counts.ran(span.duration_nanos, span.sampling, span.cold_start);
         }
         self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
@@ -54,7 +53,7 @@ impl Shard {
             end: span.end(),
         });
         if span.kind.is_outbound() {
-            self.invocations.add_child(invocation, span.start, span.end());
+            self.invocations.add_wait(invocation, Wait::of(span));
             self.count_attempt(span, invocation);
         }
         self.placed(now, key, span, invocation);
@@ -62,7 +61,7 @@ impl Shard {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        self.delta.function(&span.function).run(false, span.sampling, span.error, span.cold_start);
+        self.delta.function(&span.function).run(false, span.run());
         self.invocations.merge(key, invocation);
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
@@ -80,6 +79,9 @@ impl Shard {
             self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
+        if span.limit == Limit::Rate && span.kind.is_outbound() {
+            self.delta.function(&span.function).observed().refused_calls += span.sampling.adjusted_count();
+        }
         self.placed.push(key);
     }
 
@@ -117,10 +119,18 @@ impl Shard {
         }
     }
 
+    /// The invocation of the parent waits for this one, unless a message is between them.
+    pub(super) fn block(&mut self, span: &SpanRecord, parent: &SpanRecord) {
+        let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+        if !is_message && span.delivered().is_none() {
+            self.invocations.block(span, parent);
+        }
+    }
+
     /// Counts how long an invocation took, once.
     pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
         if self.invocations.make_certain(key) {
-            self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
+            self.delta.function(&span.function).ran(span.duration_nanos, span.sampling, span.cold_start);
         }
     }
 

@@ -3,7 +3,7 @@
 //! A message whose carrier is known is drawn through it: the sender publishes to the resource, the resource delivers
 //! to the receiver. Only where neither side names a carrier is the message an edge between the functions.
 
-use super::{SpanRecord, invocation::Invocations};
+use super::{SpanRecord, invocation::Invocations, limit::Limit};
 use crate::{
     record::{Call, Delta, EdgeKey},
     snapshot::{EdgeKind, NodeId},
@@ -49,6 +49,7 @@ pub(super) fn count_call(
                 duration_ms: millis(duration),
                 gap_ms: gap,
                 error: span.error || parent.error,
+                throttled: is_refused(span) || is_refused(parent),
                 sampling,
                 ..call(span)
             };
@@ -80,8 +81,14 @@ fn call(span: &SpanRecord) -> Call {
         duration_ms: millis(span.duration_nanos),
         gap_ms: None,
         error: span.error,
+        throttled: is_refused(span),
         trace_id: span.trace_id,
         confidence: 1.0,
         sampling: span.sampling,
     }
+}
+
+/// True when the span tells that there were too many. Of what a function handles, only a refused request is one.
+fn is_refused(span: &SpanRecord) -> bool {
+    span.limit == Limit::Rate && span.kind != SpanKind::Consumer
 }

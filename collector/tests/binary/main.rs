@@ -12,6 +12,7 @@ mod alerts;
 mod bad_input;
 mod captures;
 mod check;
+mod cost;
 mod demo;
 mod durability;
 mod evidence;

@@ -809,6 +809,388 @@ pub struct CheckReport {
     #[prost(string, repeated, tag = "5")]
     pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
+/// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
+/// hold as many as were asked for; the total is of all.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostReport {
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "1")]
+    pub currency: ::prost::alloc::string::String,
+    /// The time that it is about.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// All functions together.
+    #[prost(message, optional, tag = "3")]
+    pub total: ::core::option::Option<Costs>,
+    /// A month of 730 hours at this pace.
+    #[prost(double, tag = "4")]
+    pub per_month: f64,
+    /// The part of the total that rests on assumed memory, or on prices of another platform.
+    #[prost(double, tag = "5")]
+    pub assumed: f64,
+    /// The functions.
+    #[prost(message, repeated, tag = "6")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionCost>,
+    /// The edges, by what their calls use, cost while their callers wait, and cause.
+    #[prost(message, repeated, tag = "7")]
+    pub edges: ::prost::alloc::vec::Vec<EdgeCost>,
+    /// The chains of functions that hand on to each other by messages.
+    #[prost(message, repeated, tag = "8")]
+    pub pipelines: ::prost::alloc::vec::Vec<PipelineCost>,
+    /// What set it all off; the costs of all triggers are the total.
+    #[prost(message, repeated, tag = "9")]
+    pub triggers: ::prost::alloc::vec::Vec<TriggerCost>,
+    /// The loops that cost something, over all time.
+    #[prost(message, repeated, tag = "10")]
+    pub loops: ::prost::alloc::vec::Vec<LoopShare>,
+    /// By application; a function of several counts for each.
+    #[prost(message, repeated, tag = "11")]
+    pub apps: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By owner.
+    #[prost(message, repeated, tag = "12")]
+    pub owners: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By environment.
+    #[prost(message, repeated, tag = "13")]
+    pub environments: ::prost::alloc::vec::Vec<GroupCost>,
+    /// The prices that were used, each with the day on which it was true.
+    #[prost(message, repeated, tag = "14")]
+    pub prices: ::prost::alloc::vec::Vec<PriceUsed>,
+    /// What is assumed of containers; absent when nobody said what they cost.
+    #[prost(message, optional, tag = "15")]
+    pub containers: ::core::option::Option<ContainerAssumptions>,
+}
+/// What something costs, part by part.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Costs {
+    /// All of it: time, requests and calls.
+    #[prost(double, tag = "1")]
+    pub total: f64,
+    /// The time of runs.
+    #[prost(double, tag = "2")]
+    pub time: f64,
+    /// The runs, whatever they take.
+    #[prost(double, tag = "3")]
+    pub requests: f64,
+    /// Resources that the runs used: reads, writes, messages.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// Of the time: runs waiting for anything.
+    #[prost(double, tag = "5")]
+    pub waiting: f64,
+    /// Of the waiting: waiting for another function, which is paid for as well.
+    #[prost(double, tag = "6")]
+    pub double_billed: f64,
+    /// Of the time: what runs that started a new instance took longer than others.
+    #[prost(double, tag = "7")]
+    pub cold: f64,
+}
+/// What a function costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionCost {
+    /// Id of the function.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The name people know it by.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// What runs it, such as "aws_lambda".
+    #[prost(string, tag = "4")]
+    pub kind: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "5")]
+    pub owner: ::prost::alloc::string::String,
+    /// Its applications.
+    #[prost(string, repeated, tag = "6")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs, those that sampling left out included.
+    #[prost(double, tag = "7")]
+    pub requests: f64,
+    /// Memory times time that is charged, in GiB times seconds.
+    #[prost(double, tag = "8")]
+    pub gb_seconds: f64,
+    /// Time of a run, a mean, in milliseconds.
+    #[prost(double, tag = "9")]
+    pub mean_ms: f64,
+    /// Its configured memory, in MiB.
+    #[prost(uint32, tag = "10")]
+    pub memory_mb: u32,
+    /// What it costs.
+    #[prost(message, optional, tag = "11")]
+    pub costs: ::core::option::Option<Costs>,
+    /// True when its memory or the prices of its platform are assumed.
+    #[prost(bool, tag = "12")]
+    pub is_assumed: bool,
+    /// Runs a second, a mean.
+    #[prost(double, tag = "13")]
+    pub per_second: f64,
+    /// Runs a second in the busiest minute.
+    #[prost(double, tag = "14")]
+    pub peak_per_second: f64,
+    /// Standard deviation over mean of the runs by the minute; absent for less than two minutes.
+    #[prost(double, optional, tag = "15")]
+    pub variation: ::core::option::Option<f64>,
+    /// The same work in containers; absent when nobody said what they cost, or none of their sizes holds its memory.
+    #[prost(message, optional, tag = "16")]
+    pub break_even: ::core::option::Option<BreakEven>,
+    /// Whether it belongs in a function, the surest first.
+    #[prost(message, repeated, tag = "17")]
+    pub verdicts: ::prost::alloc::vec::Vec<FitVerdict>,
+}
+/// A function beside the containers that would do the same, at the same load.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BreakEven {
+    /// The size of a task that costs least at this load.
+    #[prost(message, optional, tag = "1")]
+    pub size: ::core::option::Option<ContainerSize>,
+    /// Requests a second that a task serves when it is filled to the assumed utilisation.
+    #[prost(double, tag = "2")]
+    pub per_task: f64,
+    /// Tasks that this load takes.
+    #[prost(double, tag = "3")]
+    pub tasks: f64,
+    /// A month of the function, without the resources it uses.
+    #[prost(double, tag = "4")]
+    pub function_per_month: f64,
+    /// A month of the containers, without the same.
+    #[prost(double, tag = "5")]
+    pub containers_per_month: f64,
+    /// Cost of the containers as a part of that of the function; absent for a function that costs nothing.
+    #[prost(double, optional, tag = "6")]
+    pub ratio: ::core::option::Option<f64>,
+    /// Runs a second from which on containers cost less, at an even load; absent when they never do.
+    #[prost(double, optional, tag = "7")]
+    pub rate_per_second: ::core::option::Option<f64>,
+}
+/// Whether a function belongs in a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FitVerdict {
+    /// "fits", "long_running", "memory_heavy", "sustained_traffic" or "chatty_state".
+    #[prost(string, tag = "1")]
+    pub fit: ::prost::alloc::string::String,
+    /// The same in words.
+    #[prost(string, tag = "2")]
+    pub words: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1: few samples, few minutes or assumed facts lower it.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// The numbers that led to it.
+    #[prost(message, repeated, tag = "4")]
+    pub numbers: ::prost::alloc::vec::Vec<NamedNumber>,
+    /// What would change it, in words.
+    #[prost(string, tag = "5")]
+    pub would_change: ::prost::alloc::string::String,
+}
+/// A number with its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamedNumber {
+    /// What it is, with its unit at the end.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The number.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+}
+/// What calls over an edge cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EdgeCost {
+    /// Id of the source node.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Id of the target node.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// "call", "message", "publish", "deliver", "write" or "read".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Calls, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// All of it: uses, waiting and downstream.
+    #[prost(double, tag = "5")]
+    pub total: f64,
+    /// The uses of a resource themselves.
+    #[prost(double, tag = "6")]
+    pub uses: f64,
+    /// What the caller pays while it waits for them.
+    #[prost(double, tag = "7")]
+    pub waiting: f64,
+    /// What they cause at the other end, with all that follows from it.
+    #[prost(double, tag = "8")]
+    pub downstream: f64,
+    /// True for an edge within a loop, of which downstream is what the runs of the target cost, and not what follows.
+    #[prost(bool, tag = "9")]
+    pub is_in_loop: bool,
+}
+/// What a chain of functions costs that hand on to each other by messages.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineCost {
+    /// Ids of its functions and of the resources between them, from the first on.
+    #[prost(string, repeated, tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs of the first function.
+    #[prost(double, tag = "3")]
+    pub entries: f64,
+    /// All of it: stages and called.
+    #[prost(double, tag = "4")]
+    pub total: f64,
+    /// What its functions cost.
+    #[prost(double, tag = "5")]
+    pub stages: f64,
+    /// What the functions cost that they call and wait for.
+    #[prost(double, tag = "6")]
+    pub called: f64,
+}
+/// What a trigger has set off.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriggerCost {
+    /// Id of the function that is asked from outside, or of the resource that no function fills.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// "request" for a function, the kind of a resource, or "unknown" where only a loop is seen and not how it began.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// How often it set something off.
+    #[prost(double, tag = "4")]
+    pub entries: f64,
+    /// What all of it cost, to the end.
+    #[prost(double, tag = "5")]
+    pub cost: f64,
+    /// The same for one entry; absent where none was seen.
+    #[prost(double, optional, tag = "6")]
+    pub per_entry: ::core::option::Option<f64>,
+}
+/// What a loop costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopShare {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Names of its functions, along the cycle.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it costs so far, by the hour, and in the next 24 hours.
+    #[prost(message, optional, tag = "3")]
+    pub cost: ::core::option::Option<LoopCost>,
+}
+/// What functions cost that have something in common.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GroupCost {
+    /// What they have in common; empty where nothing is said.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many they are.
+    #[prost(uint64, tag = "2")]
+    pub functions: u64,
+    /// What they cost.
+    #[prost(message, optional, tag = "3")]
+    pub costs: ::core::option::Option<Costs>,
+}
+/// A price that was used.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PriceUsed {
+    /// What is priced: a platform with its processor, or a system and how it is used.
+    #[prost(string, tag = "1")]
+    pub item: ::prost::alloc::string::String,
+    /// The day on which it was true, such as "2025-06-01".
+    #[prost(string, tag = "2")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// What containers cost, and what is assumed of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerAssumptions {
+    /// What is priced.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A virtual processor for an hour.
+    #[prost(double, tag = "2")]
+    pub per_vcpu_hour: f64,
+    /// A GiB of memory for an hour.
+    #[prost(double, tag = "3")]
+    pub per_gb_hour: f64,
+    /// What distributes the requests, an hour.
+    #[prost(double, tag = "4")]
+    pub load_balancer_per_hour: f64,
+    /// Part of its capacity that a task is filled to.
+    #[prost(double, tag = "5")]
+    pub utilisation: f64,
+    /// Tasks that always run.
+    #[prost(uint32, tag = "6")]
+    pub min_tasks: u32,
+    /// Sizes of tasks to choose from.
+    #[prost(message, repeated, tag = "7")]
+    pub sizes: ::prost::alloc::vec::Vec<ContainerSize>,
+    /// The day on which the prices were true.
+    #[prost(string, tag = "8")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// A size of a task.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ContainerSize {
+    /// Virtual processors.
+    #[prost(double, tag = "1")]
+    pub vcpu: f64,
+    /// Memory, in GiB.
+    #[prost(double, tag = "2")]
+    pub gb: f64,
+    /// Requests that it serves at the same time.
+    #[prost(uint32, tag = "3")]
+    pub concurrency: u32,
+}
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

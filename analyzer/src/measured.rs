@@ -1,0 +1,84 @@
+//! What functions and edges did in some time: the input of everything that is told of a window.
+//!
+//! It is what the deltas of that time add up to, so windows merge by addition. It decides nothing: what is made of it is
+//! the business of the detectors (`detect.rs`).
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use crate::{
+    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    snapshot::NodeId,
+    state::state,
+};
+
+/// What functions and edges did in some time.
+#[derive(Clone, Default)]
+pub struct Measured {
+    /// How long the time was, seconds.
+    pub seconds: f64,
+    /// By function.
+    pub(crate) functions: BTreeMap<NodeId, FunctionDelta>,
+    /// By edge.
+    pub(crate) edges: BTreeMap<EdgeKey, EdgeDelta>,
+}
+
+impl Measured {
+    /// Adds what was counted since, in the minute of this number; `own` says what the id of a function is where it has
+    /// several.
+    pub(crate) fn add(&mut self, minute: u64, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
+        for (id, function) in &delta.functions {
+            self.add_function(own(*id), function).pace.add(minute, function.invocations);
+        }
+        for (key, edge) in &delta.edges {
+            self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
+        }
+    }
+
+    /// Adds another time, that does not overlap with this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        for (id, function) in &other.functions {
+            self.add_function(*id, function);
+        }
+        for (key, edge) in &other.edges {
+            self.add_edge(*key, edge);
+        }
+    }
+
+    /// Puts together what was counted under several ids of one function.
+    pub fn rename(&mut self, own: impl Fn(NodeId) -> NodeId) {
+        let moved: Vec<NodeId> = self.functions.keys().filter(|id| own(**id) != **id).copied().collect();
+        for id in moved {
+            if let Some(function) = self.functions.remove(&id) {
+                self.add_function(own(id), &function);
+            }
+        }
+        let renamed = |key: EdgeKey| EdgeKey { source: own(key.source), target: own(key.target), ..key };
+        let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| renamed(**key) != **key).copied().collect();
+        for key in moved {
+            if let Some(edge) = self.edges.remove(&key) {
+                self.add_edge(renamed(key), &edge);
+            }
+        }
+    }
+
+    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) -> &mut FunctionDelta {
+        match self.functions.entry(id) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.merge(more);
+                known
+            }
+            Entry::Vacant(place) => place.insert(more.clone()),
+        }
+    }
+
+    fn add_edge(&mut self, key: EdgeKey, more: &EdgeDelta) {
+        match self.edges.get_mut(&key) {
+            Some(known) => known.merge(more),
+            None => drop(self.edges.insert(key, more.clone())),
+        }
+    }
+}
+
+state!(Measured { seconds, functions, edges });
