@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta, Passing},
     snapshot::NodeId,
 };
 
@@ -19,6 +19,8 @@ pub struct Measured {
     pub(crate) functions: BTreeMap<NodeId, FunctionDelta>,
     /// By edge.
     pub(crate) edges: BTreeMap<EdgeKey, EdgeDelta>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
 }
 
 impl Measured {
@@ -30,6 +32,7 @@ impl Measured {
         for (key, edge) in &delta.edges {
             self.add_edge(*key, edge);
         }
+        self.passing.merge(&delta.passing);
     }
 
     /// Adds another time, that does not overlap with this one.
@@ -41,6 +44,7 @@ impl Measured {
         for (key, edge) in &other.edges {
             self.add_edge(*key, edge);
         }
+        self.passing.merge(&other.passing);
     }
 
     fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {

@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
+use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Nature, Outs, Passing, TraceProfile, Versions};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
@@ -38,6 +38,8 @@ pub struct Delta {
     pub(crate) flows: FxHashMap<FlowKey, FlowCounts>,
     /// Where the time of the traces went that were looked at.
     pub(crate) profiles: Vec<TraceProfile>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -57,6 +59,10 @@ pub(crate) struct FunctionDelta {
     pub(crate) self_time: DDSketch,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
+    /// How the runs that are over began.
+    pub(crate) nature: Nature,
+    /// What the runs that are over called and sent.
+    pub(crate) outs: Outs,
 }
 
 /// Changes to one edge.
@@ -100,6 +106,8 @@ impl FunctionDelta {
             self_time: sketch(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
+            nature: Nature::default(),
+            outs: Outs::default(),
         }
     }
 
@@ -114,6 +122,8 @@ impl FunctionDelta {
         merge(&mut self.self_time, &other.self_time);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.nature.merge(&other.nature);
+        self.outs.merge(&other.outs);
     }
 
     /// Counts a run, or takes one back.
@@ -163,6 +173,7 @@ impl Delta {
             && self.attempts.is_empty()
             && self.flows.is_empty()
             && self.profiles.is_empty()
+            && self.passing.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }

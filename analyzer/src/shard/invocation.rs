@@ -8,10 +8,16 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{SpanRecord, clue::Clues, flow::Flow};
+use super::{
+    SpanRecord,
+    clue::Clues,
+    conduct::{Conduct, Lives},
+    flow::Flow,
+};
 use crate::{
+    config::Config,
     identity::Function,
-    record::Delta,
+    record::{Delta, Sent},
     records::Records,
     span::{ArrivalTime, EventTime},
     window::millis,
@@ -24,6 +30,7 @@ const CHILDREN: usize = 256;
 pub(super) struct Invocations {
     open: Records<Open>,
     due: VecDeque<(ArrivalTime, u64)>,
+    lives: Lives,
     settle: Duration,
     capacity: usize,
 }
@@ -41,11 +48,17 @@ struct Open {
     /// True when its entry span says how long it took.
     is_timed: bool,
     flow: Flow,
+    conduct: Conduct,
 }
 
 impl Invocations {
-    pub(super) fn new(settle: Duration, capacity: usize) -> Self {
-        Self { open: Records::default(), due: VecDeque::new(), settle, capacity }
+    pub(super) fn new(config: &Config, capacity: usize) -> Self {
+        let lives = Lives::new(config.lateness);
+        Self { open: Records::default(), due: VecDeque::new(), lives, settle: config.settle, capacity }
+    }
+
+    pub(super) fn rotate(&mut self, now: ArrivalTime) {
+        self.lives.rotate(now);
     }
 
     pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
@@ -58,6 +71,7 @@ impl Invocations {
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
             flow,
+            conduct: Conduct::of(entry),
         };
         if entry.kind.is_outbound() {
             open.children.push((entry.start.0, entry.end().0));
@@ -82,6 +96,20 @@ impl Invocations {
         let is_sent = !span.error || span.invokes.get().is_some() || !span.kind.is_outbound();
         if let Some(open) = self.open.get_mut(key).filter(|_| is_sent) {
             open.flow.see(clues, span.kind.is_outbound(), span.delivered());
+        }
+    }
+
+    /// A span of the invocation takes something in.
+    pub(super) fn take_in(&mut self, key: u64, is_entry: bool, span: &SpanRecord, clues: Option<&Clues>) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.take_in(is_entry, span, clues);
+        }
+    }
+
+    /// The invocation sends to a place, or calls it.
+    pub(super) fn send(&mut self, key: u64, sent: Sent) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.send(sent);
         }
     }
 
@@ -112,6 +140,7 @@ impl Invocations {
         }
         if let Some(whole) = self.open.get_mut(whole) {
             whole.flow.absorb(open.flow);
+            whole.conduct.absorb(open.conduct);
         }
     }
 
@@ -121,6 +150,7 @@ impl Invocations {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
+            open.conduct.settle(&open.function, (open.start, open.end), &mut self.lives, delta);
             if !open.is_timed {
                 continue;
             }
@@ -169,6 +199,7 @@ mod tests {
             is_certain: true,
             is_timed: true,
             flow: Flow::default(),
+            conduct: Conduct::default(),
         }
     }
 
