@@ -7,6 +7,7 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
+mod patterns;
 mod series;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
     sampling::{Sampling, rounded},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
-        NodeId, ResourceNode, Snapshot,
+        NodeId, Patterns, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     state::{self, state},
@@ -58,6 +59,11 @@ pub struct Aggregate {
     root_ms: Sums,
     /// All that was counted so far.
     measured: Measured,
+    /// The patterns that were found when they were looked for last.
+    patterns: Arc<Patterns>,
+    patterns_at: ArrivalTime,
+    /// When the first came.
+    since: ArrivalTime,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -85,6 +91,9 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
+            patterns: Arc::default(),
+            patterns_at: ArrivalTime(0),
+            since: ArrivalTime(0),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -112,6 +121,9 @@ impl Aggregate {
     pub fn merge(&mut self, now: ArrivalTime, delta: Delta) {
         let slot = slot_of(now);
         self.now = self.now.max(now);
+        if self.since.0 == 0 {
+            self.since = now;
+        }
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
@@ -172,6 +184,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            patterns: self.recent_patterns(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
         }
@@ -415,8 +428,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, since
+} else { measured, patterns, patterns_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

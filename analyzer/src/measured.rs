@@ -47,6 +47,21 @@ impl Measured {
         self.passing.merge(&other.passing);
     }
 
+    /// The same where nodes turned out to be others.
+    pub(crate) fn renamed(&self, own: impl Fn(NodeId) -> NodeId) -> Self {
+        let mut renamed = Self { seconds: self.seconds, ..Self::default() };
+        for (id, function) in &self.functions {
+            let function = FunctionDelta { outs: function.outs.renamed(&own), ..function.clone() };
+            renamed.add_function(own(*id), &function);
+        }
+        for (key, edge) in &self.edges {
+            let (source, target) = (own(key.source), own(key.target));
+            renamed.add_edge(EdgeKey { source, target, ..*key }, edge);
+        }
+        renamed.passing.merge_renamed(&self.passing, own);
+        renamed
+    }
+
     fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {
         match self.functions.get_mut(&id) {
             Some(known) => known.merge(more),

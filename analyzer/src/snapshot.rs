@@ -13,7 +13,10 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod pattern;
 mod resource;
+
+use std::sync::Arc;
 
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
@@ -26,6 +29,10 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    pattern::{
+        Aspect, DeadFunction, Decorator, EndToEnd, EventHandler, EventSource, Evidence, FanIn, FanOut, FunctionKind,
+        Likeness, NamedNode, Patterns, Pipeline, PipelineStage, Route, Router, Straggler,
+    },
     resource::{ResourceKind, ResourceNode},
 };
 
@@ -42,6 +49,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// The patterns that the functions make.
+    pub patterns: Arc<Patterns>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

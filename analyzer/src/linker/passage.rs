@@ -98,8 +98,7 @@ impl Linker {
         let time_ms = millis(receiver.end.0.saturating_sub(sent.0));
         let function = receiver.function;
         let weight = sampling.adjusted_count();
-        self.delta.losses.edges_overflowed +=
-            self.delta.passing.hand_over((source, target), weight, wait_ms, time_ms);
+        self.delta.losses.edges_overflowed += self.delta.passing.hand_over((source, target), weight, wait_ms, time_ms);
         let due = now.after(SETTLED);
         self.passages.fan(due, (cause, function), FanKey::Out(source, target), time_ms);
         if credit < 1.0 {
@@ -137,8 +136,7 @@ impl Linker {
                 run_ms: millis(step.until.0.saturating_sub(step.start.0)),
                 wait_ms: if number == 0 { 0.0 } else { millis(step.start.0.saturating_sub(step.sent.0)) },
             });
-            self.delta.losses.edges_overflowed +=
-                self.delta.passing.pass((first.function, target), time_ms, stages);
+            self.delta.losses.edges_overflowed += self.delta.passing.pass((first.function, target), time_ms, stages);
         }
     }
 

@@ -5,7 +5,10 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Nature, Outs, Passing, TraceProfile, Versions};
+use super::{
+    Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Nature, Outs, Passing, TraceProfile,
+    Versions,
+};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},

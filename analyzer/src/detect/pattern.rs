@@ -1,0 +1,103 @@
+//! The patterns that a function system is made of, read from what its functions and edges did in some time.
+//!
+//! All of them are taken from one picture of who causes what (`pattern/map.rs`), in which resources stand between the
+//! functions and are not functions themselves. There is one file for each pattern, a plain function each. The numbers
+//! that a pattern is defined by stand beside it; they are judgements, in the words of the field. What an edge is that
+//! counts at all is the same for all of them: see [`map::EDGE_SHARE`].
+
+mod dead;
+mod decorator;
+mod event_handler;
+mod fan_in;
+mod fan_out;
+mod kind;
+mod map;
+mod pipeline;
+mod router;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
+
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+use sketches_ddsketch::DDSketch;
+
+use crate::{
+    measured::Measured,
+    snapshot::{NamedNode, NodeId, Patterns, ResourceNode, Straggler},
+    window::quantile,
+};
+pub(crate) use dead::{Known, dead_functions};
+use map::Map;
+
+/// What is known of a system beyond what was counted in some time.
+pub(crate) struct Surroundings<'a> {
+    /// The resources that functions touch.
+    pub(crate) resources: &'a BTreeMap<NodeId, ResourceNode>,
+    /// What a day of waiting costs: of a function, for so many runs of so many milliseconds of which it waited so many.
+    pub(crate) price: &'a dyn Fn(NodeId, Waiting) -> Option<f64>,
+}
+
+/// Runs that wait for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Runs of some time.
+    pub(crate) runs: f64,
+    /// How long that time was.
+    pub(crate) seconds: f64,
+    /// How long a run takes in the mean.
+    pub(crate) mean_ms: f64,
+    /// How much of that it waits.
+    pub(crate) wait_ms: f64,
+}
+
+/// All patterns but dead functions, which no count shows.
+pub(crate) fn patterns(measured: &Measured, around: &Surroundings<'_>) -> Patterns {
+    let map = Map::of(measured, around);
+    let mut found = Patterns {
+        decorators: decorator::decorators(&map),
+        event_handlers: event_handler::event_handlers(&map),
+        pipelines: pipeline::pipelines(&map),
+        fan_outs: fan_out::fan_outs(&map),
+        fan_ins: fan_in::fan_ins(&map),
+        routers: router::routers(&map),
+        dead: Vec::new(),
+        kinds: kind::kinds(&map),
+    };
+    found.decorators.sort_by_key(|found| (Reverse(found.runs), found.function.id));
+    found.event_handlers.sort_by_key(|found| (Reverse(found.runs), found.function.id));
+    found.pipelines.sort_by_key(|found| (Reverse(found.runs), found.stages.first().map(|stage| stage.function.id)));
+    found.fan_outs.sort_by_key(|found| (Reverse(found.runs), found.function.id, found.target.id));
+    found.fan_ins.sort_by_key(|found| (Reverse(found.runs), found.function.id));
+    found.routers.sort_by_key(|found| (Reverse(found.runs), found.function.id));
+    found.kinds.sort_by_key(|found| (Reverse(found.runs), found.function.id));
+    found
+}
+
+/// How sure it is that something holds of a function of which so many runs were seen.
+///
+/// All patterns allow for one run in twenty that is otherwise. Were it more, so many runs without a sign of it would
+/// have had a chance of less than .95ⁿ: what is left of 1 is the confidence. 14 runs are even odds, 60 are 95 %.
+fn confidence(runs: f64) -> f64 {
+    1.0 - 0.95_f64.powf(runs.max(0.0))
+}
+
+/// How much longer the longest of several takes than most; `None` where nothing was seen of either.
+fn straggler(longest: &DDSketch, each: &DDSketch) -> Option<Straggler> {
+    let (longest_p95_ms, p50_ms) = (quantile(longest, 0.95), quantile(each, 0.5));
+    let is_seen = longest.count() > 0 && p50_ms > 0.0;
+    is_seen.then(|| Straggler { longest_p95_ms, p50_ms, ratio: longest_p95_ms / p50_ms, runs: longest.count() as u64 })
+}
+
+/// The nodes of a list with how busy each is, the busiest first.
+fn busiest(mut nodes: Vec<(f64, NamedNode)>) -> Vec<NamedNode> {
+    nodes
+        .sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| (&one.name, one.id).cmp(&(&other.name, other.id))));
+    nodes.into_iter().map(|(_, node)| node).collect()
+}
+
+/// A node by a name, or by its id where it has none.
+fn named(id: NodeId, name: Option<&Arc<str>>) -> NamedNode {
+    NamedNode { id, name: name.map_or_else(|| id.to_string().into(), Arc::clone) }
+}
