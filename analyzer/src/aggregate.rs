@@ -9,6 +9,7 @@ mod flow;
 mod money;
 mod patterns;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,7 @@ use crate::{
     detect::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
+        pattern::Surroundings,
         retry::AttemptSeries,
     },
     intended::{Intended, Verdict},
@@ -32,14 +34,16 @@ use crate::{
     sampling::{Sampling, rounded},
     snapshot::{
         Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
-        NodeId, Patterns, ResourceNode, Snapshot,
+        NodeId, ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     state::{self, state},
     window::{Sums, Time, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -57,11 +61,12 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
-    /// All that was counted so far.
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
-    /// The patterns that were found when they were looked for last.
-    patterns: Arc<Patterns>,
-    patterns_at: ArrivalTime,
+    minutes: Minutes,
+    /// What patterns are told with beside counts, and when it was gathered last.
+    surroundings: Arc<Surroundings>,
+    surroundings_at: ArrivalTime,
     /// When the first came.
     since: ArrivalTime,
     anomalies: Anomalies,
@@ -91,8 +96,9 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
-            patterns: Arc::default(),
-            patterns_at: ArrivalTime(0),
+            minutes: Minutes::default(),
+            surroundings: Arc::default(),
+            surroundings_at: ArrivalTime(0),
             since: ArrivalTime(0),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -127,7 +133,8 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
+        self.pass_to(now);
+        self.measured.add(&delta, |node| own(&self.aliases, node));
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -159,12 +166,29 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();
         }
         self.watch_flows(now);
+    }
+
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
     }
 
     /// Everything known at `now`.
@@ -184,7 +208,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
-            patterns: self.recent_patterns(now),
+            surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
         }
@@ -201,6 +225,14 @@ impl Aggregate {
         loops
     }
 
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
+    }
+
     /// Functions turned out to be others: what was counted of either is one.
     fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
         for (alias, own) in aliases {
@@ -214,6 +246,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -428,8 +461,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, since
-} else { measured, patterns, patterns_at, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since
+} else { surroundings, surroundings_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

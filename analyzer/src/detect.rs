@@ -18,7 +18,7 @@ pub mod life_table;
 /// The same entity handled again and again.
 pub(crate) mod no_progress;
 /// The patterns that functions make.
-pub(crate) mod pattern;
+pub mod pattern;
 /// Messages that cannot be handled going round.
 pub(crate) mod poison;
 /// All chains together going on more than they used to.

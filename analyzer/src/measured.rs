@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta, Passing},
     snapshot::NodeId,
+    state::state,
 };
 
 /// What functions and edges did in some time.
@@ -24,19 +25,21 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Adds what was counted since.
-    pub(crate) fn add(&mut self, delta: &Delta) {
+    /// Adds what was counted since; `own` says what the id of a function is where it has several.
+    pub(crate) fn add(&mut self, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
         for (id, function) in &delta.functions {
-            self.add_function(*id, function);
+            let to = own(*id);
+            self.add_function(to, function);
+            self.rename_outs(to, &own);
         }
         for (key, edge) in &delta.edges {
-            self.add_edge(*key, edge);
+            self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
         }
-        self.passing.merge(&delta.passing);
+        self.passing.merge_renamed(&delta.passing, &own);
     }
 
     /// Adds another time, that does not overlap with this one.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.seconds += other.seconds;
         for (id, function) in &other.functions {
             self.add_function(*id, function);
@@ -47,19 +50,36 @@ impl Measured {
         self.passing.merge(&other.passing);
     }
 
-    /// The same where nodes turned out to be others.
-    pub(crate) fn renamed(&self, own: impl Fn(NodeId) -> NodeId) -> Self {
-        let mut renamed = Self { seconds: self.seconds, ..Self::default() };
-        for (id, function) in &self.functions {
-            let function = FunctionDelta { outs: function.outs.renamed(&own), ..function.clone() };
-            renamed.add_function(own(*id), &function);
+    /// Puts together what was counted under several ids of one function.
+    pub fn rename(&mut self, own: impl Fn(NodeId) -> NodeId) {
+        let moved: Vec<NodeId> = self.functions.keys().filter(|id| own(**id) != **id).copied().collect();
+        for id in moved {
+            if let Some(function) = self.functions.remove(&id) {
+                self.add_function(own(id), &function);
+            }
         }
-        for (key, edge) in &self.edges {
-            let (source, target) = (own(key.source), own(key.target));
-            renamed.add_edge(EdgeKey { source, target, ..*key }, edge);
+        let renamed = |key: EdgeKey| EdgeKey { source: own(key.source), target: own(key.target), ..key };
+        let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| renamed(**key) != **key).copied().collect();
+        for key in moved {
+            if let Some(edge) = self.edges.remove(&key) {
+                self.add_edge(renamed(key), &edge);
+            }
         }
-        renamed.passing.merge_renamed(&self.passing, own);
-        renamed
+        let callers: Vec<NodeId> = self.functions.keys().copied().collect();
+        callers.into_iter().for_each(|caller| self.rename_outs(caller, &own));
+        if self.passing.is_moved(&own) {
+            let passing = std::mem::take(&mut self.passing);
+            self.passing.merge_renamed(&passing, &own);
+        }
+    }
+
+    /// Puts together where the runs of a function go.
+    fn rename_outs(&mut self, caller: NodeId, own: impl Fn(NodeId) -> NodeId) {
+        if let Some(function) = self.functions.get_mut(&caller)
+            && function.outs.is_moved(&own)
+        {
+            function.outs = function.outs.renamed(own);
+        }
     }
 
     fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {
@@ -76,3 +96,5 @@ impl Measured {
         }
     }
 }
+
+state!(Measured { seconds, functions, edges, passing });

@@ -18,6 +18,8 @@ mod resource;
 
 use std::sync::Arc;
 
+use crate::detect::pattern::Surroundings;
+
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
@@ -49,8 +51,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
-    /// The patterns that the functions make.
-    pub patterns: Arc<Patterns>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

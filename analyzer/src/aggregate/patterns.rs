@@ -1,47 +1,47 @@
-//! The patterns of the whole picture: what detectors find in counts, with what only the aggregate knows.
+//! What patterns are told with beside counts: the names of resources, what a second costs, and who is dead.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Aggregate;
 use crate::{
-    detect::pattern::{self, Known, Surroundings, Waiting},
-    measured::Measured,
+    detect::pattern::{self, Known, Surroundings},
     snapshot::{DeadFunction, NodeId, Patterns},
     span::ArrivalTime,
 };
 
-/// Patterns are looked for at most this often: they are about hours, and looking takes a look at everything.
+/// It is gathered at most this often: it takes a look at everything, and nothing of it is urgent.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Seconds of a day.
-const DAY: f64 = 86_400.0;
+/// Between a run of so long and one of twice as long lies what a second costs; milliseconds.
+const SECOND: f64 = 1_000.0;
 
 impl Aggregate {
-    /// The patterns in what was counted in some time, and the functions that are dead at its end.
-    pub fn patterns(&self, measured: &Measured, end: ArrivalTime) -> Patterns {
-        let renamed = (!self.aliases.is_empty()).then(|| measured.renamed(|node| super::own(&self.aliases, node)));
-        let resources: BTreeMap<NodeId, _> = self.resources.iter().map(|(id, (node, _))| (*id, node.clone())).collect();
-        let around = Surroundings { resources: &resources, price: &|function, waiting| self.price(function, waiting) };
-        let measured = renamed.as_ref().unwrap_or(measured);
-        Patterns { dead: self.dead_functions(end), ..pattern::patterns(measured, &around) }
+    /// The patterns of the running window: of all time, in a capture.
+    pub fn patterns(&self) -> Patterns {
+        pattern::patterns(&self.measured, &self.gather(self.now))
     }
 
-    /// The patterns of all time, looked for anew when the last look is long ago.
-    pub(super) fn recent_patterns(&mut self, now: ArrivalTime) -> Arc<Patterns> {
-        if self.patterns_at.0 == 0 || now.since(self.patterns_at) >= INTERVAL {
-            self.patterns_at = now;
-            self.patterns = Arc::new(self.patterns(&self.measured, now));
+    /// What patterns are told with, gathered anew when that is long ago.
+    pub(super) fn surroundings(&mut self, now: ArrivalTime) -> Arc<Surroundings> {
+        if self.surroundings_at.0 == 0 || now.since(self.surroundings_at) >= INTERVAL {
+            self.surroundings_at = now;
+            self.surroundings = Arc::new(self.gather(now));
         }
-        Arc::clone(&self.patterns)
+        Arc::clone(&self.surroundings)
     }
 
-    /// What a day of waiting costs; `None` where there are no prices, or the time was none.
-    fn price(&self, function: NodeId, waiting: Waiting) -> Option<f64> {
-        let series = self.functions.get(&function)?;
-        let run = |ms| self.prices.cost_per_invocation(series.platform(), series.facts(), ms, &[]);
-        let each = run(waiting.mean_ms) - run(waiting.mean_ms - waiting.wait_ms);
-        let is_known = waiting.seconds > 0.0 && !self.prices.platforms.is_empty();
-        is_known.then(|| each.max(0.0) * waiting.runs / waiting.seconds * DAY)
+    fn gather(&self, now: ArrivalTime) -> Surroundings {
+        let is_priced = !self.prices.platforms.is_empty();
+        let second = |series: &super::FunctionSeries| {
+            let run = |ms| self.prices.cost_per_invocation(series.platform(), series.facts(), ms, &[]);
+            run(2.0 * SECOND) - run(SECOND)
+        };
+        let priced = self.functions.iter().filter(|_| is_priced);
+        Surroundings {
+            resources: self.resources.iter().map(|(id, (node, _))| (*id, node.clone())).collect(),
+            per_second: priced.map(|(id, series)| (*id, second(series))).collect(),
+            dead: self.dead_functions(now),
+        }
     }
 
     fn dead_functions(&self, now: ArrivalTime) -> Vec<DeadFunction> {

@@ -21,39 +21,28 @@ mod world;
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
     measured::Measured,
-    snapshot::{NamedNode, NodeId, Patterns, ResourceNode, Straggler},
+    sketch::DDSketch,
+    snapshot::{DeadFunction, NamedNode, NodeId, Patterns, ResourceNode, Straggler},
     window::quantile,
 };
 pub(crate) use dead::{Known, dead_functions};
 use map::Map;
 
 /// What is known of a system beyond what was counted in some time.
-pub(crate) struct Surroundings<'a> {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
     /// The resources that functions touch.
-    pub(crate) resources: &'a BTreeMap<NodeId, ResourceNode>,
-    /// What a day of waiting costs: of a function, for so many runs of so many milliseconds of which it waited so many.
-    pub(crate) price: &'a dyn Fn(NodeId, Waiting) -> Option<f64>,
+    pub(crate) resources: BTreeMap<NodeId, ResourceNode>,
+    /// What a second of each function costs, the resources that it uses apart; functions without prices are missing.
+    pub(crate) per_second: BTreeMap<NodeId, f64>,
+    /// The functions that are dead now.
+    pub(crate) dead: Vec<DeadFunction>,
 }
 
-/// Runs that wait for others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    /// Runs of some time.
-    pub(crate) runs: f64,
-    /// How long that time was.
-    pub(crate) seconds: f64,
-    /// How long a run takes in the mean.
-    pub(crate) mean_ms: f64,
-    /// How much of that it waits.
-    pub(crate) wait_ms: f64,
-}
-
-/// All patterns but dead functions, which no count shows.
-pub(crate) fn patterns(measured: &Measured, around: &Surroundings<'_>) -> Patterns {
+/// The patterns in what was counted in some time. Dead functions are those of now: no count of a time shows them.
+pub fn patterns(measured: &Measured, around: &Surroundings) -> Patterns {
     let map = Map::of(measured, around);
     let mut found = Patterns {
         decorators: decorator::decorators(&map),
@@ -62,7 +51,7 @@ pub(crate) fn patterns(measured: &Measured, around: &Surroundings<'_>) -> Patter
         fan_outs: fan_out::fan_outs(&map),
         fan_ins: fan_in::fan_ins(&map),
         routers: router::routers(&map),
-        dead: Vec::new(),
+        dead: around.dead.clone(),
         kinds: kind::kinds(&map),
     };
     found.decorators.sort_by_key(|found| (Reverse(found.runs), found.function.id));

@@ -98,7 +98,7 @@ impl Linker {
         let time_ms = millis(receiver.end.0.saturating_sub(sent.0));
         let function = receiver.function;
         let weight = sampling.adjusted_count();
-        self.delta.losses.edges_overflowed += self.delta.passing.hand_over((source, target), weight, wait_ms, time_ms);
+        self.delta.passing.hand_over((source, target), weight, wait_ms, time_ms);
         let due = now.after(SETTLED);
         self.passages.fan(due, (cause, function), FanKey::Out(source, target), time_ms);
         if credit < 1.0 {
@@ -118,8 +118,7 @@ impl Linker {
         while let Some((_, hub)) = self.passages.fans_due.front().copied().filter(|(due, _)| *due <= until) {
             self.passages.fans_due.pop_front();
             if let Some(spokes) = self.passages.fans.remove(&hub) {
-                self.delta.losses.edges_overflowed +=
-                    self.delta.passing.fan(spokes.key, spokes.count, spokes.longest_ms);
+                self.delta.passing.fan(spokes.key, spokes.count, spokes.longest_ms);
             }
         }
     }
@@ -136,7 +135,7 @@ impl Linker {
                 run_ms: millis(step.until.0.saturating_sub(step.start.0)),
                 wait_ms: if number == 0 { 0.0 } else { millis(step.start.0.saturating_sub(step.sent.0)) },
             });
-            self.delta.losses.edges_overflowed += self.delta.passing.pass((first.function, target), time_ms, stages);
+            self.delta.passing.pass((first.function, target), time_ms, stages);
         }
     }
 
@@ -193,7 +192,9 @@ mod tests {
         assert_eq!(held, WATCHED);
         assert!(!thinning.takes(u64::MAX, WATCHED / 2));
         // Where there is room again, all are looked at again before long.
-        (0..70).for_each(|at| drop(thinning.takes(at, 0)));
+        for at in 0..70 {
+            thinning.takes(at, 0);
+        }
         assert!(thinning.takes(u64::MAX, 0));
     }
 }

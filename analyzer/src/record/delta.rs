@@ -3,7 +3,6 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use sketches_ddsketch::DDSketch;
 
 use super::{
     Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Nature, Outs, Passing, TraceProfile,
@@ -13,6 +12,7 @@ use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
+    sketch::DDSketch,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -263,3 +263,18 @@ impl Losses {
 }
 
 state!(EdgeKey { source, target, kind });
+state!(FunctionDelta {
+    function,
+    kept,
+    invocations,
+    errors,
+    cold_starts,
+    last_seen,
+    duration,
+    self_time,
+    exemplars,
+    versions,
+    nature,
+    outs
+});
+state!(EdgeDelta { kept, belief, calls, errors, duration, gap, exemplars });

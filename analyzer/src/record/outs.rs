@@ -1,9 +1,9 @@
 //! What the runs of a function call and send to, each run taken by itself: how much at once, and what goes together.
 
-use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
 use crate::{
+    sketch::DDSketch,
     snapshot::{EdgeKind, NodeId},
     state::state,
     window::{merge, millis, sketch},
@@ -129,6 +129,11 @@ impl Outs {
         for pair in &other.pairs {
             self.pair(pair.one, pair.other, pair.runs);
         }
+    }
+
+    /// True when one of the places turned out to be another.
+    pub(crate) fn is_moved(&self, own: impl Fn(NodeId) -> NodeId) -> bool {
+        self.places.iter().any(|out| own(out.target) != out.target)
     }
 
     /// The same where places turned out to be others.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
 use crate::{
+    sketch::DDSketch,
     snapshot::NodeId,
     state::state,
     window::{merge, sketch},
@@ -32,6 +32,8 @@ pub(crate) struct Passing {
     pub(crate) fans: BTreeMap<FanKey, Fan>,
     /// By the first and the last function.
     pub(crate) passages: BTreeMap<(NodeId, NodeId), Passage>,
+    /// What there was no room for.
+    pub(crate) dropped: u64,
 }
 
 /// Messages from one function to another.
@@ -86,47 +88,47 @@ pub(crate) struct Stage {
 
 impl Passing {
     pub(crate) fn is_empty(&self) -> bool {
-        self.handovers.is_empty() && self.fans.is_empty() && self.passages.is_empty()
+        self.handovers.is_empty() && self.fans.is_empty() && self.passages.is_empty() && self.dropped == 0
     }
 
-    /// Counts a message; how many there was no room for.
-    pub(crate) fn hand_over(&mut self, key: (NodeId, NodeId), messages: f64, wait_ms: f64, time_ms: f64) -> u64 {
-        self.handover(key).map_or(1, |known| {
-            known.messages += messages;
-            known.wait.add(wait_ms);
-            known.time.add(time_ms);
-            0
-        })
+    /// Counts a message.
+    pub(crate) fn hand_over(&mut self, key: (NodeId, NodeId), messages: f64, wait_ms: f64, time_ms: f64) {
+        let Some(known) = self.handover(key) else { return self.drop_one() };
+        known.messages += messages;
+        known.wait.add(wait_ms);
+        known.time.add(time_ms);
     }
 
-    /// Counts a run that caused or handled `spokes`, the longest of which took `longest_ms`; as above.
-    pub(crate) fn fan(&mut self, key: FanKey, spokes: u32, longest_ms: f64) -> u64 {
-        self.fan_of(key).map_or(1, |known| {
-            known.runs += 1.0;
-            known.spokes += f64::from(spokes);
-            if spokes > 1 {
-                known.longest.add(longest_ms);
-            }
-            0
-        })
+    /// Counts a run that caused or handled `spokes`, the longest of which took `longest_ms`.
+    pub(crate) fn fan(&mut self, key: FanKey, spokes: u32, longest_ms: f64) {
+        let Some(known) = self.fan_of(key) else { return self.drop_one() };
+        known.runs += 1.0;
+        known.spokes += f64::from(spokes);
+        if spokes > 1 {
+            known.longest.add(longest_ms);
+        }
     }
 
-    /// Counts a chain; as above.
-    pub(crate) fn pass(&mut self, key: (NodeId, NodeId), time_ms: f64, stages: impl Iterator<Item = Stage>) -> u64 {
-        self.passage(key).map_or(1, |known| {
-            known.time.add(time_ms);
-            stages.map(|stage| known.add(stage)).sum()
-        })
+    /// Counts a chain.
+    pub(crate) fn pass(&mut self, key: (NodeId, NodeId), time_ms: f64, stages: impl Iterator<Item = Stage>) {
+        let Some(known) = self.passage(key) else { return self.drop_one() };
+        known.time.add(time_ms);
+        self.dropped += stages.map(|stage| known.add(stage)).sum::<u64>();
     }
 
-    /// Adds what was counted elsewhere, or later; how much of it there was no room for.
-    pub(crate) fn merge(&mut self, other: &Self) -> u64 {
-        self.merge_renamed(other, |node| node)
+    /// Adds what was counted elsewhere, or later.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.merge_renamed(other, |node| node);
+    }
+
+    /// True when a function turned out to be another.
+    pub(crate) fn is_moved(&self, own: impl Fn(NodeId) -> NodeId) -> bool {
+        self.handovers.keys().any(|(source, target)| own(*source) != *source || own(*target) != *target)
     }
 
     /// The same where functions of the other turned out to be others.
-    pub(crate) fn merge_renamed(&mut self, other: &Self, own: impl Fn(NodeId) -> NodeId) -> u64 {
-        let mut dropped = 0;
+    pub(crate) fn merge_renamed(&mut self, other: &Self, own: impl Fn(NodeId) -> NodeId) {
+        let mut dropped = other.dropped;
         for ((source, target), more) in &other.handovers {
             match self.handover((own(*source), own(*target))) {
                 Some(known) => known.merge(more),
@@ -153,7 +155,11 @@ impl Passing {
                 None => dropped += 1,
             }
         }
-        dropped
+        self.dropped += dropped;
+    }
+
+    fn drop_one(&mut self) {
+        self.dropped += 1;
     }
 
     fn handover(&mut self, key: (NodeId, NodeId)) -> Option<&mut Handover> {
@@ -208,7 +214,7 @@ impl Passage {
     }
 }
 
-state!(Passing { handovers, fans, passages });
+state!(Passing { handovers, fans, passages, dropped });
 state!(Handover { messages, wait, time });
 state!(Fan { runs, spokes, longest });
 state!(Passage { time, stages });
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn parts_add_up_and_come_back_from_bytes() {
         let mut twice = some();
-        assert_eq!(twice.merge(&some()), 0);
+        twice.merge(&some());
         let twice: Passing = value_of(&bytes_of(&twice)).unwrap();
         assert_eq!(twice.handovers[&(A, B)].messages, 2.0);
         let fan = &twice.fans[&FanKey::Out(A, B)];
@@ -272,7 +278,7 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_is_counted() {
         let mut passing = Passing::default();
-        let dropped: u64 = (0..HANDOVERS as u64 + 5).map(|at| passing.hand_over((A, NodeId(at)), 1.0, 0.0, 0.0)).sum();
-        assert_eq!(dropped, 5);
+        (0..HANDOVERS as u64 + 5).for_each(|at| passing.hand_over((A, NodeId(at)), 1.0, 0.0, 0.0));
+        assert_eq!(passing.dropped, 5);
     }
 }

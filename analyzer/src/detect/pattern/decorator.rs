@@ -4,17 +4,21 @@
 //! is why it is worth knowing (double billing: Baldini et al., "The serverless trilemma", 2017).
 
 use super::{
-    Waiting, confidence,
+    confidence,
     map::{EDGE_SHARE, Map, Node},
 };
 use crate::{
     record::EdgeKey,
     sampling::rounded,
+    sketch::DDSketch,
     snapshot::{Decorator, EdgeKind},
 };
 
 /// Most of its time that may be its own.
 const SELF_SHARE: f64 = 0.15;
+
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
 
 /// How far from one call for each run it may be.
 const CALLS_OFF: f64 = 0.05;
@@ -49,9 +53,9 @@ fn decorator(map: &Map<'_>, node: &Node<'_>) -> Option<Decorator> {
     let called = map.measured.edges.get(&EdgeKey { source: node.id, target: callee, kind: EdgeKind::Call })?;
     let wait_ms = (mean(&called.duration)? * calls_per_run).min(mean_ms);
     let waiting_share = wait_ms / mean_ms;
-    let waiting = Waiting { runs: node.runs(), seconds: map.measured.seconds, mean_ms, wait_ms };
     // What was measured is what was kept.
-    let weight = node.runs() / node.seen().max(1.0);
+    let waiting_ms = waiting_share * total_ms * node.runs() / node.seen().max(1.0);
+    let price = map.around.per_second.get(&node.id).filter(|_| map.measured.seconds > 0.0);
     Some(Decorator {
         function: map.name(node.id),
         caller: map.name(caller),
@@ -60,12 +64,12 @@ fn decorator(map: &Map<'_>, node: &Node<'_>) -> Option<Decorator> {
         calls_per_run,
         self_share,
         waiting_share,
-        waiting_ms: waiting_share * total_ms * weight,
-        waiting_cost_per_day: (map.around.price)(node.id, waiting),
+        waiting_ms,
+        waiting_cost_per_day: price.map(|price| price * waiting_ms / 1_000.0 / map.measured.seconds * DAY),
         confidence: confidence(node.seen()),
     })
 }
 
-fn mean(sketch: &sketches_ddsketch::DDSketch) -> Option<f64> {
+fn mean(sketch: &DDSketch) -> Option<f64> {
     sketch.sum().filter(|_| sketch.count() > 0).map(|sum| sum / sketch.count() as f64)
 }

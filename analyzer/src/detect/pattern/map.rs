@@ -19,7 +19,7 @@ pub(super) const EDGE_SHARE: f64 = 0.05;
 /// Functions with their edges.
 pub(super) struct Map<'a> {
     pub(super) measured: &'a Measured,
-    pub(super) around: &'a Surroundings<'a>,
+    pub(super) around: &'a Surroundings,
     /// Functions that ran.
     pub(super) nodes: BTreeMap<NodeId, Node<'a>>,
     /// Resources that deliver to a function, with what they deliver to each.
@@ -59,7 +59,7 @@ struct Followed {
 }
 
 impl<'a> Map<'a> {
-    pub(super) fn of(measured: &'a Measured, around: &'a Surroundings<'a>) -> Self {
+    pub(super) fn of(measured: &'a Measured, around: &'a Surroundings) -> Self {
         let ran = measured.functions.iter().filter(|(_, counts)| counts.invocations > 0.0);
         let nodes = ran
             .map(|(id, counts)| (*id, Node { id: *id, counts, ins: vec![], outs: vec![], stores: vec![] }))

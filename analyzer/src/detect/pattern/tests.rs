@@ -188,7 +188,7 @@ fn one_or_two_children_are_no_fan_out() {
 
 #[test]
 fn attempts_and_what_is_read_are_no_fan_out() {
-    none("fan-out", "40 x pay(5 3*-bank bank(20))");
+    none("fan-out", "40 x pay(5 3*-bank(5) bank(20))");
     none("fan-out", "40 x list(5 5*:users 5*=audit)");
 }
 

@@ -4,7 +4,7 @@
 //!   gate(5 auth(1 api(100) 1) 5)     gate works 5 ms, calls auth and waits, works 5 ms
 //!   3*api(10)                        three calls, one after the other
 //!   [3*api(10) log(2)]               all of them at one time
-//!   -api                             a call that fails and is seen by nobody else
+//!   -api(5)                          a call that fails
 //!   q>work(20)                       a message over the queue q, which work handles 20 ms after it was sent
 //!   q@50>work(20)&store(5)           the same for two who handle it, 50 ms after
 //!   q>                               a message that nobody is seen to handle
@@ -20,12 +20,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::patterns;
 use crate::{
     attribute::{Attributes, Value},
     config::Config,
     engine::Engine,
     fixture::{SECOND, START},
     identity::Resource,
+    measured::Measured,
     snapshot::{NamedNode, Patterns},
     span::{ArrivalTime, EventTime, Span, SpanId, SpanKind, SpanLink, TraceId},
 };
@@ -37,7 +39,7 @@ const MS: u64 = 1_000_000;
 pub(super) enum Item {
     Work(u64),
     Call(Call),
-    Fail(String),
+    Fail(Call),
     AtOnce(Vec<Item>),
     Send(Send),
     Read(String),
@@ -173,19 +175,16 @@ impl World {
                 }
                 last
             }
-            Item::Call(call) => {
+            Item::Call(call) | Item::Fail(call) => {
                 let at = self.spans.len();
                 let client = self.span(function, trace_id, Some(parent), SpanKind::Client, (now, now));
                 let kind = SpanKind::Server;
                 let cause = Cause { trace_id, parent: Some(client), links: vec![], attributes: vec![], kind };
                 let end = self.run(now, call, cause);
                 self.spans[at].end = EventTime(end);
+                let is_failed = matches!(item, Item::Fail(_));
+                self.spans[at..at + 2].iter_mut().for_each(|span| span.error = is_failed);
                 end
-            }
-            Item::Fail(_) => {
-                self.span(function, trace_id, Some(parent), SpanKind::Client, (now, now + 5 * MS));
-                self.spans.last_mut().expect("a span").error = true;
-                now + 5 * MS
             }
             Item::Read(store) | Item::Write(store) => {
                 let operation = if matches!(item, Item::Read(_)) { "SELECT" } else { "INSERT" };
@@ -291,17 +290,25 @@ impl World {
         let mut spans = self.spans.clone();
         spans.sort_by_key(|span| span.end);
         let mut engine = Engine::new(&Config::recommended(), 2);
+        let mut all = Measured::default();
         let mut now = START;
+        let mut tick = |engine: &mut Engine, now| {
+            engine.tick(now);
+            let closed = engine.aggregate_mut().take_closed();
+            closed.iter().for_each(|minute| all.merge(&minute.measured));
+        };
         for batch in spans.chunk_by(|a, b| a.end.0 / SECOND == b.end.0 / SECOND) {
             now = ArrivalTime((batch[0].end.0 / SECOND + 1) * SECOND);
             engine.ingest(now, batch.iter().cloned());
-            engine.tick(now);
+            tick(&mut engine, now);
         }
         for _ in 0..5 {
             now.0 += 10 * SECOND;
-            engine.tick(now);
+            tick(&mut engine, now);
         }
-        (*engine.snapshot(now).patterns).clone()
+        let surroundings = engine.snapshot(now).surroundings;
+        all.merge(engine.aggregate_mut().running().1);
+        patterns(&all, &surroundings)
     }
 }
 
@@ -342,7 +349,10 @@ fn item(text: &str) -> (Item, &str) {
         return (Item::Work(ms), rest);
     }
     match head.split_at(1) {
-        ("-", name) => (Item::Fail(name.to_owned()), rest),
+        ("-", _) => {
+            let (call, rest) = call(&text[1..]);
+            (Item::Fail(call), rest)
+        }
         (":", name) => (Item::Read(name.to_owned()), rest),
         ("=", name) => (Item::Write(name.to_owned()), rest),
         _ => {
