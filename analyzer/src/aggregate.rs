@@ -208,6 +208,7 @@ impl Aggregate {
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            patterns: if self.config.is_capture { Arc::new(self.patterns()) } else { Arc::default() },
             surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,

@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// The patterns of a capture; live they are asked for by time, with the surroundings.
+    pub patterns: Arc<Patterns>,
     /// What patterns are told with beside counts.
     pub surroundings: Arc<Surroundings>,
     /// What cannot be right in the input, by kind.

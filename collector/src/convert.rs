@@ -4,9 +4,11 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod pattern;
 mod range;
 
 pub(crate) use self::appraisal::breach;
+pub use self::pattern::patterns;
 pub use self::range::range;
 
 use loopscope_analyzer::{

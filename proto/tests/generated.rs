@@ -4,8 +4,10 @@
 
 use std::{fs, path::Path};
 
-const FILES: &[&str] =
-    &["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status", "trace"];
+const FILES: &[&str] = &[
+    "alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "pattern", "range", "status",
+    "trace",
+];
 
 #[test]
 fn committed_types_match_the_schema() {

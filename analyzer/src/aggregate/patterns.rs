@@ -40,6 +40,7 @@ impl Aggregate {
         Surroundings {
             resources: self.resources.iter().map(|(id, (node, _))| (*id, node.clone())).collect(),
             per_second: priced.map(|(id, series)| (*id, second(series))).collect(),
+            currency: Arc::clone(&self.prices.currency),
             dead: self.dead_functions(now),
         }
     }

@@ -37,6 +37,8 @@ pub struct Surroundings {
     pub(crate) resources: BTreeMap<NodeId, ResourceNode>,
     /// What a second of each function costs, the resources that it uses apart; functions without prices are missing.
     pub(crate) per_second: BTreeMap<NodeId, f64>,
+    /// The currency of these amounts; empty when there are no prices.
+    pub(crate) currency: Arc<str>,
     /// The functions that are dead now.
     pub(crate) dead: Vec<DeadFunction>,
 }
@@ -53,6 +55,8 @@ pub fn patterns(measured: &Measured, around: &Surroundings) -> Patterns {
         routers: router::routers(&map),
         dead: around.dead.clone(),
         kinds: kind::kinds(&map),
+        currency: Arc::clone(&around.currency),
+        dropped: measured.passing.dropped,
     };
     found.decorators.sort_by_key(|found| (Reverse(found.runs), found.function.id));
     found.event_handlers.sort_by_key(|found| (Reverse(found.runs), found.function.id));

@@ -23,6 +23,10 @@ pub struct Patterns {
     pub dead: Vec<DeadFunction>,
     /// What each function is by its behaviour.
     pub kinds: Vec<FunctionKind>,
+    /// The currency of all amounts; empty when there are no prices.
+    pub currency: Arc<str>,
+    /// Messages and chains that there was no room to count.
+    pub dropped: u64,
 }
 
 /// A function or a resource by its name.
