@@ -10,6 +10,8 @@ mod decorator;
 mod event_handler;
 mod fan_in;
 mod fan_out;
+#[cfg(test)]
+mod generated;
 mod kind;
 mod map;
 mod pipeline;

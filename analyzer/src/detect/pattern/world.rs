@@ -12,6 +12,7 @@
 //!   ?q>work(20)                      a message over the queue q that loses its context
 //!   b/>work(20)                      an object is written to the bucket b, which starts work
 //!   :users  =users                   users are read, and written
+//!   @work                            work is invoked by its name, and its own spans are not here
 //!   a(1) b(2) q=> sum(30)            one run of sum handles a message of each
 //!   q=> sum(30)                      a message that nobody is seen to send
 //! ```
@@ -44,6 +45,7 @@ pub(super) enum Item {
     Send(Send),
     Read(String),
     Write(String),
+    Invoke(String),
     Times(u32, Box<Item>),
 }
 
@@ -97,6 +99,11 @@ impl World {
             }
         }
         world
+    }
+
+    /// A world that begins later than others, with ids of its own.
+    pub(super) fn at(clock: u64, number: u64) -> Self {
+        Self { clock, next: (number + 1) << 32, ..Self::default() }
     }
 
     /// Runs a line once, a second after the one before.
@@ -194,6 +201,11 @@ impl World {
                 self.say(&[system, table, ("db.operation.name", operation.to_owned())]);
                 now + 2 * MS
             }
+            Item::Invoke(name) => {
+                self.span(function, trace_id, Some(parent), SpanKind::Client, (now, now + 9 * MS));
+                self.say(&[("faas.invoked_name", name.clone())]);
+                now + 9 * MS
+            }
             Item::Send(send) => self.send(function, place, now, send),
         }
     }
@@ -272,6 +284,10 @@ impl World {
         let new = || {
             let mut attributes = Attributes::default();
             attributes.insert("service.name", Value::Text(function.into()));
+            if function.starts_with("called") {
+                // What is invoked by name is known by that name.
+                attributes.insert("faas.name", Value::Text(function.into()));
+            }
             for (key, value) in said.iter().filter(|(name, _)| function.starts_with(name)).flat_map(|(_, said)| said) {
                 attributes.insert(key, Value::Text(value.as_str().into()));
             }
@@ -287,8 +303,18 @@ impl World {
 
     /// The patterns that a live engine finds, with spans that arrive when they are over.
     pub(super) fn patterns(&self) -> Patterns {
-        let mut spans = self.spans.clone();
-        spans.sort_by_key(|span| span.end);
+        self.arriving(|_| 0)
+    }
+
+    /// The same where spans arrive up to three seconds later, out of order.
+    pub(super) fn patterns_late(&self, seed: u64) -> Patterns {
+        let late = |span: &Span| xxhash_rust::xxh3::xxh3_64_with_seed(&span.span_id.0, seed) % (3 * SECOND);
+        self.arriving(late)
+    }
+
+    fn arriving(&self, late: impl Fn(&Span) -> u64) -> Patterns {
+        let mut spans: Vec<(u64, &Span)> = self.spans.iter().map(|span| (span.end.0 + late(span), span)).collect();
+        spans.sort_by_key(|(at, _)| *at);
         let mut engine = Engine::new(&Config::recommended(), 2);
         let mut all = Measured::default();
         let mut now = START;
@@ -297,9 +323,9 @@ impl World {
             let closed = engine.aggregate_mut().take_closed();
             closed.iter().for_each(|minute| all.merge(&minute.measured));
         };
-        for batch in spans.chunk_by(|a, b| a.end.0 / SECOND == b.end.0 / SECOND) {
-            now = ArrivalTime((batch[0].end.0 / SECOND + 1) * SECOND);
-            engine.ingest(now, batch.iter().cloned());
+        for batch in spans.chunk_by(|(a, _), (b, _)| a / SECOND == b / SECOND) {
+            now = ArrivalTime((batch[0].0 / SECOND + 1) * SECOND);
+            engine.ingest(now, batch.iter().map(|(_, span)| (*span).clone()));
             tick(&mut engine, now);
         }
         for _ in 0..5 {
@@ -354,6 +380,7 @@ fn item(text: &str) -> (Item, &str) {
             (Item::Fail(call), rest)
         }
         (":", name) => (Item::Read(name.to_owned()), rest),
+        ("@", name) => (Item::Invoke(name.to_owned()), rest),
         ("=", name) => (Item::Write(name.to_owned()), rest),
         _ => {
             let (call, rest) = call(text);

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use loopscope_analyzer::snapshot::{FunctionKind, Likeness, NamedNode, Patterns, Straggler};
+use loopscope_analyzer::snapshot::{
+    Decorator, EventHandler, FanIn, FanOut, FunctionKind, Likeness, NamedNode, Patterns, Pipeline, Router, Straggler,
+};
 
 use super::{count, milliseconds, named};
 
@@ -14,7 +16,8 @@ const NAMED: usize = 5;
 
 /// Writes all patterns, and what functions are like.
 pub(super) fn write(found: &Patterns, out: &mut dyn Write) -> io::Result<()> {
-    let groups = [decorators(found), handlers(found), pipelines(found), fan_outs(found), fan_ins(found), routers(found)];
+    let groups =
+        [decorators(found), handlers(found), pipelines(found), fan_outs(found), fan_ins(found), routers(found)];
     let dead = dead(found);
     if groups.iter().all(Vec::is_empty) && dead.is_empty() && found.kinds.is_empty() {
         return Ok(());
@@ -43,16 +46,20 @@ pub(super) fn write(found: &Patterns, out: &mut dyn Write) -> io::Result<()> {
 const KINDS: [&str; 7] = ["decorator", "event handler", "pipeline", "fan-out", "fan-in", "router", "dead"];
 
 fn decorators(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::Decorator| {
+    let line = |it: &Decorator| {
         let way = format!("{} -> {} -> {}", name(&it.caller), name(&it.function), name(&it.callee));
         let waits = percent(it.waiting_share);
-        format!("{way}: waits {waits} of its time, {} in all{}", milliseconds(it.waiting_ms), sure(it.runs, it.confidence))
+        format!(
+            "{way}: waits {waits} of its time, {} in all{}",
+            milliseconds(it.waiting_ms),
+            sure(it.runs, it.confidence)
+        )
     };
     found.decorators.iter().map(line).collect()
 }
 
 fn handlers(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::EventHandler| {
+    let line = |it: &EventHandler| {
         let sources: Vec<&str> = it.sources.iter().map(|source| name(&source.resource)).collect();
         let of = if sources.is_empty() { String::new() } else { format!(" of {}", sources.join(", ")) };
         format!("{}: {}{of}{}", name(&it.function), it.trigger, sure(it.runs, it.confidence))
@@ -61,7 +68,7 @@ fn handlers(found: &Patterns) -> Vec<String> {
 }
 
 fn pipelines(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::Pipeline| {
+    let line = |it: &Pipeline| {
         let stages: Vec<&str> = it.stages.iter().map(|stage| name(&stage.function)).collect();
         let time = it.end_to_end.map_or(String::new(), |end| {
             let (p50, p95) = (milliseconds(end.p50_ms), milliseconds(end.p95_ms));
@@ -74,7 +81,7 @@ fn pipelines(found: &Patterns) -> Vec<String> {
 }
 
 fn fan_outs(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::FanOut| {
+    let line = |it: &FanOut| {
         let each = format!("{:.1} for each run", it.children_per_run);
         let at_once = it.parallelism.map_or(String::new(), |at_once| format!(", {at_once:.1} at a time"));
         let last = straggler(it.straggler);
@@ -84,7 +91,7 @@ fn fan_outs(found: &Patterns) -> Vec<String> {
 }
 
 fn fan_ins(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::FanIn| {
+    let line = |it: &FanIn| {
         let producers: Vec<&str> = it.producers.iter().take(NAMED).map(name).collect();
         let from = if producers.is_empty() { "(nobody seen)".to_owned() } else { producers.join(", ") };
         let more = if it.producers.len() > NAMED { " and more" } else { "" };
@@ -96,7 +103,7 @@ fn fan_ins(found: &Patterns) -> Vec<String> {
 }
 
 fn routers(found: &Patterns) -> Vec<String> {
-    let line = |it: &loopscope_analyzer::snapshot::Router| {
+    let line = |it: &Router| {
         let ways = it.routes.iter().take(NAMED).map(|way| format!("{} {}", name(&way.target), percent(way.share)));
         let more = if it.routes.len() > NAMED { " and more" } else { "" };
         let ways: Vec<String> = ways.collect();
@@ -128,7 +135,7 @@ fn name(node: &NamedNode) -> &str {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use loopscope_analyzer::snapshot::{DeadFunction, Decorator, EndToEnd, NodeId, Pipeline, PipelineStage};
+    use loopscope_analyzer::snapshot::{DeadFunction, EndToEnd, NodeId, PipelineStage};
 
     use super::*;
 
