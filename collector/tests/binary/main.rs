@@ -19,5 +19,6 @@ mod graph;
 mod intended;
 mod loops;
 mod page;
+mod patterns;
 mod sampled;
 mod settings;
