@@ -23,6 +23,8 @@ pub mod life_table;
 pub(crate) mod memory;
 /// The same entity handled again and again.
 pub(crate) mod no_progress;
+/// The patterns that functions make.
+pub mod pattern;
 /// Messages that cannot be handled going round.
 pub(crate) mod poison;
 /// All chains together going on more than they used to.

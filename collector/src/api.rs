@@ -49,6 +49,7 @@ mod laps;
 mod live;
 mod loops;
 mod page;
+mod patterns;
 mod range;
 mod status;
 mod traces;
@@ -121,6 +122,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
         .route("/api/v1/cost", get(cost::get))
+        .route("/api/v1/patterns", get(patterns::get))
         .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))

@@ -5,8 +5,10 @@
 
 mod appraisal;
 mod cost;
+mod pattern;
 mod range;
 
+pub use self::pattern::patterns;
 pub use self::range::range;
 pub(crate) use self::{appraisal::breach, cost::cost_report};
 

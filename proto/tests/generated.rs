@@ -5,8 +5,8 @@
 use std::{fs, path::Path};
 
 const FILES: &[&str] = &[
-    "alert", "anomaly", "check", "cost", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status",
-    "trace",
+    "alert", "anomaly", "check", "cost", "graph", "hotspot", "intended", "laps", "live", "loop", "pattern", "range",
+    "status", "trace",
 ];
 
 #[test]

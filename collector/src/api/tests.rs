@@ -143,6 +143,9 @@ async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/hotspots").await["hotspots"][0]["rank"], 1);
     assert_eq!(get_json("/api/v1/cost").await["edges"], serde_json::json!([]));
     assert_eq!(get_json("/api/v1/anomalies").await["anomalies"][0]["kind"], "orphan");
+    let patterns = get_json("/api/v1/patterns?from=-2h&to=-1h").await;
+    assert_eq!((&patterns["routers"], &patterns["range"]["seen_seconds"]), (&Value::Array(vec![]), &0.0.into()));
+    refused("/api/v1/patterns?to=never", StatusCode::BAD_REQUEST).await;
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
     assert_eq!(found["id"], "ab".repeat(16));
