@@ -128,6 +128,16 @@ pub struct FactRecord {
     pub throttled: bool,
 }
 
+impl Architecture {
+    /// The word for people, as clouds spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::X86 => "x86_64",
+            Self::Arm => "arm64",
+        }
+    }
+}
+
 impl FactSource {
     /// The lower-case word for people.
     pub fn word(self) -> &'static str {

@@ -13,46 +13,40 @@ use crate::{
     identity::Function,
     measured::Measured,
     record::FunctionDelta,
-    snapshot::{Background, FunctionNode, FunctionProfile},
+    snapshot::{Background, FunctionProfile, NodeId},
 };
 
 /// What is known of a function from what was measured in some time, in which its ids were put together.
-pub fn profile(node: &FunctionNode, background: &Background, measured: &Measured) -> FunctionProfile {
+pub fn profile(id: NodeId, background: &Background, measured: &Measured) -> FunctionProfile {
     let idle;
-    let function = match measured.functions.get(&node.id) {
+    let function = match measured.functions.get(&id) {
         Some(function) => function,
         None => {
-            idle = nothing(node);
+            idle = nothing(id);
             &idle
         }
     };
     let facts = &background.facts;
     FunctionProfile {
-        id: node.id,
+        id,
         seconds: measured.seconds,
         runs: function.invocations.max(0.0),
         errors: function.errors.max(0.0),
         facts: Arc::clone(facts),
         cold_starts: cold_start::cold_starts(function),
-        state: state_tax::state_tax(node.id, function, measured),
+        state: state_tax::state_tax(id, function, measured),
         time_out: time_out::time_out(function, facts, measured.seconds),
         memory: function.observed.as_deref().and_then(|observed| memory::memory(observed, facts)),
-        throttles: throttle::throttles(node.id, function, facts, measured),
-        versions: background.versions.clone(),
+        throttles: throttle::throttles(id, function, facts, measured),
+        versions: Arc::clone(&background.versions),
     }
 }
 
 /// A function that did nothing in the time that was asked for.
-fn nothing(node: &FunctionNode) -> FunctionDelta {
-    FunctionDelta::new(&Arc::new(Function {
-        id: node.id,
-        name: Arc::clone(&node.name),
-        environment: Arc::clone(&node.environment),
-        platform: Arc::clone(&node.platform),
-        app: None,
-        is_app: false,
-        also: SmallVec::new(),
-    }))
+fn nothing(id: NodeId) -> FunctionDelta {
+    let (name, environment, platform) = Default::default();
+    let function = Function { id, name, environment, platform, app: None, is_app: false, also: SmallVec::new() };
+    FunctionDelta::new(&Arc::new(function))
 }
 
 #[cfg(test)]
@@ -65,6 +59,7 @@ pub(crate) mod tests {
         facts::{FactRecord, FactSource, FunctionRule},
         fixture::{START, Story, resource},
         price::PriceTable,
+        snapshot::Risk,
         span::{EventTime, Span, SpanId, SpanKind, TraceId},
     };
 
@@ -82,7 +77,7 @@ pub(crate) mod tests {
         let snapshot = engine.snapshot(START);
         let place = snapshot.functions.iter().position(|node| &*node.name == name).unwrap();
         let (_, measured) = engine.aggregate_mut().running();
-        profile(&snapshot.functions[place], &snapshot.backgrounds[place], measured)
+        profile(snapshot.functions[place].id, &snapshot.backgrounds[place], measured)
     }
 
     fn about(name: &str) -> FactRecord {
@@ -117,6 +112,7 @@ pub(crate) mod tests {
         let found = with_rules("f", spans, vec![used], rules);
         assert_eq!((found.facts.memory_mb, found.facts.sources.memory), (256, FactSource::Observed));
         assert_eq!((found.time_out.limit_ms, found.time_out.seen), (Some(2_000.0), 1.0));
+        assert_eq!(found.risks(), [Risk::MemoryLow]);
         let memory = found.memory.unwrap();
         assert!(memory.is_low && memory.limit_mb == Some(256), "{memory:?}");
     }
@@ -132,7 +128,7 @@ pub(crate) mod tests {
         let mut engine = Engine::new(&Config::recommended(), 1);
         engine.ingest(START, Story::parse("f").spans);
         let snapshot = engine.snapshot(START);
-        let found = profile(&snapshot.functions[0], &snapshot.backgrounds[0], &Measured::default());
+        let found = profile(snapshot.functions[0].id, &snapshot.backgrounds[0], &Measured::default());
         assert_eq!((found.runs, found.time_out.max_ms, found.memory), (0.0, 0.0, None));
         assert_eq!((found.cold_starts.share, found.state.share, found.throttles.share), (0.0, 0.0, 0.0));
     }

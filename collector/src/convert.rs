@@ -4,10 +4,14 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod function;
 mod range;
 
 pub(crate) use self::appraisal::breach;
-pub use self::range::range;
+pub use self::{
+    function::{function_profile, function_risks, loop_summary},
+    range::range,
+};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},

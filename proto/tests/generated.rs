@@ -4,8 +4,10 @@
 
 use std::{fs, path::Path};
 
-const FILES: &[&str] =
-    &["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status", "trace"];
+const FILES: &[&str] = &[
+    "alert", "anomaly", "check", "function", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status",
+    "trace",
+];
 
 #[test]
 fn committed_types_match_the_schema() {
@@ -35,6 +37,7 @@ fn committed_types_match_the_schema() {
     }
     config
         .field_attribute("Loop.state", "#[serde(with = \"crate::json::loop_state\")]")
+        .field_attribute("LoopSummary.state", "#[serde(with = \"crate::json::loop_state\")]")
         .field_attribute("severity", "#[serde(with = \"crate::json::severity\")]")
         .compile_fds(descriptors)
         .unwrap();

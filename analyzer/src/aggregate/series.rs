@@ -185,7 +185,7 @@ impl FunctionSeries {
 
     /// What is known of it besides its numbers.
     pub(super) fn background(&self) -> Background {
-        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().to_vec() }
+        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().into() }
     }
 
     pub(super) fn facts(&self) -> &FunctionFacts {
