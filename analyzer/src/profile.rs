@@ -112,7 +112,7 @@ pub(crate) mod tests {
         let found = with_rules("f", spans, vec![used], rules);
         assert_eq!((found.facts.memory_mb, found.facts.sources.memory), (256, FactSource::Observed));
         assert_eq!((found.time_out.limit_ms, found.time_out.seen), (Some(2_000.0), 1.0));
-        assert_eq!(found.risks(), [Risk::MemoryLow]);
+        assert_eq!(found.risks(), [Risk::TimeOut, Risk::MemoryLow]);
         let memory = found.memory.unwrap();
         assert!(memory.is_low && memory.limit_mb == Some(256), "{memory:?}");
     }

@@ -94,8 +94,8 @@ impl FunctionSeries {
         self.versions.merge(&delta.versions);
         if let Some(observed) = &delta.observed {
             self.starts += observed.starts() as f64;
-            self.told.update(observed.told);
         }
+        self.told.update(delta.told);
         self.quantiles_of = None;
         self.last_merge = now;
     }

@@ -9,7 +9,7 @@ use super::{
     Versions, observed::merge_into,
 };
 use crate::{
-    facts::FactRecord,
+    facts::{FactRecord, Told},
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
@@ -62,6 +62,8 @@ pub(crate) struct FunctionDelta {
     pub(crate) cold_duration: Option<Box<DDSketch>>,
     pub(crate) self_time: DDSketch,
     pub(crate) state_use: StateUse,
+    /// How it is configured, as far as telemetry says.
+    pub(crate) told: Told,
     pub(crate) observed: Option<Box<Observed>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
@@ -123,6 +125,7 @@ impl FunctionDelta {
             cold_duration: None,
             self_time: sketch(),
             state_use: StateUse::default(),
+            told: Told::default(),
             observed: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
@@ -140,6 +143,7 @@ impl FunctionDelta {
         merge_into(&mut self.cold_duration, other.cold_duration.as_deref());
         merge(&mut self.self_time, &other.self_time);
         self.state_use.merge(&other.state_use);
+        self.told.update(other.told);
         if let Some(observed) = &other.observed {
             self.observed().merge(observed);
         }
@@ -239,6 +243,7 @@ impl Delta {
         }
         let function = self.function(&fact.function);
         function.last_seen = function.last_seen.max(fact.at);
+        function.told.update(fact.told());
         function.observed().learn(fact);
     }
 
@@ -321,6 +326,7 @@ state!(FunctionDelta {
     cold_duration,
     self_time,
     state_use,
+    told,
     observed,
     exemplars,
     versions

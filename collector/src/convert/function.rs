@@ -1,5 +1,7 @@
 //! What is known of one function, as messages.
 
+use std::sync::Arc;
+
 use loopscope_analyzer::{
     facts::FunctionFacts,
     snapshot::{
@@ -13,9 +15,10 @@ use super::{event_time, finite, texts};
 
 /// All that a profile says; the graph and the range are for the sender to fill in. `name` is that of a node.
 pub fn function_profile(profile: &FunctionProfile, name: impl Fn(NodeId) -> String) -> v1::FunctionProfile {
-    let version =
-        |(version, at): &(_, _)| v1::FunctionVersion { version: String::clone(version), first_seen: event_time(*at) };
-    let versions: Vec<_> = profile.versions.iter().map(|(version, at)| (version.to_string(), *at)).collect();
+    let version = |(version, at): &(Arc<str>, _)| v1::FunctionVersion {
+        version: version.to_string(),
+        first_seen: event_time(*at),
+    };
     v1::FunctionProfile {
         runs: finite(profile.runs),
         errors: finite(profile.errors),
@@ -25,7 +28,7 @@ pub fn function_profile(profile: &FunctionProfile, name: impl Fn(NodeId) -> Stri
         time_out: Some(time_out(&profile.time_out)),
         memory: profile.memory.as_ref().map(memory),
         throttles: Some(throttles(&profile.throttles, &name)),
-        versions: versions.iter().map(version).collect(),
+        versions: profile.versions.iter().map(version).collect(),
         ..Default::default()
     }
 }
@@ -176,8 +179,6 @@ fn known(number: Option<f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use expect_test::expect;
     use loopscope_analyzer::{
         facts::FactSources,
@@ -235,7 +236,14 @@ mod tests {
             message.throttles.unwrap(),
             message.versions,
         );
-        expect![[""]].assert_eq(&shown);
+        expect![[r#"
+            FunctionFacts { memory_mb: 512, memory_source: "assumed", architecture: "x86_64", architecture_source: "assumed", time_out_ms: None, time_out_source: "assumed", concurrency: 1000, concurrency_source: "assumed", owner: "media", apps: [] }
+            ColdStarts { count: 0.0, share: 0.5, init_p50_ms: None, init_p95_ms: None, cold_p50_ms: None, warm_p50_ms: None, tail_share: None, p95_gain_ms: None, dominates_tail: false }
+            StateTax { share: 0.25, waited_ms_per_run: 0.0, calls_per_run: 0.0, chatty_share: 0.0, is_chatty: true, stores: [StoreUse { resource_id: "0000000000000003", resource: "n3", kind: "read", calls_per_run: 4.0, mean_ms: 5.0, share: 1.0 }] }
+            TimeOutRisk { limit_ms: Some(1000.0), p99_ms: 0.0, p999_ms: 0.0, max_ms: 0.0, seen: 0.0, expected_per_day: Some(2.0), warm: Some(TailFit { samples: 9000, threshold_ms: 300.0, shape: 0.1, scale_ms: 90.0, beyond_limit: Some(1e-5) }), cold: None, confidence: "medium", is_limit_doubtful: false, is_alarm: true }
+            MemoryUse { limit_mb: Some(512), used_p50_mb: 0.0, used_p999_mb: 0.0, samples: 0, headroom: Some(0.05), is_low: true, leak: Some(MemoryLeak { instances: 2, mb_per_run: 0.5, runs_until_full: None }), instances_judged: 0 }
+            Throttles { refused: 3.0, share: 0.1, callers: [Refusals { node_id: "0000000000000002", node: "n2", count: 3.0, calls: 30.0 }], made: 0.0, refused_by: [], running: 0.0, concurrency_share: 0.0 }
+            [FunctionVersion { version: "7", first_seen: Some(Timestamp { seconds: 1, nanos: 0 }) }]"#]].assert_eq(&shown);
     }
 
     #[test]

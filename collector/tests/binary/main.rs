@@ -15,6 +15,7 @@ mod check;
 mod demo;
 mod durability;
 mod evidence;
+mod functions;
 mod graph;
 mod intended;
 mod loops;
