@@ -12,7 +12,7 @@ use axum::{
     },
     response::Response,
 };
-use loopscope_analyzer::{measured::Measured, profile::profile, snapshot::NodeId};
+use loopscope_analyzer::{measured::Measured, profile::Profiler, snapshot::NodeId};
 use loopscope_proto::v1;
 
 use super::{
@@ -55,7 +55,7 @@ pub(super) async fn get(
     let (measured, range) = range::measured(&shared, &query).await?;
     let mut message = match node_id(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
         Some((id, background)) => {
-            convert::function_profile(&profile(id, background, &measured), |id| name(&view.graph, id))
+            convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| name(&view.graph, id))
         }
         None => v1::FunctionProfile::default(),
     };
@@ -87,9 +87,10 @@ fn add_surroundings(message: &mut v1::FunctionProfile, view: &View, node: &v1::F
 
 /// What is wrong with each function, those with most of it first.
 fn risks(view: &View, measured: &Measured) -> Vec<v1::FunctionRisks> {
+    let profiler = Profiler::new(measured);
     let line = |node: &v1::Function| {
         let id = node_id(&node.id)?;
-        Some(convert::function_risks(&profile(id, view.backgrounds.get(&id)?, measured), node))
+        Some(convert::function_risks(&profiler.profile(id, view.backgrounds.get(&id)?), node))
     };
     let mut lines: Vec<v1::FunctionRisks> = view.graph.functions.iter().filter_map(line).collect();
     lines.sort_by(|a, b| {
