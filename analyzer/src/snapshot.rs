@@ -41,8 +41,8 @@ pub use self::{
         Likeness, NamedNode, Patterns, Pipeline, PipelineStage, Route, Router, Straggler,
     },
     profile::{
-        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit,
-        Throttles, TimeOutRisk,
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, Risk, StateTax, StoreUse,
+        TailFit, Throttles, TimeOutRisk,
     },
     resource::{ResourceKind, ResourceNode},
 };
