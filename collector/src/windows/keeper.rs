@@ -14,7 +14,7 @@ use std::{
 use loopscope_analyzer::{
     measured::Measured,
     span::ArrivalTime,
-    windows::{ClosedWindow, Length},
+    windows::{ClosedWindow, Length, ended_by},
 };
 use rusqlite::Connection;
 
@@ -134,17 +134,6 @@ impl Keeper {
         transaction.commit()?;
         Ok(())
     }
-}
-
-/// The longer windows that are over once the minute at `start` is written after the one at `before`.
-fn ended_by(before: Option<ArrivalTime>, start: ArrivalTime) -> impl Iterator<Item = (Length, ArrivalTime)> {
-    let minute = Length::Minute.around(start);
-    [Length::FiveMinutes, Length::Hour].into_iter().flat_map(move |length| {
-        let own = length.around(start);
-        // A pause may have left the one before without its last minute.
-        let left = before.map(|before| length.around(before).from).filter(|from| *from < own.from);
-        left.into_iter().chain((own.to == minute.to).then_some(own.from)).map(move |from| (length, from))
-    })
 }
 
 /// Makes a window out of its parts.
