@@ -4,10 +4,11 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod change;
 mod range;
 
 pub(crate) use self::appraisal::breach;
-pub use self::range::range;
+pub use self::{change::change, range::range};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
