@@ -54,8 +54,10 @@ pub struct Counters {
     pub windows_dropped: Counter,
     /// Series that are watched for changes now.
     pub series_watched: Counter,
-    /// Series that are not watched any more, because there were too many.
+    /// Series that were watched and are quiet, let go because there were too many.
     pub series_dropped: Counter,
+    /// Series of the last minute that are not watched, because there are too many.
+    pub series_unwatched: Counter,
     /// Suspected changes that turned out not to matter.
     pub changes_refused: Counter,
     /// Changes that are forgotten, because there were too many.

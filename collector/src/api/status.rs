@@ -87,6 +87,7 @@ impl StatusSource {
             windows_dropped: c.windows_dropped.get(),
             series_watched: c.series_watched.get(),
             series_dropped: c.series_dropped.get(),
+            series_unwatched: c.series_unwatched.get(),
             changes_refused: c.changes_refused.get(),
             changes_dropped: c.changes_dropped.get(),
         }

@@ -48,10 +48,8 @@ pub struct Inlet {
 impl Inlet {
     pub(super) fn start(connection: Connection, shared: Arc<Shared>, counters: Arc<Counters>) -> io::Result<Self> {
         let (sender, windows) = sync_channel(WAITING);
-        let known = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("windows".into())
-            .spawn(move || Keeper::new(connection, known, counters).run(&windows))?;
+        let keeper = Keeper::new(connection, Arc::clone(&shared), counters);
+        let thread = thread::Builder::new().name("windows".into()).spawn(move || keeper.run(&windows))?;
         Ok(Self { sender: Some(sender), shared, thread: Some(thread) })
     }
 
@@ -90,7 +88,6 @@ impl Drop for Inlet {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that keeps windows had panicked");
         }
-        self.shared.change(|shown| shown.has_ended = true);
     }
 }
 
@@ -105,14 +102,21 @@ struct Keeper {
     saved: ArrivalTime,
 }
 
+/// Also when it panics: nobody must wait for it then.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.change(|shown| shown.has_ended = true);
+    }
+}
+
 impl Keeper {
     fn new(connection: Connection, shared: Arc<Shared>, counters: Arc<Counters>) -> Self {
         let watch = table::load_watch(&connection).unwrap_or_default().and_then(|bytes| Watch::load(&bytes));
         let newest = table::newest(&connection, Length::Minute).unwrap_or_default();
         let watch = watch.unwrap_or_default();
         let saved = watch.seen();
-        let mut keeper = Self { connection, shared, counters, newest, watch, saved };
-        keeper.catch_up();
+        let keeper = Self { connection, shared, counters, newest, watch, saved };
+        keeper.tell();
         keeper
     }
 
@@ -135,6 +139,7 @@ impl Keeper {
         let losses = self.watch.losses();
         self.counters.series_watched.set(self.watch.series() as u64);
         self.counters.series_dropped.set(losses.series_dropped);
+        self.counters.series_unwatched.set(losses.series_unwatched);
         self.counters.changes_refused.set(losses.refused);
         self.counters.changes_dropped.set(losses.changes_dropped);
         let changes: Vec<Change> = self.watch.changes().cloned().collect();
@@ -146,6 +151,7 @@ impl Keeper {
     }
 
     fn run(mut self, windows: &Receiver<ClosedWindow>) {
+        self.catch_up();
         while let Ok(first) = windows.recv() {
             // A replay closes many minutes at once; one sync is enough for them.
             let batch: Vec<ClosedWindow> = std::iter::once(first).chain(windows.try_iter().take(WAITING - 1)).collect();
@@ -161,6 +167,14 @@ impl Keeper {
             }
             self.shared.change(|shown| shown.written += batch.len() as u64);
         }
+        if let Err(error) = self.save() {
+            tracing::error!(%error, "what is watched cannot be saved; a start looks at the last minutes again");
+        }
+    }
+
+    /// Saves the watch when it has seen something since.
+    fn save(&self) -> Result<(), WindowError> {
+        if self.watch.seen() > self.saved { table::save_watch(&self.connection, &self.watch.save()) } else { Ok(()) }
     }
 
     fn write(&mut self, batch: &[ClosedWindow]) -> Result<(), WindowError> {

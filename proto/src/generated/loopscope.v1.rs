@@ -1226,9 +1226,12 @@ pub struct Status {
     /// Series that are watched for changes.
     #[prost(uint64, tag = "83")]
     pub series_watched: u64,
-    /// Series that are not watched any more, because there were too many.
+    /// Series that were watched and are quiet, let go because there were too many.
     #[prost(uint64, tag = "84")]
     pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    #[prost(uint64, tag = "87")]
+    pub series_unwatched: u64,
     /// Suspected changes that turned out not to matter.
     #[prost(uint64, tag = "85")]
     pub changes_refused: u64,

@@ -354,7 +354,7 @@ mod tests {
                 over.extend(gauge.over(Direction::Regression).map(|since| (minute, since)));
             }
         }
-        assert_eq!(over[0], (59, 40));
+        assert_eq!(over[0], (51, 40));
     }
 
     #[test]
