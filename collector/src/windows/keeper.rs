@@ -22,8 +22,9 @@ use rusqlite::Connection;
 use super::{Running, Shared, WindowError, table};
 use crate::counters::Counters;
 
-/// Minutes that wait to be written; beyond, the aggregator waits, and the journal holds what comes.
-const WAITING: usize = 64;
+/// Minutes that wait to be written, each as large as a window in memory; beyond, the aggregator waits, and the journal
+/// holds what comes.
+const WAITING: usize = 4;
 
 /// Bound on the bytes on disk of the windows of each length, 1 GiB in all; beyond, the oldest go.
 const MAX_BYTES: [(Length, u64); 3] =
