@@ -4,6 +4,7 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod change;
 mod cost;
 mod function;
 mod pattern;
@@ -11,6 +12,7 @@ mod range;
 
 pub(crate) use self::{appraisal::breach, cost::cost_report};
 pub use self::{
+    change::change,
     function::{function_profile, function_risks, loop_summary},
     pattern::patterns,
     range::range,
