@@ -788,27 +788,6 @@ pub struct HotspotList {
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
 }
-/// What `loopscope check` finds in files.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CheckReport {
-    /// The call graph; nodes have no place on a map.
-    #[prost(message, optional, tag = "1")]
-    pub graph: ::core::option::Option<Graph>,
-    /// The loops, the worst first.
-    #[prost(message, repeated, tag = "2")]
-    pub loops: ::prost::alloc::vec::Vec<Loop>,
-    /// What takes the time, by rank.
-    #[prost(message, repeated, tag = "3")]
-    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
-    /// What cannot be right in the input.
-    #[prost(message, repeated, tag = "4")]
-    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
-    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
-    #[prost(string, repeated, tag = "5")]
-    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1249,4 +1228,1500 @@ pub struct SpanRef {
     /// 16 hexadecimal digits.
     #[prost(string, tag = "2")]
     pub span_id: ::prost::alloc::string::String,
+}
+/// Asks for the call graph.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetGraphRequest {}
+/// Asks for the loops.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLoopsRequest {}
+/// Asks for one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLoopRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the laps of one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLapsRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for all verdicts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVerdictsRequest {}
+/// Asks for all declarations.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIntendedRequest {}
+/// Withdraws one declaration.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawIntendedRequest {
+    /// Id of the declaration.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the hotspots.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHotspotsRequest {}
+/// Asks for the anomalies.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAnomaliesRequest {}
+/// Asks for traces that show a node or an edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetExemplarsRequest {
+    /// Id of a function or a resource.
+    #[prost(string, optional, tag = "1")]
+    pub node: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge begins.
+    #[prost(string, optional, tag = "2")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge ends.
+    #[prost(string, optional, tag = "3")]
+    pub target: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one trace.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTraceRequest {
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+}
+/// Asks for the alerts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAlertsRequest {}
+/// Asks for the counters.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStatusRequest {}
+/// Asks for the live stream.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiveRequest {
+    /// Sequence of the last message that was seen: what came since is told first, as far as it is still kept. Absent for
+    /// a snapshot.
+    #[prost(uint64, optional, tag = "1")]
+    pub last_sequence: ::core::option::Option<u64>,
+}
+/// Generated client implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug, Clone)]
+    pub struct LoopscopeClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LoopscopeClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoopscopeClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoopscopeClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        pub async fn get_graph(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetGraph",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetGraph"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The loops, the worst first.
+        pub async fn list_loops(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListLoops",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListLoops"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One loop.
+        pub async fn get_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        pub async fn get_laps(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLaps",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLaps"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        pub async fn judge_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/JudgeLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "JudgeLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was said of loops.
+        pub async fn list_verdicts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListVerdicts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListVerdicts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Loops that are declared as intended.
+        pub async fn list_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        pub async fn declare_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/DeclareIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "DeclareIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Withdraws a declaration. Answers with those that are left.
+        pub async fn withdraw_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/WithdrawIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "WithdrawIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What takes the time, by rank.
+        pub async fn list_hotspots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListHotspots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListHotspots"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What cannot be right in the input, by kind.
+        pub async fn list_anomalies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAnomalies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAnomalies"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        pub async fn get_exemplars(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetExemplars",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetExemplars"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One trace as it stands in the journal.
+        pub async fn get_trace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetTrace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetTrace"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The newest alerts, and what became of their messages and incidents.
+        pub async fn list_alerts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAlerts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAlerts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the collector has done, and what it had to let go.
+        pub async fn get_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetStatus"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A snapshot first, then what changes, as it happens.
+        pub async fn live(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LiveEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/Live",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "Live"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoopscopeServer.
+    #[async_trait]
+    pub trait Loopscope: std::marker::Send + std::marker::Sync + 'static {
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        async fn get_graph(
+            &self,
+            request: tonic::Request<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status>;
+        /// The loops, the worst first.
+        async fn list_loops(
+            &self,
+            request: tonic::Request<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status>;
+        /// One loop.
+        async fn get_loop(
+            &self,
+            request: tonic::Request<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status>;
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        async fn get_laps(
+            &self,
+            request: tonic::Request<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status>;
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        async fn judge_loop(
+            &self,
+            request: tonic::Request<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status>;
+        /// What was said of loops.
+        async fn list_verdicts(
+            &self,
+            request: tonic::Request<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status>;
+        /// Loops that are declared as intended.
+        async fn list_intended(
+            &self,
+            request: tonic::Request<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        async fn declare_intended(
+            &self,
+            request: tonic::Request<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status>;
+        /// Withdraws a declaration. Answers with those that are left.
+        async fn withdraw_intended(
+            &self,
+            request: tonic::Request<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// What takes the time, by rank.
+        async fn list_hotspots(
+            &self,
+            request: tonic::Request<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status>;
+        /// What cannot be right in the input, by kind.
+        async fn list_anomalies(
+            &self,
+            request: tonic::Request<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status>;
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        async fn get_exemplars(
+            &self,
+            request: tonic::Request<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status>;
+        /// One trace as it stands in the journal.
+        async fn get_trace(
+            &self,
+            request: tonic::Request<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status>;
+        /// The newest alerts, and what became of their messages and incidents.
+        async fn list_alerts(
+            &self,
+            request: tonic::Request<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status>;
+        /// What the collector has done, and what it had to let go.
+        async fn get_status(
+            &self,
+            request: tonic::Request<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status>;
+        /// Server streaming response type for the Live method.
+        type LiveStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LiveEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A snapshot first, then what changes, as it happens.
+        async fn live(
+            &self,
+            request: tonic::Request<super::LiveRequest>,
+        ) -> std::result::Result<tonic::Response<Self::LiveStream>, tonic::Status>;
+    }
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug)]
+    pub struct LoopscopeServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoopscopeServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoopscopeServer<T>
+    where
+        T: Loopscope,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/loopscope.v1.Loopscope/GetGraph" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetGraphSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetGraphRequest>
+                    for GetGraphSvc<T> {
+                        type Response = super::Graph;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetGraphRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_graph(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetGraphSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListLoops" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLoopsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListLoopsRequest>
+                    for ListLoopsSvc<T> {
+                        type Response = super::LoopList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLoopsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_loops(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLoopsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLoopRequest>
+                    for GetLoopSvc<T> {
+                        type Response = super::Loop;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLoopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLaps" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLapsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLapsRequest>
+                    for GetLapsSvc<T> {
+                        type Response = super::Laps;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLapsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_laps(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLapsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/JudgeLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct JudgeLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Verdict>
+                    for JudgeLoopSvc<T> {
+                        type Response = super::Verdict;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Verdict>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::judge_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JudgeLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListVerdicts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVerdictsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListVerdictsRequest>
+                    for ListVerdictsSvc<T> {
+                        type Response = super::VerdictList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVerdictsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_verdicts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVerdictsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListIntendedRequest>
+                    for ListIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/DeclareIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Intended>
+                    for DeclareIntendedSvc<T> {
+                        type Response = super::Intended;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Intended>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::declare_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/WithdrawIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::WithdrawIntendedRequest>
+                    for WithdrawIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::withdraw_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListHotspots" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHotspotsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListHotspotsRequest>
+                    for ListHotspotsSvc<T> {
+                        type Response = super::HotspotList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHotspotsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_hotspots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHotspotsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAnomalies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAnomaliesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAnomaliesRequest>
+                    for ListAnomaliesSvc<T> {
+                        type Response = super::AnomalyList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAnomaliesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_anomalies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAnomaliesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetExemplars" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetExemplarsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetExemplarsRequest>
+                    for GetExemplarsSvc<T> {
+                        type Response = super::Exemplars;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetExemplarsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_exemplars(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetExemplarsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetTrace" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTraceSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetTraceRequest>
+                    for GetTraceSvc<T> {
+                        type Response = super::Trace;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTraceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_trace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTraceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAlerts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAlertsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAlertsRequest>
+                    for ListAlertsSvc<T> {
+                        type Response = super::AlertList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAlertsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_alerts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAlertsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStatusSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetStatusRequest>
+                    for GetStatusSvc<T> {
+                        type Response = super::Status;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/Live" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiveSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::ServerStreamingService<super::LiveRequest>
+                    for LiveSvc<T> {
+                        type Response = super::LiveEvent;
+                        type ResponseStream = T::LiveStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::live(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoopscopeServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "loopscope.v1.Loopscope";
+    impl<T> tonic::server::NamedService for LoopscopeServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What `loopscope check` finds in files.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckReport {
+    /// The call graph; nodes have no place on a map.
+    #[prost(message, optional, tag = "1")]
+    pub graph: ::core::option::Option<Graph>,
+    /// The loops, the worst first.
+    #[prost(message, repeated, tag = "2")]
+    pub loops: ::prost::alloc::vec::Vec<Loop>,
+    /// What takes the time, by rank.
+    #[prost(message, repeated, tag = "3")]
+    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What cannot be right in the input.
+    #[prost(message, repeated, tag = "4")]
+    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
+    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
+    #[prost(string, repeated, tag = "5")]
+    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
