@@ -138,8 +138,10 @@ impl Schema {
         let Some((comment, fields)) = self.messages.get(name) else { return json!({}) };
         let properties: Map<_, _> = fields.iter().map(|it| (it.name.clone(), self.property(it, side))).collect();
         let mut object = json!({"type": "object", "description": comment, "properties": properties});
-        if side == Side::Answer && !fields.is_empty() {
-            object["required"] = fields.iter().map(|field| field.name.as_str()).collect();
+        let is_required = |field: &&Field| side == Side::Answer || format::is_required(name, &field.name);
+        let required: Vec<_> = fields.iter().filter(is_required).map(|field| field.name.as_str()).collect();
+        if !required.is_empty() {
+            object["required"] = json!(required);
         }
         object
     }

@@ -16,7 +16,7 @@ use loopscope_proto::schema::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Shared, answer::json, error::ApiError};
+use super::{Shared, answer::json, error::ApiError, guard};
 
 /// What the document is told of an endpoint.
 #[derive(Clone, Debug)]
@@ -98,6 +98,11 @@ impl Endpoint {
         self.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
     }
 
+    /// True when it is no mere question.
+    pub(super) fn changes(&self) -> bool {
+        self.method != Method::GET
+    }
+
     /// True when the request is the body.
     pub(super) fn has_body(&self) -> bool {
         self.method == Method::POST
@@ -129,6 +134,9 @@ where
     let method = MethodFilter::try_from(endpoint.method.clone()).unwrap_or(MethodFilter::GET);
     type Path = Result<RawPathParams, RawPathParamsRejection>;
     on(method, move |State(shared): State<Shared>, path: Path, request: Request| async move {
+        if endpoint.changes() {
+            guard::check_change(&request)?;
+        }
         let path = path.map_err(|error| ApiError::bad_request(error.body_text()))?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let query = checked_query(&known, request.uri().query().unwrap_or_default())?;

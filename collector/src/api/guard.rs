@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -79,11 +79,16 @@ pub(super) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, nex
     if let Err(error) = hosts.check(&request) {
         return error.into_response();
     }
-    if changes(request.method()) && !is_of_type(request.headers(), "application/json") {
-        let message = "requests that change something need the header content-type: application/json";
-        return ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_json", message).into_response();
-    }
     next.run(request).await
+}
+
+/// Refuses a request that changes something and that a form of a foreign page could send.
+pub(super) fn check_change(request: &Request) -> Result<(), ApiError> {
+    if is_of_type(request.headers(), "application/json") {
+        return Ok(());
+    }
+    let message = "requests that change something need the header content-type: application/json";
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_json", message))
 }
 
 /// Lets a call over gRPC through, or says why not: no page can send its content type elsewhere without asking first.
@@ -115,10 +120,6 @@ fn foreign_host(host: Option<&str>) -> ApiError {
         None => "the request has no host header".to_owned(),
     };
     ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message)
-}
-
-fn changes(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use axum::{
     body::Bytes,
     extract::State,
-    http::{Method, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use loopscope_proto::schema::{Call, Field, Schema, Side, reference};
@@ -95,8 +95,12 @@ fn operation(schema: &Schema, endpoint: &Endpoint) -> Value {
         operation["requestBody"] = json!({"required": true, "content": {"application/json": body}});
         responses.extend(refusals(&[StatusCode::PAYLOAD_TOO_LARGE]));
     }
-    if endpoint.method != Method::GET {
+    if endpoint.changes() {
         responses.extend(refusals(&[StatusCode::UNSUPPORTED_MEDIA_TYPE]));
+        // With nothing between the slashes it is another path.
+        if endpoint.path_names().next().is_some() {
+            responses.extend(refusals(&[StatusCode::METHOD_NOT_ALLOWED]));
+        }
     }
     operation["responses"] = Value::Object(responses);
     operation
@@ -176,6 +180,7 @@ fn refusals(statuses: &[StatusCode]) -> Map<String, Value> {
             StatusCode::BAD_REQUEST => "The request cannot be read or makes no sense; the message says how to mend it.",
             StatusCode::FORBIDDEN => "The Host header does not name this server.",
             StatusCode::NOT_FOUND => "What is asked for is not known, or not any more.",
+            StatusCode::METHOD_NOT_ALLOWED => "The id is empty, and the path that is left does not take this method.",
             StatusCode::CONFLICT => "It cannot be changed here, or there are too many already.",
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "What changes something needs content-type: application/json.",

@@ -34,6 +34,14 @@ const FORMATS: &[(&str, Format)] = &[
     ("trace_id", Format::Hex(32)),
 ];
 
+/// Fields without which a request makes no sense.
+const REQUIRED: &[&str] = &["Verdict.verdict"];
+
+/// True when a request has to have the field.
+pub(super) fn is_required(message: &str, field: &str) -> bool {
+    REQUIRED.contains(&format!("{message}.{field}").as_str())
+}
+
 /// The JSON Schema of a scalar field.
 pub(super) fn scalar(kind: Type, message: &str, field: &str) -> Value {
     let mut value = match kind {
@@ -76,7 +84,7 @@ mod tests {
     #[test]
     fn every_rule_is_for_a_field() {
         let schema = Schema::load();
-        for (name, _) in FORMATS {
+        for name in FORMATS.iter().map(|(name, _)| name).chain(REQUIRED) {
             let (of, name) = name.split_once('.').map_or((None, *name), |(of, name)| (Some(of), name));
             let mut messages = schema.messages.iter().filter(|(message, _)| of.is_none_or(|of| of == *message));
             assert!(messages.any(|(_, (_, fields))| fields.iter().any(|field| field.name == name)), "{name}");

@@ -56,7 +56,8 @@ fn the_words_of_an_enumeration_are_those_of_the_types() {
 fn only_answers_have_to_have_all_fields() {
     let schema = Schema::load();
     assert_eq!(schema.components("Verdict", Side::Answer)["Verdict"]["required"].as_array().unwrap().len(), 4);
-    assert!(schema.components("Verdict", Side::Request)["VerdictBody"].get("required").is_none());
+    assert_eq!(schema.components("Verdict", Side::Request)["VerdictBody"]["required"], json!(["verdict"]));
+    assert!(schema.components("Intended", Side::Request)["IntendedBody"].get("required").is_none());
 }
 
 #[test]
