@@ -4,8 +4,9 @@
 //! cannot guess, the ids, it gets from the server.
 
 use std::{
-    fs,
+    fs::{self, File},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -25,10 +26,10 @@ const REQUIRED: &str = "LOOPSCOPE_REQUIRE_SCHEMATHESIS";
 const PROGRAM: &str = "LOOPSCOPE_SCHEMATHESIS";
 
 /// Most cases that are drawn for one operation; the cases that follow from the schema come on top.
-const CASES: &str = "30";
+const CASES: &str = "40";
 
-/// Bound on the time of all cases, in seconds.
-const PATIENCE: &str = "60";
+/// Bound on the time of all cases.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Loops of each kind, one of them deep enough for an alert, and calls.
 const STORY: &str = "upload ~files~> resize ~done~> publish ~files~> resize ~done~> publish ~files~> resize
@@ -105,17 +106,20 @@ fn answers_keep_what_the_document_promises() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("schemathesis.toml");
     fs::write(&config, settings(&server)).unwrap();
-    let output = Command::new(program)
+    let said = home.path().join("said");
+    let mut asking = Command::new(program)
         .current_dir(&home)
         .arg("--config-file")
         .arg(&config)
         .args(["run", &format!("http://{}/api/v1/openapi.json", server.ui)])
-        .args(["--max-examples", CASES, "--max-time", PATIENCE, "--seed", "1", "--generation-database", "none"])
-        .arg("--no-color")
-        .output()
+        .args(["--max-examples", CASES, "--seed", "1", "--generation-database", "none", "--no-color"])
+        .stdout(File::create(&said).unwrap())
+        .stderr(Stdio::inherit())
+        .spawn()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let ended = wait_until("schemathesis has ended", PATIENCE, || asking.try_wait().unwrap());
+    let said = fs::read_to_string(said).unwrap();
+    assert!(ended.success(), "{said}");
     println!("{said}");
     server.stop(Stop::Kindly);
 }
