@@ -5,7 +5,7 @@
 //! `schema/tests.rs` compares both. It knows nothing of paths and of HTTP; what a name says of a value is in
 //! `schema/format.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use prost::Message as _;
 use prost_types::{
@@ -113,8 +113,8 @@ impl Schema {
     pub fn components(&self, message: &str, side: Side) -> BTreeMap<String, Value> {
         let (mut found, mut waiting) = (BTreeMap::new(), vec![message]);
         while let Some(name) = waiting.pop() {
-            if !found.contains_key(&component(name, side)) {
-                found.insert(component(name, side), self.object(name, side));
+            if let Entry::Vacant(place) = found.entry(component(name, side)) {
+                place.insert(self.object(name, side));
                 waiting.extend(self.fields(name).iter().filter_map(|field| match &field.kind {
                     Kind::Message(inner) => Some(inner.as_str()),
                     _ => None,

@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GENERATED=1 cargo test -p loopscope-proto` writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, path::Path};
 
 use prost::Message as _;
