@@ -65,9 +65,10 @@ pub struct Field {
     pub name: String,
     /// What it is.
     pub comment: String,
+    /// True when it holds any number of values.
+    pub is_list: bool,
     message: String,
     kind: Kind,
-    is_list: bool,
     is_nullable: bool,
 }
 

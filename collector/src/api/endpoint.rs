@@ -207,6 +207,12 @@ mod tests {
         assert_eq!(wanted.last_sequence, Some(7));
         let wanted: v1::GetExemplarsRequest = from_pairs(&pairs("node=a%20b%26").unwrap()).unwrap();
         assert_eq!(wanted.node.as_deref(), Some("a b&"));
+        let query = "at=2026-11-23T15%3A42%3A49Z&max_depth=3";
+        let names = ["at", "max_depth"].map(str::to_owned);
+        let wanted: v1::Verdict = from_pairs(&checked_query(&names, query).unwrap()).unwrap();
+        assert_eq!((wanted.at.map(|at| at.seconds), wanted.max_depth), (Some(1_795_448_569), Some(3)));
+        let wrong = vec![("at".to_owned(), "noon".to_owned())];
+        refused(from_pairs::<v1::Verdict>(&wrong), "at cannot be read");
         refused(from_pairs::<v1::LiveRequest>(&pairs("last_sequence=-1").unwrap()), "last_sequence cannot be read");
     }
 

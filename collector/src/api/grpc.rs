@@ -70,7 +70,9 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
 /// The route of health, which is asked by machines that know this server by any address.
 pub(super) fn health_route(shared: &Shared) -> Router<Shared> {
     let health = HealthServer::new(Readiness(shared.clone())).max_decoding_message_size(REQUEST_BYTES);
-    Router::new().route_service("/grpc.health.v1.Health/{call}", health)
+    Router::new()
+        .route_service("/grpc.health.v1.Health/{call}", health)
+        .layer(CatchPanicLayer::custom(error::call_panicked))
 }
 
 /// Health as `/readyz` has it.
