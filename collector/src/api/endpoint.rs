@@ -105,7 +105,7 @@ impl Endpoint {
 
     /// True when the request is the body.
     pub(super) fn has_body(&self) -> bool {
-        self.method == Method::POST
+        self.changes() && self.method != Method::DELETE
     }
 
     /// The names of the parameters that may stand after the question mark.
