@@ -116,36 +116,39 @@ impl Waits {
         path
     }
 
-    /// What made the span end when it did, since the start of the root above it; in no order.
-    pub(crate) fn path_to(&self, span: u32) -> Vec<Segment> {
+    /// What made a span get as far as it was at some time, since the start of the root above it; in no order.
+    pub(crate) fn path_to(&self, span: u32, until: u64) -> Vec<Segment> {
         let mut path = Vec::new();
-        self.walk(span, &mut path);
-        let mut at = span;
-        while let Some(parent) = self.node(at).parent {
-            let mut stack = SmallVec::<[u32; 16]>::new();
-            let (until, place) = (self.node(at).start, self.lead_place(parent, at));
-            self.walk_before(parent, until, place, &mut path, &mut stack);
-            stack.into_iter().for_each(|child| self.walk(child, &mut path));
-            at = parent;
+        let (mut at, mut until, mut place) = (span, self.inside(span, until), self.node(span).tail_place);
+        loop {
+            let mut waited_for = SmallVec::<[u32; 16]>::new();
+            self.walk_before(at, until, place, &mut path, &mut waited_for);
+            waited_for.into_iter().for_each(|child| self.walk(child, &mut path));
+            let Some(parent) = self.node(at).parent else { return path };
+            (at, until, place) = (parent, self.node(at).start, self.lead_place(parent, at));
         }
-        path
     }
 
     /// True when nothing below the span ran beside its critical path: then the drag of all is all of their time.
-    pub(crate) fn is_serial(&self, span: u32, members: impl Iterator<Item = u32>) -> bool {
+    pub(crate) fn is_serial(&self, span: u32, members: &[u32]) -> bool {
         let (start, end) = self.time(span);
-        let own: u64 = members.map(|member| self.own(member)).fold(0, u64::saturating_add);
+        let own: u64 = members.iter().map(|member| self.own(*member)).fold(0, u64::saturating_add);
         own == end - start
     }
 
-    /// How it would be if what was done in one place took no time.
-    pub(crate) fn without(&self, gone: u32) -> Without<'_> {
+    /// How it would be if what was done in one place took no time, for these spans: those of a tree, parents first.
+    pub(crate) fn without(&self, gone: u32, members: &[u32]) -> Without<'_> {
         let mut without =
             Without { waits: self, gone, durations: vec![0; self.nodes.len()], offsets: vec![0; self.nodes.len()] };
-        for span in self.order.iter().rev() {
+        for span in members.iter().rev() {
             without.take(*span);
         }
         without
+    }
+
+    /// A time, moved into that of a span.
+    fn inside(&self, span: u32, time: u64) -> u64 {
+        time.clamp(self.node(span).start, self.node(span).end)
     }
 
     fn node(&self, span: u32) -> &Node {
@@ -281,25 +284,25 @@ impl Without<'_> {
         self.durations[span as usize]
     }
 
-    /// From the start of the root above the span to the span's end; nanoseconds.
-    pub(crate) fn time_to(&self, span: u32) -> u64 {
-        let mut time = self.duration(span);
+    /// From the start of the root above a span until the span has got as far as it was at some time; nanoseconds.
+    pub(crate) fn time_to(&self, span: u32, until: u64) -> u64 {
+        let waits = self.waits;
+        let mut time = self.reach(span, waits.inside(span, until), waits.node(span).tail_place);
         let mut at = span;
-        while let Some(parent) = self.waits.node(at).parent {
-            time += if self.waits.node(at).is_there() { self.offsets[at as usize] } else { self.before(parent, at) };
+        while let Some(parent) = waits.node(at).parent {
+            time += self.reach(parent, waits.node(at).start, waits.lead_place(parent, at));
             at = parent;
         }
         time
     }
 
-    /// From the start of a span to that of a child which took no time.
-    fn before(&self, span: u32, child: u32) -> u64 {
-        let start = self.waits.node(child).start;
-        let had_ended = self.waits.ends(span).iter().take_while(|child| self.waits.node(**child).end <= start);
+    /// From the start of a span until it has got as far as it was at some time.
+    fn reach(&self, span: u32, until: u64, place: u32) -> u64 {
+        let waits = self.waits;
+        let had_ended = waits.ends(span).iter().take_while(|child| waits.node(**child).end <= until);
         let reached = had_ended.map(|child| self.end(*child)).max().unwrap_or(0);
-        let since =
-            self.waits.ended_by(span, start).map_or(self.waits.node(span).start, |last| self.waits.node(last).end);
-        reached + self.kept(start - since, self.waits.lead_place(span, child))
+        let since = waits.ended_by(span, until).map_or(waits.node(span).start, |last| waits.node(last).end);
+        reached + self.kept(until - since, place)
     }
 
     fn kept(&self, nanos: u64, place: u32) -> u64 {
@@ -421,15 +424,19 @@ mod tests {
         Waits::new(&spans, |span, _| span)
     }
 
+    fn all(waits: &Waits, gone: u32) -> Without<'_> {
+        waits.without(gone, &waits.order)
+    }
+
     /// Time on the critical path of the first span by place, and drag.
     fn shares(spans: &[(u64, u64, Option<u32>)]) -> Vec<(u64, u64)> {
         let waits = waits(spans);
-        let whole = waits.without(u32::MAX).duration(0);
+        let whole = all(&waits, u32::MAX).duration(0);
         let path = waits.path(0);
         (0..spans.len() as u32)
             .map(|place| {
                 let critical = path.iter().filter(|part| part.place == place).map(|part| part.end - part.start).sum();
-                (critical, whole - waits.without(place).duration(0))
+                (critical, whole - all(&waits, place).duration(0))
             })
             .collect()
     }
@@ -446,14 +453,14 @@ mod tests {
         // A child that ends when the next begins is not beside it.
         let spans = [(0, 100, None), (10, 40, Some(0)), (40, 90, Some(0)), (50, 60, Some(2))];
         assert_eq!(shares(&spans), [(20, 20), (30, 30), (40, 40), (10, 10)]);
-        assert!(waits(&spans).is_serial(0, 0..4));
+        assert!(waits(&spans).is_serial(0, &[0, 1, 2, 3]));
     }
 
     #[test]
     fn of_two_at_once_the_later_counts_until_the_other_becomes_critical() {
         let spans = [(0, 100, None), (10, 80, Some(0)), (10, 60, Some(0))];
         assert_eq!(shares(&spans), [(30, 30), (70, 20), (0, 0)]);
-        assert!(!waits(&spans).is_serial(0, 0..3));
+        assert!(!waits(&spans).is_serial(0, &[0, 1, 2]));
     }
 
     #[test]
@@ -489,13 +496,13 @@ mod tests {
     fn a_path_to_a_moment_ends_there() {
         let spans = [(0, 100, None), (10, 40, Some(0)), (50, 90, Some(0)), (60, 60, Some(2)), (20, 45, Some(0))];
         let waits = waits(&spans);
-        assert!(tiles(waits.path_to(3), 0, 60));
+        assert!(tiles(waits.path_to(3, 60), 0, 60));
         let places: u64 =
-            waits.path_to(3).iter().filter(|part| part.place == 4).map(|part| part.end - part.start).sum();
+            waits.path_to(3, 60).iter().filter(|part| part.place == 4).map(|part| part.end - part.start).sum();
         assert_eq!(places, 25);
-        assert_eq!(waits.without(u32::MAX).time_to(3), 60);
+        assert_eq!(all(&waits, u32::MAX).time_to(3, 60), 60);
         // Without the second, the first is over at 40, and the rest as long after it as before.
-        assert_eq!(waits.without(4).time_to(3), 55);
+        assert_eq!(all(&waits, 4).time_to(3, 60), 55);
     }
 
     #[test]
@@ -505,8 +512,8 @@ mod tests {
             (0..depth).map(|at| (u64::from(at), u64::from(2 * depth - at), at.checked_sub(1))).collect();
         let waits = waits(&spans);
         assert!(tiles(waits.path(0), 0, u64::from(2 * depth)));
-        assert!(tiles(waits.path_to(depth - 1), 0, u64::from(depth + 1)));
-        assert_eq!(waits.without(7).duration(0), u64::from(2 * depth) - 2);
+        assert!(tiles(waits.path_to(depth - 1, u64::MAX), 0, u64::from(depth + 1)));
+        assert_eq!(all(&waits, 7).duration(0), u64::from(2 * depth) - 2);
     }
 
     #[test]
@@ -514,7 +521,7 @@ mod tests {
         let waits = waits(&[(0, 10, Some(2)), (0, 10, Some(0)), (0, 10, Some(1)), (0, 10, None)]);
         for span in 0..4 {
             assert!(tiles(waits.path(span), 0, 10));
-            assert!(tiles(waits.path_to(span), 0, 10));
+            assert!(tiles(waits.path_to(span, 10), 0, 10));
         }
     }
 
@@ -537,10 +544,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_add_up_to_the_whole(spans in trees(), stretch in 1_u64..5_000) {
+        fn the_parts_add_up_to_the_whole(spans in trees(), stretch in 1_u64..5_000, part in 0_u64..=1_000) {
             let spans: Vec<_> = spans.iter().map(|(start, end, parent)| (start * stretch, end * stretch, *parent)).collect();
             let waits = waits(&spans);
-            let normal = waits.without(u32::MAX);
+            let normal = all(&waits, u32::MAX);
             let root = waits.time(0).0;
             for span in 0..spans.len() as u32 {
                 let (start, end) = waits.time(span);
@@ -548,9 +555,10 @@ mod tests {
                     prop_assert!(tiles(waits.path(span), start, end));
                 }
                 prop_assert_eq!(normal.duration(span), end - start);
-                prop_assert_eq!(normal.time_to(span), end - root);
-                if root < end {
-                    prop_assert!(tiles(waits.path_to(span), root, end));
+                let until = start + (end - start) * part / 1_000;
+                prop_assert_eq!(normal.time_to(span, until), until - root);
+                if root < until {
+                    prop_assert!(tiles(waits.path_to(span, until), root, until));
                 }
             }
         }
@@ -561,7 +569,7 @@ mod tests {
                 prop_assert!(drag <= critical, "{drag} of {critical}");
             }
             let (waits, total) = (waits(&spans), spans[0].1 - spans[0].0);
-            if waits.is_serial(0, 0..spans.len() as u32) {
+            if waits.is_serial(0, &waits.order) {
                 prop_assert!(shares(&spans).iter().all(|(critical, drag)| critical == drag));
             }
             prop_assert_eq!(shares(&spans).iter().map(|(critical, _)| critical).sum::<u64>(), total);

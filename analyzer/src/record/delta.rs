@@ -227,6 +227,10 @@ impl Losses {
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
+        self.traces_cut += other.traces_cut;
+        self.trace_spans_dropped += other.trace_spans_dropped;
+        self.clock_offsets_dropped += other.clock_offsets_dropped;
+        self.pipelines_dropped += other.pipelines_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
