@@ -101,7 +101,7 @@ enum Part {
     All,
     /// Only spans that begin runs, because it has too many.
     Runs,
-    /// Nothing: its first spans were passed over, or it has too many runs.
+    /// Nothing: its first spans were passed over, and it stands for none, or it has too many runs.
     Nothing,
 }
 
@@ -179,7 +179,11 @@ impl Timing {
         }
         let Some(open) = self.open.get_mut(hash) else { return };
         open.last = now;
-        let Some(seen) = Some(open.part).filter(|part| *part != Part::Nothing).and_then(|_| seen()) else { return };
+        if open.part == Part::Nothing {
+            delta.losses.trace_spans_dropped += u64::from(open.weight > 0.0);
+            return;
+        }
+        let Some(seen) = seen() else { return };
         if open.part == Part::All && open.spans.len() < SPANS {
             open.spans.push(seen);
         } else {

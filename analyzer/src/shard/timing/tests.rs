@@ -299,7 +299,7 @@ fn what_bounds_cost_is_counted() {
     shard.ingest(START, spans.0);
     shard.finish(START);
     let delta = shard.drain().delta;
-    assert_eq!((delta.losses.trace_spans_dropped, delta.profiles.len()), (super::SPANS as u64 + 1, 0));
+    assert_eq!((delta.losses.trace_spans_dropped, delta.profiles.len()), (super::SPANS as u64 + 11, 0));
 }
 
 #[test]
