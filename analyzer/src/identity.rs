@@ -68,6 +68,11 @@ impl Resource {
         Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, instance, is_faas })
     }
 
+    /// Hash of the id of its instance, whose clock times its spans; 0 where none is named.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance.into()
+    }
+
     /// The function that its own attributes name.
     pub fn function(&self) -> &Arc<Function> {
         &self.function

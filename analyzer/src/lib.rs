@@ -27,6 +27,7 @@ pub mod attribute;
 mod bins;
 mod canonical;
 pub mod config;
+mod critical_path;
 pub mod detect;
 pub mod engine;
 pub mod facts;

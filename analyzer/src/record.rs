@@ -18,6 +18,7 @@ mod outs;
 mod pace;
 mod passing;
 mod profile;
+mod samples;
 mod state_use;
 
 use smallvec::SmallVec;
@@ -43,7 +44,8 @@ pub use operation::{OperationCycle, OperationLap};
 pub(crate) use outs::{Out, Outs, Sent};
 pub(crate) use pace::Pace;
 pub(crate) use passing::{FanKey, Passing, STAGES, Stage};
-pub(crate) use profile::TraceProfile;
+pub(crate) use profile::{Piece, Place, TraceProfile};
+pub(crate) use samples::Samples;
 pub(crate) use state_use::{CHATTY, StateUse};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.

@@ -6,7 +6,7 @@ use crate::{
     facts::{FunctionFacts, FunctionRule, Told},
     identity::Function,
     price::{Charge, PriceTable, Runs},
-    record::{Belief, Billed, Charged, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    record::{Belief, Billed, Charged, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Samples, Versions},
     sampling::{part_kept, rounded},
     snapshot::{Background, Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
@@ -59,6 +59,9 @@ struct EdgeDetails {
     p50_ms: f64,
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
+    /// The callee's time, over all time.
+    server: Samples,
+    server_p95_ms: Option<f64>,
     is_stale: bool,
 }
 
@@ -246,6 +249,8 @@ impl EdgeSeries {
             p50_ms: 0.0,
             p95_ms: 0.0,
             gap_p95_ms: None,
+            server: Samples::default(),
+            server_p95_ms: None,
             is_stale: true,
         };
         Self { calls: 0.0, last_call: ArrivalTime(0), details: Box::new(details) }
@@ -269,6 +274,7 @@ impl EdgeSeries {
                 _ => known.merge_total(gap),
             }
         }
+        self.details.server.merge(&delta.server);
         self.details.exemplars.merge(&delta.exemplars);
         self.details.is_stale = true;
         self.last_call = now;
@@ -285,6 +291,7 @@ impl EdgeSeries {
         if let Some(gap) = &other.details.gap {
             self.details.gap.get_or_insert_with(Series::new).absorb(gap);
         }
+        self.details.server.merge(&other.details.server);
         self.details.exemplars.merge(&other.details.exemplars);
         self.details.is_stale = true;
         self.last_call = self.last_call.max(other.last_call);
@@ -295,6 +302,7 @@ impl EdgeSeries {
             self.details.is_stale = false;
             self.details.p50_ms = quantile(&self.details.duration.total, 0.5);
             self.details.p95_ms = quantile(&self.details.duration.total, 0.95);
+            self.details.server_p95_ms = self.details.server.quantile(0.95);
             self.details.gap_p95_ms = self.details.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
         }
         Edge {
@@ -307,6 +315,7 @@ impl EdgeSeries {
             confidence: self.details.belief.confidence(self.details.kept),
             p50_ms: self.details.p50_ms,
             p95_ms: self.details.p95_ms,
+            server_p95_ms: self.details.server_p95_ms,
             gap_p95_ms: self.details.gap_p95_ms,
             rate_per_second: self.details.rate.per_second(now),
             exemplars: self.details.exemplars.newest_first(),
@@ -366,4 +375,18 @@ impl FunctionNode {
 
 state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, charged, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
-state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });
+state!(EdgeDetails {
+    kept,
+    belief,
+    errors,
+    duration,
+    gap,
+    rate,
+    exemplars,
+    p50_ms,
+    p95_ms,
+    gap_p95_ms,
+    server,
+    server_p95_ms,
+    is_stale
+});

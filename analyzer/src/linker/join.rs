@@ -251,7 +251,7 @@ impl Linker {
         };
         let trace_id = receiver.trace_id;
         let call =
-            Call { duration_ms: wait, gap_ms: None, error: false, throttled: false, trace_id, confidence, sampling };
+            Call { duration_ms: wait, server_ms: None, error: false, throttled: false, trace_id, confidence, sampling };
         self.delta.call(key, &call);
     }
 }

@@ -6,7 +6,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Nature, Observed, Outs, Pace,
-    Passing, StateUse, TraceProfile, Versions, observed::merge_into,
+    Passing, Samples, StateUse, TraceProfile, Versions, observed::merge_into,
 };
 use crate::{
     facts::{FactRecord, Told},
@@ -102,6 +102,8 @@ pub(crate) struct EdgeDelta {
     pub(crate) throttles: f64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
+    /// The callee's time of the calls that the caller timed as well.
+    pub(crate) server: Samples,
     pub(crate) exemplars: Exemplars,
 }
 
@@ -109,8 +111,8 @@ pub(crate) struct EdgeDelta {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) duration_ms: f64,
-    /// The caller's time minus the callee's.
-    pub(crate) gap_ms: Option<f64>,
+    /// The callee's time, where the caller's is known as well: the rest is the gap between the two.
+    pub(crate) server_ms: Option<f64>,
     pub(crate) error: bool,
     /// True when it was refused because there were too many.
     pub(crate) throttled: bool,
@@ -212,6 +214,7 @@ impl EdgeDelta {
             throttles: 0.0,
             duration: sketch(),
             gap: None,
+            server: Samples::default(),
             exemplars: Exemplars::default(),
         }
     }
@@ -227,6 +230,7 @@ impl EdgeDelta {
         if let Some(gap) = &other.gap {
             merge(self.gap.get_or_insert_with(sketch), gap);
         }
+        self.server.merge(&other.server);
         self.exemplars.merge(&other.exemplars);
     }
 }
@@ -291,8 +295,9 @@ impl Delta {
         edge.throttles += if call.throttled { count } else { 0.0 };
         edge.belief.add(call.confidence);
         edge.duration.add(call.duration_ms);
-        if let Some(gap_ms) = call.gap_ms {
-            edge.gap.get_or_insert_with(sketch).add(gap_ms);
+        if let Some(server_ms) = call.server_ms {
+            edge.server.add(server_ms);
+            edge.gap.get_or_insert_with(sketch).add((call.duration_ms - server_ms).max(0.0));
         }
         edge.exemplars.add(call.trace_id);
     }
@@ -318,6 +323,10 @@ impl Losses {
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
+        self.traces_cut += other.traces_cut;
+        self.trace_spans_dropped += other.trace_spans_dropped;
+        self.clock_offsets_dropped += other.clock_offsets_dropped;
+        self.pipelines_dropped += other.pipelines_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -360,4 +369,4 @@ state!(FunctionDelta {
     nature,
     outs
 });
-state!(EdgeDelta { kept, belief, calls, errors, throttles, duration, gap, exemplars });
+state!(EdgeDelta { kept, belief, calls, errors, throttles, duration, gap, server, exemplars });

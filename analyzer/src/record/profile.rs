@@ -14,13 +14,16 @@ pub(crate) struct TraceProfile {
     pub(crate) function: NodeId,
     /// The operation of its root: the name of its span.
     pub(crate) operation: Arc<str>,
+    /// The function whose run ends it, where messages led there; `None` where it ends with the root. What is the same
+    /// but for this is measured apart: how long a caller waits, and how long a pipeline takes to a stage.
+    pub(crate) until: Option<NodeId>,
     pub(crate) trace_id: TraceId,
     pub(crate) start: EventTime,
-    /// From the start of the root to its end, milliseconds.
+    /// From the start of the root to its end, or to that of the run `until`; milliseconds.
     pub(crate) duration_ms: f64,
-    /// How many traces it stands for: itself, and those like it that were not looked at.
+    /// How many traces it stands for: itself, and those like it that were not looked at or not kept.
     pub(crate) weight: f64,
-    /// Each place once. Their critical times add up to the duration.
+    /// Each place once, those beside the critical path too. Their critical times add up to the duration.
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -45,12 +48,15 @@ pub(crate) struct Piece {
 pub(crate) enum Place {
     /// The function's own work.
     Own(NodeId),
-    /// Starting an instance of the function.
+    /// Starting an instance of the function. Its calls are the cold runs; where nothing shows how long the start took, it
+    /// takes no time, and what it took is in what the function did itself.
     ColdStart(NodeId),
     /// Between a caller's span and its callee's: network, queueing, throttling.
     Gap { source: NodeId, target: NodeId },
     /// The function waits for a resource.
     Resource { function: NodeId, resource: NodeId },
+    /// The function waits for somebody who is not known: the span names no resource, and nobody answers with spans.
+    Peer(NodeId),
     /// A message waits in a resource until a function handles it.
     Queue { resource: NodeId, target: NodeId },
 }

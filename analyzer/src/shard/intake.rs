@@ -9,6 +9,7 @@ use super::{
     clue::{Clues, Ends, may_be_invoked, run_of, trigger_of},
     kept::SpanRecord,
     limit::Limit,
+    timing::{self, Seen},
 };
 use crate::{
     attribute::Attribute,
@@ -34,8 +35,10 @@ impl Shard {
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
         let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
         let ends = Ends { function: function.id, invoked: invokes };
+        let mut cause = 0;
         let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
         if !clues.is_empty() {
+            cause = clues.links.first().map_or(0, |link| link.cause);
             self.clues.insert(key, clues);
         }
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
@@ -90,7 +93,18 @@ impl Shard {
                 is_looked_at: false,
             },
         );
+        self.look(now, key, span, cause);
         is_placed
+    }
+
+    /// Keeps the times of a span of a trace that is looked at closely.
+    fn look(&mut self, now: ArrivalTime, key: u64, span: &Span, cause: u64) {
+        let trace = (timing::hash_of(span.trace_id), span.trace_id);
+        if !self.timing.may_look_at(trace.0) {
+            return;
+        }
+        let Self { timing, operations, spans, delta, .. } = self;
+        timing.see(now, trace, spans, delta, || Some(Seen::of(key, span, spans.get(key)?, cause, operations)));
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.

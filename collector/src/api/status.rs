@@ -89,6 +89,10 @@ impl StatusSource {
             series_unwatched: c.series_unwatched.get(),
             changes_refused: c.changes_refused.get(),
             changes_dropped: c.changes_dropped.get(),
+            traces_cut: losses.traces_cut,
+            trace_spans_dropped: losses.trace_spans_dropped,
+            clock_offsets_dropped: losses.clock_offsets_dropped,
+            pipelines_dropped: losses.pipelines_dropped,
         }
     }
 }
