@@ -7,7 +7,10 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
+mod patterns;
+mod pricing;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,12 +24,14 @@ use crate::{
     detect::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
+        pattern::Surroundings,
         retry::AttemptSeries,
     },
+    facts::FunctionRule,
     intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
     measured::Measured,
-    price::{FunctionRule, PriceTable},
+    price::PriceTable,
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
     snapshot::{
@@ -36,9 +41,12 @@ use crate::{
     span::{ArrivalTime, EventTime},
     state::{self, state},
     window::{Sums, Time, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
+use pricing::Priced;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,8 +64,16 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
-    /// All that was counted so far.
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
+    /// What is needed to price it.
+    priced: Priced,
+    minutes: Minutes,
+    /// What patterns are told with beside counts, and when it was gathered last.
+    surroundings: Arc<Surroundings>,
+    surroundings_at: ArrivalTime,
+    /// When the first came.
+    since: ArrivalTime,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -85,6 +101,11 @@ impl Aggregate {
             flows: Flows::default(),
             root_ms: Sums::default(),
             measured: Measured::default(),
+            priced: Priced::default(),
+            minutes: Minutes::default(),
+            surroundings: Arc::default(),
+            surroundings_at: ArrivalTime(0),
+            since: ArrivalTime(0),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -112,10 +133,14 @@ impl Aggregate {
     pub fn merge(&mut self, now: ArrivalTime, delta: Delta) {
         let slot = slot_of(now);
         self.now = self.now.max(now);
+        if self.since.0 == 0 {
+            self.since = now;
+        }
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
+        self.pass_to(now);
+        self.measured.add(slot, &delta, |node| own(&self.aliases, node));
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -147,12 +172,29 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();
         }
         self.watch_flows(now);
+    }
+
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
     }
 
     /// Everything known at `now`.
@@ -168,10 +210,14 @@ impl Aggregate {
             .collect();
         Snapshot {
             functions,
+            backgrounds: self.functions.values().map(FunctionSeries::background).collect(),
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
             hotspots: self.hotspots(now),
+            pricing: self.pricing(now),
+            patterns: if self.config.is_capture { Arc::new(self.patterns()) } else { Arc::default() },
+            surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
         }
@@ -188,6 +234,14 @@ impl Aggregate {
         loops
     }
 
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
+    }
+
     /// Functions turned out to be others: what was counted of either is one.
     fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
         for (alias, own) in aliases {
@@ -201,6 +255,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -244,7 +299,11 @@ impl Aggregate {
         };
         let series = self.functions.entry(id).or_insert_with(series);
         series.add_alias(met);
+        let told = series.told();
         series.merge(now, delta);
+        if series.told() != told {
+            series.learn_facts(&self.rules);
+        }
     }
 
     fn merge_edge(&mut self, now: ArrivalTime, key: EdgeKey, delta: &EdgeDelta) {
@@ -415,8 +474,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since
+} else { priced, surroundings, surroundings_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

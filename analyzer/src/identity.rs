@@ -15,8 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     attribute::{Attribute, Attributes},
+    facts::memory_mb,
     snapshot::NodeId,
     span::{Span, SpanKind},
+    state::state,
 };
 
 pub use touch::{Touch, TouchedResource, touch_of};
@@ -29,8 +31,12 @@ pub const UNKNOWN_SERVICE: &str = "unknown_service";
 pub struct Resource {
     /// The known attributes.
     pub attributes: Attributes,
+    /// Memory of its instances, MiB, where it says so.
+    pub(crate) memory_mb: Option<u32>,
     function: Arc<Function>,
     is_named: bool,
+    instance: u32,
+    is_faas: bool,
 }
 
 /// A node people deploy, in one environment.
@@ -57,13 +63,43 @@ impl Resource {
     pub fn new(attributes: Attributes) -> Arc<Self> {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
-        Arc::new(Self { attributes, function: Arc::new(function), is_named })
+        let memory_mb = attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+        let (instance, is_faas) = (instance_of(&attributes), has_faas(&attributes));
+        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, instance, is_faas })
     }
 
     /// The function that its own attributes name.
     pub fn function(&self) -> &Arc<Function> {
         &self.function
     }
+}
+
+/// Hash of the instance that ran the span; 0 when nothing is said of it.
+pub(crate) fn instance_hash(span: &Span) -> u32 {
+    if span.resource.instance != 0 { span.resource.instance } else { instance_of(&span.attributes) }
+}
+
+/// True for spans with attributes that only functions have, on themselves or on their resource.
+pub(crate) fn is_of_function(span: &Span) -> bool {
+    span.resource.is_faas || has_faas(&span.attributes)
+}
+
+fn instance_of(attributes: &Attributes) -> u32 {
+    let id = attributes.text(Attribute::FaasInstance).or_else(|| attributes.text(Attribute::ServiceInstanceId));
+    id.map_or(0, |id| (xxh3_64(id.as_bytes()) as u32).max(1))
+}
+
+fn has_faas(attributes: &Attributes) -> bool {
+    const FAAS: [Attribute; 7] = [
+        Attribute::FaasName,
+        Attribute::FaasInstance,
+        Attribute::FaasInvocationId,
+        Attribute::FaasColdstart,
+        Attribute::FaasTrigger,
+        Attribute::LambdaInvokedArn,
+        Attribute::CloudflareScriptName,
+    ];
+    attributes.known().any(|(attribute, _)| FAAS.contains(&attribute))
 }
 
 /// The function that ran the span.
@@ -330,6 +366,8 @@ fn lambda_name(text: &str) -> &str {
     }
     text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
+
+state!(Function { id, name, environment, platform, app, is_app, also });
 
 #[cfg(test)]
 mod tests {

@@ -20,10 +20,13 @@
 mod anomaly;
 mod attempt;
 mod clue;
+mod conduct;
 mod flow;
+mod init;
 mod intake;
 mod invocation;
 mod kept;
+mod limit;
 mod naming;
 mod operation;
 mod place;
@@ -37,6 +40,7 @@ use smallvec::SmallVec;
 
 use crate::{
     config::Config,
+    facts::FactRecord,
     generations::Generations,
     record::{Delta, Record, SpanKey},
     snapshot::{Losses, NodeId},
@@ -98,7 +102,7 @@ impl Shard {
             invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
             capacity,
-            invocations: Invocations::new(config.settle, capacity),
+            invocations: Invocations::new(config, capacity),
             operations: Operations::new(),
             attempting: Attempting::new(config),
             delta: Delta::default(),
@@ -123,8 +127,7 @@ impl Shard {
             }
             if known.is_some() {
                 self.is_duplicate(span);
-            } else {
-                self.keep(now, key, span);
+            } else if self.keep(now, key, span) {
                 fresh.push(key);
             }
         }
@@ -133,6 +136,11 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+    }
+
+    /// Takes in what is said of runs beyond their spans, by whichever shard is asked: it is only counted.
+    pub fn learn(&mut self, facts: impl IntoIterator<Item = FactRecord>) {
+        facts.into_iter().for_each(|fact| self.delta.learn(&fact));
     }
 
     fn meet(&self, span: &Span) -> (u64, bool) {
@@ -194,5 +202,6 @@ impl Shard {
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
         self.attempting.rotate(now);
+        self.invocations.rotate(now);
     }
 }

@@ -6,6 +6,7 @@
 mod anomaly;
 mod assessment;
 mod chain;
+mod cost;
 mod edge;
 mod finding;
 mod flow;
@@ -13,12 +14,21 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod pattern;
+mod profile;
 mod resource;
+
+use std::sync::Arc;
+
+use crate::{detect::pattern::Surroundings, price::Pricing};
 
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
     assessment::{Assessment, Reason, Severity},
     chain::{JoinedCause, JoinedChain},
+    cost::{
+        CostReport, Costs, EdgeCost, Fit, FitVerdict, FunctionCost, GroupCost, PipelineCost, PriceUsed, TriggerCost,
+    },
     edge::{Edge, EdgeKind},
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},
@@ -26,6 +36,14 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    pattern::{
+        Aspect, DeadFunction, Decorator, EndToEnd, EventHandler, EventSource, Evidence, FanIn, FanOut, FunctionKind,
+        Likeness, NamedNode, Patterns, Pipeline, PipelineStage, Route, Router, Straggler,
+    },
+    profile::{
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, Risk, StateTax, StoreUse,
+        TailFit, Throttles, TimeOutRisk,
+    },
     resource::{ResourceKind, ResourceNode},
 };
 
@@ -34,6 +52,8 @@ pub use self::{
 pub struct Snapshot {
     /// Ordered by id.
     pub functions: Vec<FunctionNode>,
+    /// What else is known of each of them, in the same order.
+    pub backgrounds: Vec<Background>,
     /// Ordered by id.
     pub resources: Vec<ResourceNode>,
     /// Ordered by source, target and kind.
@@ -42,6 +62,12 @@ pub struct Snapshot {
     pub loops: Vec<Loop>,
     /// By rank.
     pub hotspots: Vec<Hotspot>,
+    /// What is needed to tell what was measured in some time costs.
+    pub pricing: Arc<Pricing>,
+    /// The patterns of a capture; live they are asked for by time, with the surroundings.
+    pub patterns: Arc<Patterns>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

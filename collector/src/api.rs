@@ -36,9 +36,11 @@ use tower_http::{
 
 pub use self::{
     alerts::AlertSource,
+    changes::ChangeSource,
     guard::Hosts,
     health::Ready,
     live::Live,
+    range::WindowSource,
     status::StatusSource,
     traces::{Identify, Identity, TraceSource, TraceSpans},
 };
@@ -47,9 +49,12 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod changes;
+mod cost;
 mod endpoint;
 mod error;
 mod exemplars;
+mod functions;
 mod graph;
 mod grpc;
 mod guard;
@@ -61,6 +66,8 @@ mod live;
 mod loops;
 mod openapi;
 mod page;
+mod patterns;
+mod range;
 mod status;
 mod traces;
 mod verdicts;
@@ -79,6 +86,14 @@ endpoint::endpoints! {
     DELETE "/api/v1/intended/{id}" withdraw_intended = intended::withdraw(WithdrawIntendedRequest) -> IntendedList,
         refuses NOT_FOUND CONFLICT SERVICE_UNAVAILABLE;
     GET "/api/v1/hotspots" list_hotspots = hotspots::list(ListHotspotsRequest) -> HotspotList;
+    GET "/api/v1/functions" list_functions = functions::list(ListFunctionsRequest) -> FunctionList,
+        refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    GET "/api/v1/cost" get_cost = cost::get(GetCostRequest) -> CostReport, refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/patterns" get_patterns = patterns::get(GetPatternsRequest) -> PatternReport,
+        refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/changes" list_changes = changes::list(ListChangesRequest) -> ChangeList;
     GET "/api/v1/anomalies" list_anomalies = anomalies::list(ListAnomaliesRequest) -> AnomalyList;
     GET "/api/v1/exemplars" get_exemplars = exemplars::get(GetExemplarsRequest) -> Exemplars, refuses NOT_FOUND;
     GET "/api/v1/traces/{trace_id}" get_trace = traces::get(GetTraceRequest) -> Trace,
@@ -113,6 +128,10 @@ pub struct ApiState {
     pub traces: TraceSource,
     /// Says which function ran a span.
     pub identify: Identify,
+    /// Reads what was measured in a range of time.
+    pub windows: WindowSource,
+    /// Says what changed.
+    pub changes: ChangeSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.

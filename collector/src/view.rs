@@ -9,7 +9,9 @@ use std::{
 };
 
 use loopscope_analyzer::{
-    snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
+    detect::pattern::Surroundings,
+    price::Pricing,
+    snapshot::{Background, JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -27,18 +29,24 @@ pub const EXEMPLARS_KEPT: usize = 20;
 pub struct View {
     /// The call graph with the places of its nodes.
     pub graph: v1::Graph,
+    /// What else is known of its functions.
+    pub backgrounds: BTreeMap<NodeId, Background>,
     /// The loops, the worst first.
     pub loops: Vec<v1::Loop>,
     /// The hotspots, by rank.
     pub hotspots: v1::HotspotList,
     /// What cannot be right in the input.
     pub anomalies: Vec<v1::Anomaly>,
+    /// What is needed to price what was measured.
+    pub pricing: Arc<Pricing>,
     /// What the engine counted and let go.
     pub losses: Losses,
     /// Traces that show a node, the newest first; every node of the graph has an entry.
     pub node_exemplars: BTreeMap<NodeId, Vec<TraceId>>,
     /// Traces that show any edge between two nodes, the newest first.
     pub edge_exemplars: BTreeMap<(NodeId, NodeId), Vec<TraceId>>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// The causes of deepest chains that no trace names, by the id of the loop.
     pub joined: HashMap<String, Arc<JoinedChain>>,
 }
@@ -54,10 +62,18 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
+            backgrounds: snapshot
+                .functions
+                .iter()
+                .map(|node| node.id)
+                .zip(snapshot.backgrounds.iter().cloned())
+                .collect(),
             loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
+            pricing: Arc::clone(&snapshot.pricing),
             losses: snapshot.losses,
+            surroundings: Arc::clone(&snapshot.surroundings),
             node_exemplars,
             edge_exemplars,
             joined: snapshot.loops.iter().filter_map(|it| Some((it.id.to_string(), it.joined.clone()?))).collect(),

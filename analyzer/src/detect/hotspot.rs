@@ -6,9 +6,8 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
+    sketch::DDSketch,
     snapshot::{Hotspot, HotspotCause, NodeId},
     window::{Series, Time, quantile},
 };

@@ -8,10 +8,12 @@ use super::{
     Shard,
     clue::{Clues, Ends, may_be_invoked, run_of, trigger_of},
     kept::SpanRecord,
+    limit::Limit,
 };
 use crate::{
     attribute::Attribute,
-    identity::{function_of, invoked_by, touch_of},
+    facts::memory_mb,
+    identity::{function_of, instance_hash, invoked_by, is_of_function, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -25,7 +27,8 @@ const FUTURE: Duration = Duration::from_secs(600);
 const LONGEST_NANOS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 
 impl Shard {
-    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
+    /// Keeps what later spans need of this one; true when it has a place among the spans of its trace.
+    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) -> bool {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
@@ -51,7 +54,9 @@ impl Shard {
             if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
                 seen.versions.see(version, start);
             }
+            seen.told.memory_mb = memory_of(span).or(seen.told.memory_mb);
         }
+        let is_placed = !self.count_init(&function, span);
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
@@ -70,11 +75,14 @@ impl Shard {
                 touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
                 invokes: invokes.into(),
                 trigger,
+                instance: instance_hash(span),
+                is_faas: !span.kind.is_outbound() && is_of_function(span),
                 sampling,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
+                limit: Limit::of(span),
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
                 is_answered: false,
@@ -82,6 +90,7 @@ impl Shard {
                 is_looked_at: false,
             },
         );
+        is_placed
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.
@@ -95,4 +104,10 @@ impl Shard {
         let start = if is_start_broken { EventTime(now.0) } else { span.start };
         (start, if is_start_broken || is_end_broken { 0 } else { span.duration_nanos() })
     }
+}
+
+/// The memory of its function's instances, MiB, which exporters write on resources, and some on what is handled.
+fn memory_of(span: &Span) -> Option<u32> {
+    let by_span = || span.attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+    span.resource.memory_mb.or_else(|| if span.kind.is_inbound() { by_span() } else { None })
 }

@@ -745,6 +745,893 @@ pub struct AnomalyList {
     #[prost(message, repeated, tag = "1")]
     pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
 }
+/// A function, or an edge, that is not what it was in the day before.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// Name of the function, or of the calling function of the edge.
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "2")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The edge that changed; absent when the function itself did.
+    #[prost(message, optional, tag = "3")]
+    pub edge: ::core::option::Option<EdgeRef>,
+    /// What the edge stands for, as in the graph; empty without an edge.
+    #[prost(string, tag = "4")]
+    pub edge_kind: ::prost::alloc::string::String,
+    /// Name of the function or the resource that the edge ends at; empty without an edge.
+    #[prost(string, tag = "5")]
+    pub target: ::prost::alloc::string::String,
+    /// What changed: "duration" (all of the runs, or what is waited for a resource), "self" (the function's own time),
+    /// "gap" (what a caller waits longer than the callee works), "errors" or "cold_starts" (their share of the runs).
+    #[prost(string, tag = "6")]
+    pub aspect: ::prost::alloc::string::String,
+    /// "regression" or "improvement".
+    #[prost(string, tag = "7")]
+    pub direction: ::prost::alloc::string::String,
+    /// When it began, to the minute.
+    #[prost(message, optional, tag = "8")]
+    #[serde(with = "crate::json::timestamp")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was found.
+    #[prost(message, optional, tag = "9")]
+    #[serde(with = "crate::json::timestamp")]
+    pub found_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was as before again; absent while it lasts, and when it lasted so long that it is the usual.
+    #[prost(message, optional, tag = "10")]
+    #[serde(with = "crate::json::timestamp")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// How it was in the day before.
+    #[prost(message, optional, tag = "11")]
+    pub before: ::core::option::Option<Level>,
+    /// How it was from its begin until it was found.
+    #[prost(message, optional, tag = "12")]
+    pub after: ::core::option::Option<Level>,
+    /// How sure it is that it is not by chance, 0 to 1.
+    #[prost(double, tag = "13")]
+    pub confidence: f64,
+    /// The version of the function, of an edge first of the one that is called, that was first seen in the hour before;
+    /// empty when there was none.
+    #[prost(string, tag = "14")]
+    pub version: ::prost::alloc::string::String,
+    /// When that version was first seen.
+    #[prost(message, optional, tag = "15")]
+    #[serde(with = "crate::json::timestamp")]
+    pub version_first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How a function or an edge was in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Level {
+    /// Runs or calls that were kept.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Median, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "2")]
+    pub p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "3")]
+    pub p95_ms: ::core::option::Option<f64>,
+    /// Part of the runs that failed or started cold, 0 to 1; absent for times.
+    #[prost(double, optional, tag = "4")]
+    pub share: ::core::option::Option<f64>,
+}
+/// What changed in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeList {
+    /// The changes, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// The time that was asked for: all changes are listed that lasted in it. Where it begins,
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// and where it ends.
+    #[prost(message, optional, tag = "3")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
+/// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
+/// hold as many as were asked for; the total is of all.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostReport {
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "1")]
+    pub currency: ::prost::alloc::string::String,
+    /// The time that it is about.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// All functions together.
+    #[prost(message, optional, tag = "3")]
+    pub total: ::core::option::Option<Costs>,
+    /// A month of 730 hours at this pace.
+    #[prost(double, tag = "4")]
+    pub per_month: f64,
+    /// The part of the total that rests on assumed memory, or on prices of another platform.
+    #[prost(double, tag = "5")]
+    pub assumed: f64,
+    /// The functions.
+    #[prost(message, repeated, tag = "6")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionCost>,
+    /// The edges, by what their calls use, cost while their callers wait, and cause.
+    #[prost(message, repeated, tag = "7")]
+    pub edges: ::prost::alloc::vec::Vec<EdgeCost>,
+    /// The chains of functions that hand on to each other by messages.
+    #[prost(message, repeated, tag = "8")]
+    pub pipelines: ::prost::alloc::vec::Vec<PipelineCost>,
+    /// What set it all off; the costs of all triggers are the total.
+    #[prost(message, repeated, tag = "9")]
+    pub triggers: ::prost::alloc::vec::Vec<TriggerCost>,
+    /// The loops that cost something, over all time.
+    #[prost(message, repeated, tag = "10")]
+    pub loops: ::prost::alloc::vec::Vec<LoopShare>,
+    /// By application; a function of several counts for each.
+    #[prost(message, repeated, tag = "11")]
+    pub apps: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By owner.
+    #[prost(message, repeated, tag = "12")]
+    pub owners: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By environment.
+    #[prost(message, repeated, tag = "13")]
+    pub environments: ::prost::alloc::vec::Vec<GroupCost>,
+    /// The prices that were used, each with the day on which it was true.
+    #[prost(message, repeated, tag = "14")]
+    pub prices: ::prost::alloc::vec::Vec<PriceUsed>,
+    /// What is assumed of containers; absent when nobody said what they cost.
+    #[prost(message, optional, tag = "15")]
+    pub containers: ::core::option::Option<ContainerAssumptions>,
+}
+/// What something costs, part by part.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Costs {
+    /// All of it: time, requests and calls.
+    #[prost(double, tag = "1")]
+    pub total: f64,
+    /// The time of runs.
+    #[prost(double, tag = "2")]
+    pub time: f64,
+    /// The runs, whatever they take.
+    #[prost(double, tag = "3")]
+    pub requests: f64,
+    /// Resources that the runs used: reads, writes, messages.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// Of the time: runs waiting for anything.
+    #[prost(double, tag = "5")]
+    pub waiting: f64,
+    /// Of the waiting: waiting for another function, which is paid for as well.
+    #[prost(double, tag = "6")]
+    pub double_billed: f64,
+    /// Of the time: what runs that started a new instance took longer than others.
+    #[prost(double, tag = "7")]
+    pub cold: f64,
+}
+/// What a function costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionCost {
+    /// Id of the function.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The name people know it by.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// What runs it, such as "aws_lambda".
+    #[prost(string, tag = "4")]
+    pub kind: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "5")]
+    pub owner: ::prost::alloc::string::String,
+    /// Its applications.
+    #[prost(string, repeated, tag = "6")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs, those that sampling left out included.
+    #[prost(double, tag = "7")]
+    pub requests: f64,
+    /// Memory times time that is charged, in GiB times seconds.
+    #[prost(double, tag = "8")]
+    pub gb_seconds: f64,
+    /// Time of a run, a mean, in milliseconds.
+    #[prost(double, tag = "9")]
+    pub mean_ms: f64,
+    /// Its configured memory, in MiB.
+    #[prost(uint32, tag = "10")]
+    pub memory_mb: u32,
+    /// What it costs.
+    #[prost(message, optional, tag = "11")]
+    pub costs: ::core::option::Option<Costs>,
+    /// True when its memory or the prices of its platform are assumed.
+    #[prost(bool, tag = "12")]
+    pub is_assumed: bool,
+    /// Runs a second, a mean.
+    #[prost(double, tag = "13")]
+    pub per_second: f64,
+    /// Runs a second in the busiest minute.
+    #[prost(double, tag = "14")]
+    pub peak_per_second: f64,
+    /// Standard deviation over mean of the runs by the minute; absent for less than two minutes.
+    #[prost(double, optional, tag = "15")]
+    pub variation: ::core::option::Option<f64>,
+    /// The same work in containers; absent when nobody said what they cost, or none of their sizes holds its memory.
+    #[prost(message, optional, tag = "16")]
+    pub break_even: ::core::option::Option<BreakEven>,
+    /// Whether it belongs in a function, the surest first.
+    #[prost(message, repeated, tag = "17")]
+    pub verdicts: ::prost::alloc::vec::Vec<FitVerdict>,
+}
+/// A function beside the containers that would do the same, at the same load.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BreakEven {
+    /// The size of a task that costs least at this load.
+    #[prost(message, optional, tag = "1")]
+    pub size: ::core::option::Option<ContainerSize>,
+    /// Requests a second that a task serves when it is filled to the assumed utilisation.
+    #[prost(double, tag = "2")]
+    pub per_task: f64,
+    /// Tasks that this load takes.
+    #[prost(double, tag = "3")]
+    pub tasks: f64,
+    /// A month of the function, without the resources it uses.
+    #[prost(double, tag = "4")]
+    pub function_per_month: f64,
+    /// A month of the containers, without the same.
+    #[prost(double, tag = "5")]
+    pub containers_per_month: f64,
+    /// Cost of the containers as a part of that of the function; absent for a function that costs nothing.
+    #[prost(double, optional, tag = "6")]
+    pub ratio: ::core::option::Option<f64>,
+    /// Runs a second from which on containers cost less, at an even load; absent when they never do.
+    #[prost(double, optional, tag = "7")]
+    pub rate_per_second: ::core::option::Option<f64>,
+}
+/// Whether a function belongs in a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FitVerdict {
+    /// "fits", "long_running", "memory_heavy", "sustained_traffic" or "chatty_state".
+    #[prost(string, tag = "1")]
+    pub fit: ::prost::alloc::string::String,
+    /// The same in words.
+    #[prost(string, tag = "2")]
+    pub words: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1: few samples, few minutes or assumed facts lower it.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// The numbers that led to it.
+    #[prost(message, repeated, tag = "4")]
+    pub numbers: ::prost::alloc::vec::Vec<NamedNumber>,
+    /// What would change it, in words.
+    #[prost(string, tag = "5")]
+    pub would_change: ::prost::alloc::string::String,
+}
+/// A number with its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamedNumber {
+    /// What it is, with its unit at the end.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The number.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+}
+/// What calls over an edge cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EdgeCost {
+    /// Id of the source node.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Id of the target node.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// "call", "message", "publish", "deliver", "write" or "read".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Calls, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// All of it: uses, waiting and downstream.
+    #[prost(double, tag = "5")]
+    pub total: f64,
+    /// The uses of a resource themselves.
+    #[prost(double, tag = "6")]
+    pub uses: f64,
+    /// What the caller pays while it waits for them.
+    #[prost(double, tag = "7")]
+    pub waiting: f64,
+    /// What they cause at the other end, with all that follows from it.
+    #[prost(double, tag = "8")]
+    pub downstream: f64,
+    /// True for an edge within a loop, of which downstream is what the runs of the target cost, and not what follows.
+    #[prost(bool, tag = "9")]
+    pub is_in_loop: bool,
+}
+/// What a chain of functions costs that hand on to each other by messages.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineCost {
+    /// Ids of its functions and of the resources between them, from the first on.
+    #[prost(string, repeated, tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs of the first function.
+    #[prost(double, tag = "3")]
+    pub entries: f64,
+    /// All of it: stages and called.
+    #[prost(double, tag = "4")]
+    pub total: f64,
+    /// What its functions cost.
+    #[prost(double, tag = "5")]
+    pub stages: f64,
+    /// What the functions cost that they call and wait for.
+    #[prost(double, tag = "6")]
+    pub called: f64,
+}
+/// What a trigger has set off.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriggerCost {
+    /// Id of the function that is asked from outside, or of the resource that no function fills.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// "request" for a function, the kind of a resource, or "unknown" where only a loop is seen and not how it began.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// How often it set something off.
+    #[prost(double, tag = "4")]
+    pub entries: f64,
+    /// What all of it cost, to the end.
+    #[prost(double, tag = "5")]
+    pub cost: f64,
+    /// The same for one entry; absent where none was seen.
+    #[prost(double, optional, tag = "6")]
+    pub per_entry: ::core::option::Option<f64>,
+}
+/// What a loop costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopShare {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Names of its functions, along the cycle.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it costs so far, by the hour, and in the next 24 hours.
+    #[prost(message, optional, tag = "3")]
+    pub cost: ::core::option::Option<LoopCost>,
+}
+/// What functions cost that have something in common.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GroupCost {
+    /// What they have in common; empty where nothing is said.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many they are.
+    #[prost(uint64, tag = "2")]
+    pub functions: u64,
+    /// What they cost.
+    #[prost(message, optional, tag = "3")]
+    pub costs: ::core::option::Option<Costs>,
+}
+/// A price that was used.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PriceUsed {
+    /// What is priced: a platform with its processor, or a system and how it is used.
+    #[prost(string, tag = "1")]
+    pub item: ::prost::alloc::string::String,
+    /// The day on which it was true, such as "2025-06-01".
+    #[prost(string, tag = "2")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// What containers cost, and what is assumed of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerAssumptions {
+    /// What is priced.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A virtual processor for an hour.
+    #[prost(double, tag = "2")]
+    pub per_vcpu_hour: f64,
+    /// A GiB of memory for an hour.
+    #[prost(double, tag = "3")]
+    pub per_gb_hour: f64,
+    /// What distributes the requests, an hour.
+    #[prost(double, tag = "4")]
+    pub load_balancer_per_hour: f64,
+    /// Part of its capacity that a task is filled to.
+    #[prost(double, tag = "5")]
+    pub utilisation: f64,
+    /// Tasks that always run.
+    #[prost(uint32, tag = "6")]
+    pub min_tasks: u32,
+    /// Sizes of tasks to choose from.
+    #[prost(message, repeated, tag = "7")]
+    pub sizes: ::prost::alloc::vec::Vec<ContainerSize>,
+    /// The day on which the prices were true.
+    #[prost(string, tag = "8")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// A size of a task.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ContainerSize {
+    /// Virtual processors.
+    #[prost(double, tag = "1")]
+    pub vcpu: f64,
+    /// Memory, in GiB.
+    #[prost(double, tag = "2")]
+    pub gb: f64,
+    /// Requests that it serves at the same time.
+    #[prost(uint32, tag = "3")]
+    pub concurrency: u32,
+}
+/// Everything that is known of one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionProfile {
+    /// Its numbers on the map, since the journal begins.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<Function>,
+    /// The time that all of what follows is about, but for facts, versions, edges and loops.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Its runs in that time, those that sampling left out included.
+    #[prost(double, tag = "3")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "4")]
+    pub errors: f64,
+    /// What is known of it that spans do not carry.
+    #[prost(message, optional, tag = "5")]
+    pub facts: ::core::option::Option<FunctionFacts>,
+    /// How often instances start, and what that costs the slow runs.
+    #[prost(message, optional, tag = "6")]
+    pub cold_starts: ::core::option::Option<ColdStarts>,
+    /// What it waits for databases and stores.
+    #[prost(message, optional, tag = "7")]
+    pub state: ::core::option::Option<StateTax>,
+    /// How near it comes to its time-out.
+    #[prost(message, optional, tag = "8")]
+    pub time_out: ::core::option::Option<TimeOutRisk>,
+    /// How near it comes to its memory; absent while nothing tells how much it uses.
+    #[prost(message, optional, tag = "9")]
+    pub memory: ::core::option::Option<MemoryUse>,
+    /// Calls that were refused because there were too many.
+    #[prost(message, optional, tag = "10")]
+    pub throttles: ::core::option::Option<Throttles>,
+    /// Versions that came last, the newest last.
+    #[prost(message, repeated, tag = "11")]
+    pub versions: ::prost::alloc::vec::Vec<FunctionVersion>,
+    /// Edges from and to it, those with most calls first, at most 200, with their numbers since the journal begins.
+    #[prost(message, repeated, tag = "12")]
+    pub edges: ::prost::alloc::vec::Vec<Edge>,
+    /// Further edges.
+    #[prost(uint64, tag = "13")]
+    pub edges_elided: u64,
+    /// Loops that it is part of, retry storms among them, the worst first, at most 200.
+    #[prost(message, repeated, tag = "14")]
+    pub loops: ::prost::alloc::vec::Vec<LoopSummary>,
+}
+/// What is known of a function that spans do not carry, and who said it: "configured" in the configuration, "observed"
+/// in telemetry, or "assumed" because nobody said.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionFacts {
+    /// Memory of an instance, in MiB.
+    #[prost(uint32, tag = "1")]
+    pub memory_mb: u32,
+    /// Who said so.
+    #[prost(string, tag = "2")]
+    pub memory_source: ::prost::alloc::string::String,
+    /// "x86_64" or "arm64".
+    #[prost(string, tag = "3")]
+    pub architecture: ::prost::alloc::string::String,
+    /// Who said so.
+    #[prost(string, tag = "4")]
+    pub architecture_source: ::prost::alloc::string::String,
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(uint64, optional, tag = "5")]
+    pub time_out_ms: ::core::option::Option<u64>,
+    /// Who said so; "assumed" without a time-out.
+    #[prost(string, tag = "6")]
+    pub time_out_source: ::prost::alloc::string::String,
+    /// Instances that may run at the same time.
+    #[prost(uint32, tag = "7")]
+    pub concurrency: u32,
+    /// Who said so.
+    #[prost(string, tag = "8")]
+    pub concurrency_source: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "9")]
+    pub owner: ::prost::alloc::string::String,
+    /// The applications it belongs to.
+    #[prost(string, repeated, tag = "10")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How often instances start, and what that costs the slow runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ColdStarts {
+    /// Runs that started an instance.
+    #[prost(double, tag = "1")]
+    pub count: f64,
+    /// Part of all runs, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Median time to start an instance before the run begins, in milliseconds; absent where nothing tells it.
+    #[prost(double, optional, tag = "3")]
+    pub init_p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile of it, in milliseconds.
+    #[prost(double, optional, tag = "4")]
+    pub init_p95_ms: ::core::option::Option<f64>,
+    /// Median duration of a cold run without the start, in milliseconds; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "5")]
+    pub cold_p50_ms: ::core::option::Option<f64>,
+    /// Median duration of the other runs, in milliseconds; absent when there are none.
+    #[prost(double, optional, tag = "6")]
+    pub warm_p50_ms: ::core::option::Option<f64>,
+    /// Part of the runs around the 95th percentile that are cold, 0 to 1; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "7")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// By how much the 95th percentile would fall if cold runs were as the others, in milliseconds.
+    #[prost(double, optional, tag = "8")]
+    pub p95_gain_ms: ::core::option::Option<f64>,
+    /// True when half of the tail or more is cold, and it would fall by a tenth and by 5 ms at least.
+    #[prost(bool, tag = "9")]
+    pub dominates_tail: bool,
+}
+/// What a function waits for databases and stores.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StateTax {
+    /// Part of the time of its runs, 0 to 1.
+    #[prost(double, tag = "1")]
+    pub share: f64,
+    /// Of one run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub waited_ms_per_run: f64,
+    /// Uses of one run.
+    #[prost(double, tag = "3")]
+    pub calls_per_run: f64,
+    /// Part of its runs with ten uses or more, one after the other, 0 to 1.
+    #[prost(double, tag = "4")]
+    pub chatty_share: f64,
+    /// True when these are three runs and one of twenty, at least.
+    #[prost(bool, tag = "5")]
+    pub is_chatty: bool,
+    /// Where the time goes, most of it first; at most ten.
+    #[prost(message, repeated, tag = "6")]
+    pub stores: ::prost::alloc::vec::Vec<StoreUse>,
+}
+/// How a function uses one database or store in one way.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoreUse {
+    /// Id of the resource.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    /// "read" or "write".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Uses of one run.
+    #[prost(double, tag = "4")]
+    pub calls_per_run: f64,
+    /// Of one use, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub mean_ms: f64,
+    /// Part of all time that the function spends on its stores, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub share: f64,
+}
+/// How near a function comes to its time-out.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TimeOutRisk {
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(double, optional, tag = "1")]
+    pub limit_ms: ::core::option::Option<f64>,
+    /// 99th percentile of the duration of a run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p99_ms: f64,
+    /// 99.9th percentile, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub p999_ms: f64,
+    /// The longest run, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub max_ms: f64,
+    /// Runs that were ended because they took too long.
+    #[prost(double, tag = "5")]
+    pub seen: f64,
+    /// The same that are to be expected in a day at the rate of this time; absent without a limit, and with fewer than
+    /// 5,000 runs of which none timed out.
+    #[prost(double, optional, tag = "6")]
+    pub expected_per_day: ::core::option::Option<f64>,
+    /// The tail of the runs that are not cold; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "7")]
+    pub warm: ::core::option::Option<TailFit>,
+    /// The tail of the cold runs; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "8")]
+    pub cold: ::core::option::Option<TailFit>,
+    /// "low" for fewer than 5,000 runs, "medium" for fewer than 20,000, else "high".
+    #[prost(string, tag = "9")]
+    pub confidence: ::prost::alloc::string::String,
+    /// True when runs went on beyond the limit and did not fail, so that the limit is not what was said.
+    #[prost(bool, tag = "10")]
+    pub is_limit_doubtful: bool,
+    /// True when one time-out a day or more is to be expected, and the 99.9th percentile is 0.7 of the limit or more.
+    #[prost(bool, tag = "11")]
+    pub is_alarm: bool,
+}
+/// A generalised Pareto distribution fitted to the slowest twentieth of some runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TailFit {
+    /// All runs, of which the tail is a part.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Where the tail begins, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub threshold_ms: f64,
+    /// Its shape: above 0 for heavy tails, below 0 for tails that end.
+    #[prost(double, tag = "3")]
+    pub shape: f64,
+    /// Its scale, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub scale_ms: f64,
+    /// Probability that a run takes longer than the limit.
+    #[prost(double, optional, tag = "5")]
+    pub beyond_limit: ::core::option::Option<f64>,
+}
+/// How near a function comes to its memory.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryUse {
+    /// Memory of an instance, in MiB; absent when nobody said.
+    #[prost(uint32, optional, tag = "1")]
+    pub limit_mb: ::core::option::Option<u32>,
+    /// Median of what runs use, in MiB.
+    #[prost(double, tag = "2")]
+    pub used_p50_mb: f64,
+    /// 99.9th percentile, in MiB.
+    #[prost(double, tag = "3")]
+    pub used_p999_mb: f64,
+    /// Runs that it is known of.
+    #[prost(uint64, tag = "4")]
+    pub samples: u64,
+    /// Part of the memory that stays free in all but one of 1,000 runs; absent without a limit.
+    #[prost(double, optional, tag = "5")]
+    pub headroom: ::core::option::Option<f64>,
+    /// True when that is less than a tenth.
+    #[prost(bool, tag = "6")]
+    pub is_low: bool,
+    /// Memory that grows from run to run; absent when that of most instances does not.
+    #[prost(message, optional, tag = "7")]
+    pub leak: ::core::option::Option<MemoryLeak>,
+    /// Instances with enough runs to tell.
+    #[prost(uint32, tag = "8")]
+    pub instances_judged: u32,
+}
+/// Memory that grows from run to run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryLeak {
+    /// Instances of which it is certain.
+    #[prost(uint32, tag = "1")]
+    pub instances: u32,
+    /// What one run adds, in MiB: the median over these instances.
+    #[prost(double, tag = "2")]
+    pub mb_per_run: f64,
+    /// Runs of one instance from what its runs use in the median until its memory is full; absent without a limit.
+    #[prost(double, optional, tag = "3")]
+    pub runs_until_full: ::core::option::Option<f64>,
+}
+/// Calls that were refused because there were too many.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Throttles {
+    /// Calls of the function that were refused, as its callers or its platform tell.
+    #[prost(double, tag = "1")]
+    pub refused: f64,
+    /// Part of all calls of it, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Who was refused most, most of it first; at most ten.
+    #[prost(message, repeated, tag = "3")]
+    pub callers: ::prost::alloc::vec::Vec<Refusals>,
+    /// Calls by the function that were refused.
+    #[prost(double, tag = "4")]
+    pub made: f64,
+    /// Who refused most of them, most of it first; at most ten.
+    #[prost(message, repeated, tag = "5")]
+    pub refused_by: ::prost::alloc::vec::Vec<Refusals>,
+    /// Instances that run at the same time, in the mean.
+    #[prost(double, tag = "6")]
+    pub running: f64,
+    /// Part of those that may, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub concurrency_share: f64,
+}
+/// Calls between a function and another node that were refused.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Refusals {
+    /// Id of the other node.
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub node: ::prost::alloc::string::String,
+    /// Calls that were refused.
+    #[prost(double, tag = "3")]
+    pub count: f64,
+    /// All calls.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+}
+/// A version of a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionVersion {
+    /// The version.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// When it was first seen.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A loop in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopSummary {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What kind of loop it is.
+    #[prost(string, repeated, tag = "3")]
+    pub classes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether and how it goes on.
+    #[prost(enumeration = "LoopState", tag = "4")]
+    #[serde(with = "crate::json::loop_state")]
+    pub state: i32,
+    /// How urgent it is.
+    #[prost(enumeration = "Severity", tag = "5")]
+    #[serde(with = "crate::json::severity")]
+    pub severity: i32,
+    /// Laps of its deepest chain.
+    #[prost(uint32, tag = "6")]
+    pub max_depth: u32,
+    /// For what is tried again and again; absent for other loops.
+    #[prost(message, optional, tag = "7")]
+    pub retry_storm: ::core::option::Option<RetryStorm>,
+}
+/// Functions with what is wrong with each of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionList {
+    /// The time that it is about.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Those with alarms and warnings first, then those with most runs; at most 1,000.
+    #[prost(message, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionRisks>,
+    /// Further functions.
+    #[prost(uint64, tag = "3")]
+    pub functions_elided: u64,
+}
+/// What is wrong with a function, in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionRisks {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// Its runs in the time, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "5")]
+    pub errors: f64,
+    /// Words for what is wrong: "time_out", "memory_low", "memory_leak", "throttled", "cold_starts", "chatty_state".
+    #[prost(string, repeated, tag = "6")]
+    pub risks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Part of its runs that are cold, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub cold_share: f64,
+    /// Part of the time of its runs in which they wait for databases and stores, 0 to 1.
+    #[prost(double, tag = "8")]
+    pub state_share: f64,
+    /// Time-outs that are to be expected in a day; absent when that is not known.
+    #[prost(double, optional, tag = "9")]
+    pub time_outs_per_day: ::core::option::Option<f64>,
+    /// Part of its memory that stays free; absent when that is not known.
+    #[prost(double, optional, tag = "10")]
+    pub memory_headroom: ::core::option::Option<f64>,
+    /// Part of the calls of it that are refused, 0 to 1.
+    #[prost(double, tag = "11")]
+    pub throttled_share: f64,
+}
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1101,6 +1988,30 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Minutes of measurements written to disk.
+    #[prost(uint64, tag = "80")]
+    pub windows_written: u64,
+    /// Minutes of measurements that could not be written.
+    #[prost(uint64, tag = "81")]
+    pub windows_failed: u64,
+    /// Windows of measurements let go before their time, because they took too many bytes.
+    #[prost(uint64, tag = "82")]
+    pub windows_dropped: u64,
+    /// Series that are watched for changes.
+    #[prost(uint64, tag = "83")]
+    pub series_watched: u64,
+    /// Series that were watched and are quiet, let go because there were too many.
+    #[prost(uint64, tag = "84")]
+    pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    #[prost(uint64, tag = "87")]
+    pub series_unwatched: u64,
+    /// Suspected changes that turned out not to matter.
+    #[prost(uint64, tag = "85")]
+    pub changes_refused: u64,
+    /// Changes that are not listed any more, because there were too many.
+    #[prost(uint64, tag = "86")]
+    pub changes_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1131,6 +2042,363 @@ pub struct LiveEvent {
     /// The counters.
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
+}
+/// The patterns that a function system is made of. Lists are ordered by runs, the most first.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PatternReport {
+    /// The time that it is about; absent in a report on files.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Functions that do little but call one other for one caller, and wait for it.
+    #[prost(message, repeated, tag = "2")]
+    pub decorators: ::prost::alloc::vec::Vec<Decorator>,
+    /// Functions that messages or changes of stores start, and nobody calls.
+    #[prost(message, repeated, tag = "3")]
+    pub event_handlers: ::prost::alloc::vec::Vec<EventHandler>,
+    /// Functions in a row, each of which sends to the next alone.
+    #[prost(message, repeated, tag = "4")]
+    pub pipelines: ::prost::alloc::vec::Vec<Pipeline>,
+    /// Functions whose runs cause three or more over one edge.
+    #[prost(message, repeated, tag = "5")]
+    pub fan_outs: ::prost::alloc::vec::Vec<FanOut>,
+    /// Functions that handle three or more messages in one run, or those of three or more senders.
+    #[prost(message, repeated, tag = "6")]
+    pub fan_ins: ::prost::alloc::vec::Vec<FanIn>,
+    /// Functions that send each request one of several ways.
+    #[prost(message, repeated, tag = "7")]
+    pub routers: ::prost::alloc::vec::Vec<Router>,
+    /// Functions that are known and have not run for a week up to now, whatever time was asked for.
+    #[prost(message, repeated, tag = "8")]
+    pub dead: ::prost::alloc::vec::Vec<DeadFunction>,
+    /// What each function is by its behaviour.
+    #[prost(message, repeated, tag = "9")]
+    pub kinds: ::prost::alloc::vec::Vec<FunctionKind>,
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "10")]
+    pub currency: ::prost::alloc::string::String,
+    /// Messages and chains that there was no room to count.
+    #[prost(uint64, tag = "11")]
+    pub dropped: u64,
+}
+/// A function or a resource by its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatternNode {
+    /// Id of the node.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A function that does little but call one other for one caller, and waits for it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decorator {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The only one who calls it.
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<PatternNode>,
+    /// The only one whom it calls.
+    #[prost(message, optional, tag = "3")]
+    pub callee: ::core::option::Option<PatternNode>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Calls of the callee for each of its runs; 0.95 to 1.05.
+    #[prost(double, tag = "5")]
+    pub calls_per_run: f64,
+    /// Part of its time that is its own; 0.15 at most.
+    #[prost(double, tag = "6")]
+    pub self_share: f64,
+    /// Part of its time in which it waits for the callee and is paid for all the same, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub waiting_share: f64,
+    /// Time in which it waited, over all runs, in milliseconds.
+    #[prost(double, tag = "8")]
+    pub waiting_ms: f64,
+    /// What a day of that waiting costs at the pace of this time; absent when there are no prices.
+    #[prost(double, optional, tag = "9")]
+    pub waiting_cost_per_day: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1; few runs say little.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+}
+/// A function that messages or changes of stores start, and nobody calls.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EventHandler {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// What starts most of its runs: "pubsub" or "datasource".
+    #[prost(string, tag = "2")]
+    pub trigger: ::prost::alloc::string::String,
+    /// The resources that deliver to it, the busiest first; empty where nobody names them.
+    #[prost(message, repeated, tag = "3")]
+    pub sources: ::prost::alloc::vec::Vec<EventSource>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Part of them that events started; 0.95 at least.
+    #[prost(double, tag = "5")]
+    pub event_share: f64,
+    /// Messages of one run in the mean; absent where no message is seen.
+    #[prost(double, optional, tag = "6")]
+    pub messages_per_run: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub confidence: f64,
+}
+/// A resource that delivers to a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventSource {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<PatternNode>,
+    /// What it is, such as "queue"; empty where that is not known.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// What it delivered.
+    #[prost(uint64, tag = "3")]
+    pub deliveries: u64,
+}
+/// Functions in a row, each of which sends to the next and to no other, and gets from the one before and from no other.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pipeline {
+    /// The stages, the first first; three at least.
+    #[prost(message, repeated, tag = "1")]
+    pub stages: ::prost::alloc::vec::Vec<PipelineStage>,
+    /// How long it takes from end to end; absent where no chain was followed.
+    #[prost(message, optional, tag = "2")]
+    pub end_to_end: ::core::option::Option<EndToEnd>,
+    /// Place in stages of the one whose runs take most of the time, from 0.
+    #[prost(uint32, tag = "3")]
+    pub slowest_stage: u32,
+    /// Runs of the last stage.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// A stage of a pipeline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineStage {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The resource over which messages come to it; absent for the first stage, and where nobody names one.
+    #[prost(message, optional, tag = "2")]
+    pub over: ::core::option::Option<PatternNode>,
+    /// Its part of the end-to-end time in the mean: its run until it sends on, or all of it in the last stage and where no
+    /// chain was followed; in milliseconds.
+    #[prost(double, tag = "3")]
+    pub mean_ms: f64,
+    /// How long its messages wait in the mean, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub wait_mean_ms: f64,
+    /// 95th percentile of its whole run, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub p95_ms: f64,
+}
+/// How long chains take, from the start of the first run to the end of the last.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct EndToEnd {
+    /// Median, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub p50_ms: f64,
+    /// 95th percentile, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p95_ms: f64,
+    /// Part of the time in which messages wait, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub queue_share: f64,
+    /// Chains that were followed from end to end.
+    #[prost(uint64, tag = "4")]
+    pub chains: u64,
+}
+/// A function whose runs cause three or more over one edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanOut {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// The functions that run for it, the busiest first.
+    #[prost(message, repeated, tag = "3")]
+    pub children: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Runs that used the edge.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// What one of these causes over it in the mean.
+    #[prost(double, tag = "5")]
+    pub children_per_run: f64,
+    /// "call" where it waits for them, "message" where it does not.
+    #[prost(string, tag = "6")]
+    pub way: ::prost::alloc::string::String,
+    /// Calls that go on at one time in the mean: 1 where each waits for the one before; absent for messages.
+    #[prost(double, optional, tag = "7")]
+    pub parallelism: ::core::option::Option<f64>,
+    /// How much longer the slowest child of a run takes than children do; absent where that was not seen.
+    #[prost(message, optional, tag = "8")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "9")]
+    pub confidence: f64,
+}
+/// How much longer the last takes than most.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Straggler {
+    /// 95th percentile of the longest of each run, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub longest_p95_ms: f64,
+    /// Median of all, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p50_ms: f64,
+    /// The one over the other.
+    #[prost(double, tag = "3")]
+    pub ratio: f64,
+    /// Runs that were looked at.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+}
+/// A function that brings together what several sent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanIn {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Who sends to it, the busiest first.
+    #[prost(message, repeated, tag = "2")]
+    pub producers: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Its runs that handled messages.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Messages of one of these in the mean.
+    #[prost(double, tag = "4")]
+    pub messages_per_run: f64,
+    /// How much longer the message waited that waited longest for a run than messages do; absent where runs handle one
+    /// message each.
+    #[prost(message, optional, tag = "5")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub confidence: f64,
+}
+/// A function that sends each request one of several ways.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Router {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Where it sends, the busiest first; two at least.
+    #[prost(message, repeated, tag = "2")]
+    pub routes: ::prost::alloc::vec::Vec<Route>,
+    /// Runs that sent anywhere.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Part of them that sent more than one way; less than 0.05.
+    #[prost(double, tag = "4")]
+    pub co_occurrence: f64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// One of the ways that a router sends.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// Part of the runs that sent there, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+}
+/// A function that is known and does not run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadFunction {
+    /// Its id; empty for one that only the configuration knows.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// True when the configuration names it.
+    #[prost(bool, tag = "3")]
+    pub is_configured: bool,
+    /// Whole days for which it has not run, or for which it was watched and never did.
+    #[prost(uint32, tag = "4")]
+    pub quiet_days: u32,
+    /// Edges that lead to it or from it.
+    #[prost(uint32, tag = "5")]
+    pub edges: u32,
+}
+/// What a function is by its behaviour.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionKind {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// "faas": short-lived instances that handle one request at a time; "service": few that live long and handle many at a
+    /// time; "unclear" where the spans do not say.
+    #[prost(string, tag = "2")]
+    pub likeness: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Why.
+    #[prost(message, repeated, tag = "5")]
+    pub evidence: ::prost::alloc::vec::Vec<KindEvidence>,
+}
+/// One reason why a function is taken for what it is.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KindEvidence {
+    /// What was looked at: "declared", "lifecycle", "trigger", "state" or "scaling".
+    #[prost(string, tag = "1")]
+    pub aspect: ::prost::alloc::string::String,
+    /// What it speaks for: "faas", "service" or "unclear".
+    #[prost(string, tag = "2")]
+    pub says: ::prost::alloc::string::String,
+    /// What was seen, in words.
+    #[prost(string, tag = "3")]
+    pub seen: ::prost::alloc::string::String,
 }
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1281,6 +2549,72 @@ pub struct WithdrawIntendedRequest {
 #[serde(default)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListHotspotsRequest {}
+/// Asks for what is wrong with functions.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFunctionsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFunctionRequest {
+    /// Id of the function, whichever of its ids it is.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for what functions cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCostRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most entries of each list; absent for 100.
+    #[prost(uint32, optional, tag = "3")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Asks for the patterns.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPatternsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the changes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChangesRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
 /// Asks for the anomalies.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1634,6 +2968,119 @@ pub mod loopscope_client {
                 .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListHotspots"));
             self.inner.unary(req, path, codec).await
         }
+        /// What is wrong with functions, those with most of it first.
+        pub async fn list_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListFunctions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is known of one function.
+        pub async fn get_function(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFunctionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FunctionProfile>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetFunction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What functions cost in some time, and where it goes.
+        pub async fn get_cost(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetCost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetCost"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the system is made of.
+        pub async fn get_patterns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetPatterns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetPatterns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became slower, faster, or fails more often.
+        pub async fn list_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListChanges"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What cannot be right in the input, by kind.
         pub async fn list_anomalies(
             &mut self,
@@ -1835,6 +3282,31 @@ pub mod loopscope_server {
             &self,
             request: tonic::Request<super::ListHotspotsRequest>,
         ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status>;
+        /// What is wrong with functions, those with most of it first.
+        async fn list_functions(
+            &self,
+            request: tonic::Request<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status>;
+        /// All that is known of one function.
+        async fn get_function(
+            &self,
+            request: tonic::Request<super::GetFunctionRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
+        /// What functions cost in some time, and where it goes.
+        async fn get_cost(
+            &self,
+            request: tonic::Request<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status>;
+        /// What the system is made of.
+        async fn get_patterns(
+            &self,
+            request: tonic::Request<super::GetPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status>;
+        /// What became slower, faster, or fails more often.
+        async fn list_changes(
+            &self,
+            request: tonic::Request<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status>;
         /// What cannot be right in the input, by kind.
         async fn list_anomalies(
             &self,
@@ -2393,6 +3865,229 @@ pub mod loopscope_server {
                     };
                     Box::pin(fut)
                 }
+                "/loopscope.v1.Loopscope/ListFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFunctionsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListFunctionsRequest>
+                    for ListFunctionsSvc<T> {
+                        type Response = super::FunctionList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFunctionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetFunction" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFunctionSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetFunctionRequest>
+                    for GetFunctionSvc<T> {
+                        type Response = super::FunctionProfile;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFunctionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_function(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFunctionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetCost" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCostSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetCostRequest>
+                    for GetCostSvc<T> {
+                        type Response = super::CostReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCostRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_cost(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCostSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetPatterns" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPatternsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetPatternsRequest>
+                    for GetPatternsSvc<T> {
+                        type Response = super::PatternReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPatternsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_patterns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPatternsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChangesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListChangesRequest>
+                    for ListChangesSvc<T> {
+                        type Response = super::ChangeList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/loopscope.v1.Loopscope/ListAnomalies" => {
                     #[allow(non_camel_case_types)]
                     struct ListAnomaliesSvc<T: Loopscope>(pub Arc<T>);
@@ -2724,4 +4419,7 @@ pub struct CheckReport {
     /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
     #[prost(string, repeated, tag = "5")]
     pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The patterns that the functions make.
+    #[prost(message, optional, tag = "7")]
+    pub patterns: ::core::option::Option<PatternReport>,
 }
