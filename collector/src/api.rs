@@ -90,8 +90,12 @@ endpoint::endpoints! {
     GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
         refuses NOT_FOUND SERVICE_UNAVAILABLE;
     GET "/api/v1/hotspots" list_hotspots = hotspots::list(ListHotspotsRequest) -> HotspotList;
+    GET "/api/v1/functions" list_functions = functions::list(ListFunctionsRequest) -> FunctionList,
+        refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
     GET "/api/v1/cost" get_cost = cost::get(GetCostRequest) -> CostReport, refuses SERVICE_UNAVAILABLE;
-    GET "/api/v1/patterns" list_patterns = patterns::list(ListPatternsRequest) -> PatternReport,
+    GET "/api/v1/patterns" get_patterns = patterns::get(GetPatternsRequest) -> PatternReport,
         refuses SERVICE_UNAVAILABLE;
     GET "/api/v1/changes" list_changes = changes::list(ListChangesRequest) -> ChangeList;
     GET "/api/v1/anomalies" list_anomalies = anomalies::list(ListAnomaliesRequest) -> AnomalyList;

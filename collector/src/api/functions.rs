@@ -22,8 +22,7 @@ const LISTED: usize = 1_000;
 const AROUND: usize = 200;
 
 pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Result<v1::FunctionList, ApiError> {
-    let query = RangeQuery { from: wanted.from, to: wanted.to };
-    let (measured, range) = range::measured(&shared, &query).await?;
+    let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
     let range = convert::range(range, measured.seconds);
     let view = shared.view();
     // There may be many, so they are judged where others wait for the disk.
@@ -34,10 +33,9 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Re
 }
 
 pub(super) async fn get(shared: Shared, wanted: v1::GetFunctionRequest) -> Result<v1::FunctionProfile, ApiError> {
-    let query = RangeQuery { from: wanted.from, to: wanted.to };
     let view = shared.view();
     let node = find(&view, &wanted.id)?;
-    let (measured, range) = range::measured(&shared, &query).await?;
+    let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
     let mut message = match node_id(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
         Some((id, background)) => {
             convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| name(&view.graph, id))

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::convert;
 
-pub(super) async fn list(shared: Shared, wanted: v1::ListPatternsRequest) -> Result<v1::PatternReport, ApiError> {
+pub(super) async fn get(shared: Shared, wanted: v1::GetPatternsRequest) -> Result<v1::PatternReport, ApiError> {
     let query = RangeQuery { from: wanted.from, to: wanted.to };
     let (measured, range) = range::measured(&shared, &query).await?;
     let surroundings = Arc::clone(&shared.view().surroundings);
     // It takes a look at every function and edge, which is long for a thread that has others to serve.
-    let report = read_from_disk(&shared, move || {
+    read_from_disk(&shared, move || {
         let range = Some(convert::range(range, measured.seconds));
         Ok(v1::PatternReport { range, ..convert::patterns(&pattern::patterns(&measured, &surroundings)) })
-    });
-    report.await
+    })
+    .await
 }

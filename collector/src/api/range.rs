@@ -1,6 +1,7 @@
 //! `from` and `to` of a question, and what was measured between them.
 //!
-//! A handler makes a [`RangeQuery`] of its request, and asks [`measured`]. Both times are RFC 3339, or reach back from now as `-1h` does; without them it is the last hour.
+//! A function makes a [`RangeQuery`] of its request and asks [`measured`]. Both times are
+//! RFC 3339, or reach back from now as `-1h` does; without them it is the last hour.
 
 use std::{collections::HashMap, str::FromStr as _, sync::Arc, time::Duration};
 

@@ -76,11 +76,16 @@ fn settings(server: &Server) -> String {
     let (edges, loops) = (&graph["edges"], &loops["loops"]);
     let traces = loops.as_array().unwrap().iter().map(|found| &found["exemplar_trace_ids"][0]);
     let traces = json!(traces.filter(|id| id.is_string()).collect::<Vec<_>>());
+    let nodes = values(&graph["functions"], "id");
+    let ids =
+        json!([values(loops, "id"), nodes.clone()].map(|list| list.as_array().cloned().unwrap_or_default()).concat());
     let known = [
-        ("path.id", values(loops, "id")),
+        ("path.id", ids),
         ("path.loop_id", values(loops, "id")),
         ("path.trace_id", traces),
-        ("query.node", values(&graph["functions"], "id")),
+        ("query.node", nodes),
+        ("query.from", json!(["-1h", "-5m", "2026-11-23T15:42:49Z"])),
+        ("query.to", json!(["now", "-1m"])),
         ("query.source", json!([edges[0]["source"]])),
         ("query.target", json!([edges[0]["target"]])),
     ];

@@ -2632,6 +2632,72 @@ pub struct ListChangesRequest {
 #[serde(default)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListHotspotsRequest {}
+/// Asks for what is wrong with functions.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFunctionsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFunctionRequest {
+    /// Id of the function, whichever of its ids it is.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for what functions cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCostRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most entries of each list; absent for 100.
+    #[prost(uint32, optional, tag = "3")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Asks for the patterns.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPatternsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the changes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChangesRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
 /// Asks for the anomalies.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -3032,6 +3098,53 @@ pub mod loopscope_client {
                 .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListHotspots"));
             self.inner.unary(req, path, codec).await
         }
+        /// What is wrong with functions, those with most of it first.
+        pub async fn list_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListFunctions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is known of one function.
+        pub async fn get_function(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFunctionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FunctionProfile>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetFunction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What functions cost in some time, and where it goes.
         pub async fn get_cost(
             &mut self,
@@ -3054,10 +3167,10 @@ pub mod loopscope_client {
                 .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetCost"));
             self.inner.unary(req, path, codec).await
         }
-        /// What a system is made of, as seen in some time.
-        pub async fn list_patterns(
+        /// What the system is made of.
+        pub async fn get_patterns(
             &mut self,
-            request: impl tonic::IntoRequest<super::ListPatternsRequest>,
+            request: impl tonic::IntoRequest<super::GetPatternsRequest>,
         ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status> {
             self.inner
                 .ready()
@@ -3069,11 +3182,11 @@ pub mod loopscope_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/loopscope.v1.Loopscope/ListPatterns",
+                "/loopscope.v1.Loopscope/GetPatterns",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListPatterns"));
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetPatterns"));
             self.inner.unary(req, path, codec).await
         }
         /// What became slower, faster, or fails more often.
@@ -3309,15 +3422,25 @@ pub mod loopscope_server {
             &self,
             request: tonic::Request<super::ListHotspotsRequest>,
         ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status>;
+        /// What is wrong with functions, those with most of it first.
+        async fn list_functions(
+            &self,
+            request: tonic::Request<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status>;
+        /// All that is known of one function.
+        async fn get_function(
+            &self,
+            request: tonic::Request<super::GetFunctionRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
         /// What functions cost in some time, and where it goes.
         async fn get_cost(
             &self,
             request: tonic::Request<super::GetCostRequest>,
         ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status>;
-        /// What a system is made of, as seen in some time.
-        async fn list_patterns(
+        /// What the system is made of.
+        async fn get_patterns(
             &self,
-            request: tonic::Request<super::ListPatternsRequest>,
+            request: tonic::Request<super::GetPatternsRequest>,
         ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status>;
         /// What became slower, faster, or fails more often.
         async fn list_changes(
@@ -3972,6 +4095,96 @@ pub mod loopscope_server {
                     };
                     Box::pin(fut)
                 }
+                "/loopscope.v1.Loopscope/ListFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFunctionsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListFunctionsRequest>
+                    for ListFunctionsSvc<T> {
+                        type Response = super::FunctionList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFunctionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetFunction" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFunctionSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetFunctionRequest>
+                    for GetFunctionSvc<T> {
+                        type Response = super::FunctionProfile;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFunctionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_function(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFunctionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/loopscope.v1.Loopscope/GetCost" => {
                     #[allow(non_camel_case_types)]
                     struct GetCostSvc<T: Loopscope>(pub Arc<T>);
@@ -4015,13 +4228,13 @@ pub mod loopscope_server {
                     };
                     Box::pin(fut)
                 }
-                "/loopscope.v1.Loopscope/ListPatterns" => {
+                "/loopscope.v1.Loopscope/GetPatterns" => {
                     #[allow(non_camel_case_types)]
-                    struct ListPatternsSvc<T: Loopscope>(pub Arc<T>);
+                    struct GetPatternsSvc<T: Loopscope>(pub Arc<T>);
                     impl<
                         T: Loopscope,
-                    > tonic::server::UnaryService<super::ListPatternsRequest>
-                    for ListPatternsSvc<T> {
+                    > tonic::server::UnaryService<super::GetPatternsRequest>
+                    for GetPatternsSvc<T> {
                         type Response = super::PatternReport;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -4029,11 +4242,11 @@ pub mod loopscope_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::ListPatternsRequest>,
+                            request: tonic::Request<super::GetPatternsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Loopscope>::list_patterns(&inner, request).await
+                                <T as Loopscope>::get_patterns(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -4044,7 +4257,7 @@ pub mod loopscope_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = ListPatternsSvc(inner);
+                        let method = GetPatternsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -14,11 +14,14 @@ enum Format {
     Word(&'static [&'static str]),
     /// From 0 to 1.
     Part,
+    /// From the one to the other.
+    Between(u32, u32),
 }
 
 /// The rules: the name of a field, or message and field.
 const FORMATS: &[(&str, Format)] = &[
     ("Exemplars.trace_ids", Format::Hex(32)),
+    ("GetCostRequest.limit", Format::Between(1, 1_000)),
     ("GetExemplarsRequest.node", Format::Hex(16)),
     ("GetExemplarsRequest.source", Format::Hex(16)),
     ("GetExemplarsRequest.target", Format::Hex(16)),
@@ -65,6 +68,7 @@ pub(super) fn scalar(kind: Type, message: &str, field: &str) -> Value {
             value["examples"] = json!([&"4bf92f3577b34da6a3ce929d0e0e4736"[..*digits]]);
         }
         Some(Format::Word(words)) => value["enum"] = json!(words),
+        Some(Format::Between(least, most)) => (value["minimum"], value["maximum"]) = (json!(least), json!(most)),
         Some(Format::Part) => (value["minimum"], value["maximum"]) = (json!(0), json!(1)),
         None => {}
     }
