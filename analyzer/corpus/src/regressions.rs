@@ -134,7 +134,7 @@ impl Drawn {
     fn new(dice: &mut Dice, rate: f64, weather: Weather) -> Self {
         let samples = rate * weather.baseline_minutes;
         let mut gauge = TimeGauge::default();
-        let shares = POINTS.map(|point| upper_tail(point));
+        let shares = POINTS.map(upper_tail);
         gauge.learn(UsualTimes { samples: samples as f32, shares: shares.map(|share| share as f32) });
         // The share that truly lies above a quantile of a sample is normal around its own.
         let points = shares.map(|share| {

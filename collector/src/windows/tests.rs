@@ -1,3 +1,5 @@
+//! Windows from the engine to the disk and back: restarts, rolling, the running minute, and what changed.
+
 use loopscope_analyzer::{
     aggregate::Aggregate,
     attribute::{Attributes, Value},

@@ -199,8 +199,8 @@ impl TimeGauge {
         let is_learning = self.learned < LEARNING;
         let spread = f64::from(self.spread).max(1.0).sqrt();
         let mut squares = 0.0;
-        for place in 0..QUANTILES.len() {
-            let tail = 1.0 - QUANTILES[place];
+        for (place, quantile) in QUANTILES.into_iter().enumerate() {
+            let tail = 1.0 - quantile;
             let share = f64::from(self.usual.shares[place]).clamp(tail / 4.0, 1.0 - tail / 4.0);
             let deviation = (n * share * (1.0 - share)).sqrt();
             let error = BASELINE_ERRORS * (share * (1.0 - share) / f64::from(self.usual.samples)).sqrt();
