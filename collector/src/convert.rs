@@ -4,11 +4,13 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod change;
 mod function;
 mod range;
 
 pub(crate) use self::appraisal::breach;
 pub use self::{
+    change::change,
     function::{function_profile, function_risks, loop_summary},
     range::range,
 };
