@@ -6,14 +6,14 @@
 //! earlier one of the same function on its path; which loop it belongs to is read from the path between the two.
 //!
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
-//! - `linker/batch.rs` keeps the causes of an invocation of several messages until they can be compared.
+//! - `linker/awaiting.rs` keeps the causes of a batch of messages until they can be compared.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
 //! - `linker/findings.rs` is what goes on and on although no chain shows it.
 //! - `linker/passage.rs` measures how long messages take over one hop and over several.
 //! - `linker/joined.rs` tells which causes of a deepest chain no trace names.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
-mod batch;
+mod awaiting;
 mod cause;
 mod chains;
 mod continuation;
@@ -43,7 +43,7 @@ use crate::{
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
-use batch::Batches;
+use awaiting::Awaiting;
 use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
@@ -71,7 +71,7 @@ pub struct Linker {
     /// Links whose cause is not here yet.
     waiting: Generations<SmallVec<[PendingLink; 1]>>,
     continuations: Continuations,
-    batches: Batches,
+    awaiting: Awaiting,
     /// Old invocations whose answer may take days, in order of arrival.
     held: VecDeque<(ArrivalTime, u64)>,
     fragments: Fragments,
@@ -207,7 +207,7 @@ impl Linker {
             spans: Generations::new(config.span_capacity, config.lateness),
             waiting: Generations::new(config.span_capacity, config.lateness),
             continuations: Continuations::new(config),
-            batches: Batches::default(),
+            awaiting: Awaiting::default(),
             held: VecDeque::new(),
             fragments: Fragments::default(),
             functions: Functions::default(),
@@ -302,7 +302,7 @@ impl Linker {
                 Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
-        self.hang_whole_batches(now);
+        self.hang_ready(now);
     }
 
     /// Lets the memory come near that the records need.
@@ -327,7 +327,7 @@ impl Linker {
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
-        self.hang_batches(now, now);
+        self.hang_due(now, now);
         self.decide(now, now);
         self.judge_entities(now, now);
         self.loops.tick(now);
@@ -344,7 +344,7 @@ impl Linker {
 
     /// Does what is due when no span comes any more: decides whatever waited for others.
     pub fn finish(&mut self, now: ArrivalTime) {
-        self.hang_batches(now, ArrivalTime(u64::MAX));
+        self.hang_due(now, ArrivalTime(u64::MAX));
         self.decide(now, ArrivalTime(u64::MAX));
         self.judge_entities(now, ArrivalTime(u64::MAX));
         self.look_at_passages(ArrivalTime(u64::MAX));
@@ -494,7 +494,7 @@ fn is_entity(class: KeyClass) -> bool {
     matches!(class, KeyClass::Object | KeyClass::Conversation)
 }
 
-state!(Linker { config, invocations, arrivals, spans, waiting, continuations, batches, held, fragments, functions, loops, findings } else { delta, passages, verdicts });
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, awaiting, held, fragments, functions, loops, findings } else { delta, passages, verdicts });
 state!(Invocation {
     fragment,
     path,

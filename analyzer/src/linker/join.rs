@@ -27,7 +27,7 @@ impl Linker {
         match known {
             Some(belonging) => self.follow(now, link, belonging),
             None => {
-                self.expect_cause(now, link.child, link.credit);
+                self.await_cause(now, link.child, link.credit);
                 match self.waiting.get_mut(cause) {
                     Some(links) if links.len() < WAITING => links.push(link),
                     Some(_) => self.delta.losses.links_dropped += 1,
@@ -126,7 +126,9 @@ impl Linker {
         let (found, before) = self.continuations.seek(key, seeker, &mut self.delta.losses);
         match found {
             Some(found) => self.join(now, key.class, &seeker, &found.offer),
-            None => self.expect_cause(now, child, seeker.credit),
+            // Who runs a function gives it an id as well, and few of them are heard of.
+            None if key.class != KeyClass::Request => self.await_cause(now, child, seeker.credit),
+            None => {}
         }
         if names_run {
             self.share_cause(now, child, function, &before);
@@ -139,10 +141,10 @@ impl Linker {
         while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(child) else { continue };
-            if invocation.parent != 0 || self.batches.gathers(child) {
+            let (is_caused, function, knows_id) = (invocation.parent != 0, invocation.function, invocation.knows_id);
+            if is_caused || self.has_awaited_cause(child) {
                 continue;
             }
-            let (function, knows_id) = (invocation.function, invocation.knows_id);
             let Some(found) = self.continuations.decide(&search, function, knows_id, &mut self.delta.losses) else {
                 continue;
             };
@@ -178,7 +180,7 @@ impl Linker {
         // Who knows the id of a run has called it.
         let sent = if class == KeyClass::Request { EventTime(0) } else { offer.end };
         let cause = Cause { confidence, credit, sent, ..Cause::certain(offer.cause) };
-        if self.batches.knows(child, offer.cause) {
+        if self.awaiting.knows(child, offer.cause) {
             self.cause(now, child, cause);
             return;
         }
