@@ -150,20 +150,20 @@ impl Invocations {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
-            open.conduct.settle(&open.function, (open.start, open.end), &mut self.lives, delta);
-            if !open.is_timed {
-                continue;
-            }
             let duration_ms = millis(open.end.0 - open.start.0);
             let self_nanos = open.self_nanos();
             let function = delta.function(&open.function);
-            function.self_time.add(millis(self_nanos));
-            if !open.is_certain {
+            let dropped = open.conduct.settle(function, (open.start, open.end), &mut self.lives);
+            if open.is_timed {
+                function.self_time.add(millis(self_nanos));
+            }
+            if open.is_timed && !open.is_certain {
                 function.duration.add(duration_ms);
             }
-            if !open.is_called {
+            if open.is_timed && !open.is_called {
                 delta.root_ms += duration_ms;
             }
+            delta.losses.edges_overflowed += dropped;
         }
     }
 }
