@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    attribute::{Attribute, Attributes},
+    attribute::{Attribute, Attributes, Value},
     facts::memory_mb,
     snapshot::NodeId,
     span::{Span, SpanKind},
@@ -35,8 +35,7 @@ pub struct Resource {
     pub(crate) memory_mb: Option<u32>,
     function: Arc<Function>,
     is_named: bool,
-    instance: u32,
-    is_faas: bool,
+    habitat: Habitat,
 }
 
 /// A node people deploy, in one environment.
@@ -64,13 +63,13 @@ impl Resource {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
         let memory_mb = attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
-        let (instance, is_faas) = (instance_of(&attributes), has_faas(&attributes));
-        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, instance, is_faas })
+        let habitat = Habitat::said_by(&attributes);
+        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, habitat })
     }
 
     /// Hash of the id of its instance, whose clock times its spans; 0 where none is named.
     pub(crate) fn instance(&self) -> u64 {
-        self.instance.into()
+        self.habitat.instance.into()
     }
 
     /// The function that its own attributes name.
@@ -79,32 +78,47 @@ impl Resource {
     }
 }
 
-/// Hash of the instance that ran the span; 0 when nothing is said of it.
-pub(crate) fn instance_hash(span: &Span) -> u32 {
-    if span.resource.instance != 0 { span.resource.instance } else { instance_of(&span.attributes) }
+/// What a span or its resource says of the instance that ran it, and of what it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habitat {
+    /// Hash of the instance; 0 when nothing is said of it.
+    pub(crate) instance: u32,
+    /// True where there are attributes that only functions have.
+    pub(crate) is_faas: bool,
 }
 
-/// True for spans with attributes that only functions have, on themselves or on their resource.
-pub(crate) fn is_of_function(span: &Span) -> bool {
-    span.resource.is_faas || has_faas(&span.attributes)
+impl Habitat {
+    /// What a span says, and its resource where the span says nothing.
+    pub(crate) fn of(span: &Span) -> Self {
+        let (own, all) = (Self::said_by(&span.attributes), span.resource.habitat);
+        let instance = if all.instance != 0 { all.instance } else { own.instance };
+        Self { instance, is_faas: own.is_faas || all.is_faas }
+    }
+
+    fn said_by(attributes: &Attributes) -> Self {
+        let mut said = Self::default();
+        for (attribute, value) in attributes.known() {
+            match (attribute, value) {
+                (Attribute::FaasInstance, Value::Text(id)) => said = Self { instance: hash_of(id), is_faas: true },
+                (Attribute::ServiceInstanceId, Value::Text(id)) if said.instance == 0 => said.instance = hash_of(id),
+                (
+                    Attribute::FaasName
+                    | Attribute::FaasInvocationId
+                    | Attribute::FaasColdstart
+                    | Attribute::FaasTrigger
+                    | Attribute::LambdaInvokedArn
+                    | Attribute::CloudflareScriptName,
+                    _,
+                ) => said.is_faas = true,
+                _ => {}
+            }
+        }
+        said
+    }
 }
 
-fn instance_of(attributes: &Attributes) -> u32 {
-    let id = attributes.text(Attribute::FaasInstance).or_else(|| attributes.text(Attribute::ServiceInstanceId));
-    id.map_or(0, |id| (xxh3_64(id.as_bytes()) as u32).max(1))
-}
-
-fn has_faas(attributes: &Attributes) -> bool {
-    const FAAS: [Attribute; 7] = [
-        Attribute::FaasName,
-        Attribute::FaasInstance,
-        Attribute::FaasInvocationId,
-        Attribute::FaasColdstart,
-        Attribute::FaasTrigger,
-        Attribute::LambdaInvokedArn,
-        Attribute::CloudflareScriptName,
-    ];
-    attributes.known().any(|(attribute, _)| FAAS.contains(&attribute))
+fn hash_of(id: &str) -> u32 {
+    (xxh3_64(id.as_bytes()) as u32).max(1)
 }
 
 /// The function that ran the span.

@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
+    record::{CALL, Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     sampling::Sampling,
     snapshot::{LoopId, NodeId},
@@ -44,7 +44,7 @@ use crate::{
     state::{self, state},
 };
 use awaiting::Awaiting;
-use cause::Way;
+use cause::{Way, sent_at};
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
@@ -110,10 +110,9 @@ struct Entry {
     function: NodeId,
     trace_id: TraceId,
     start: EventTime,
-    end: EventTime,
+    lasted_ms: f32,
     parent: Option<u64>,
-    /// When that had sent what caused it; 0 for a call.
-    sent: EventTime,
+    waited_ms: f32,
     run: u64,
     is_open: bool,
     trigger: Trigger,
@@ -155,9 +154,10 @@ struct Invocation {
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
-    end: EventTime,
-    /// When `parent` had sent the message that caused it; 0 for a call, which waits.
-    sent: EventTime,
+    /// How long it lasted, milliseconds.
+    lasted_ms: f32,
+    /// How long the message waited by which `parent` caused it, milliseconds; [`CALL`] for a call.
+    waited_ms: f32,
     trace_id: TraceId,
 }
 
@@ -241,9 +241,9 @@ impl Linker {
                     function,
                     trace_id,
                     start,
-                    end,
+                    lasted_ms,
                     parent,
-                    sent,
+                    waited_ms,
                     run,
                     is_open,
                     trigger,
@@ -251,12 +251,22 @@ impl Linker {
                     sampling,
                 } => {
                     let parent = parent.map(|parent| parent.0);
-                    let sent = sent.unwrap_or_default();
-                    let entry =
-                        Entry { function, trace_id, start, end, parent, sent, run, is_open, trigger, failed, sampling };
+                    let entry = Entry {
+                        function,
+                        trace_id,
+                        start,
+                        lasted_ms,
+                        parent,
+                        waited_ms,
+                        run,
+                        is_open,
+                        trigger,
+                        failed,
+                        sampling,
+                    };
                     self.enter(now, key.0, &entry);
-                    if let Some(parent) = parent.filter(|_| sent.0 != 0) {
-                        self.hand_over(now, parent, key.0, sent, 1.0);
+                    if let Some(parent) = parent.filter(|_| waited_ms >= 0.0) {
+                        self.hand_over(now, parent, key.0, sent_at(start, waited_ms), 1.0);
                     }
                     let publishes = MaybeNode::default();
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
@@ -265,12 +275,13 @@ impl Linker {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
                     self.delta.losses.functions_overflowed += refused;
                 }
-                Record::Cause { child, parent, sent } => {
-                    if let Some(sent) = sent {
+                Record::Cause { child, parent, waited_ms } => {
+                    let start = self.invocations.get(child.0).map(|child| child.start).unwrap_or_default();
+                    let sent = sent_at(start, waited_ms);
+                    self.cause(now, child.0, Cause { sent, ..Cause::certain(parent.0) });
+                    if sent.0 != 0 {
                         self.hand_over(now, parent.0, child.0, sent, 1.0);
                     }
-                    let sent = sent.unwrap_or_default();
-                    self.cause(now, child.0, Cause { sent, ..Cause::certain(parent.0) });
                 }
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
@@ -436,7 +447,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, end, sent, trace_id, run, trigger, failed, sampling, .. } = *entry;
+        let Entry { parent, start, lasted_ms, waited_ms, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -458,8 +469,8 @@ impl Linker {
             conversation: 0,
             run,
             start,
-            end,
-            sent: if parent == 0 { EventTime(0) } else { sent },
+            lasted_ms,
+            waited_ms: if parent == 0 { CALL } else { waited_ms },
             trace_id,
         };
         if let Some(before) = self.invocations.insert(key, invocation) {
@@ -514,8 +525,8 @@ state!(Invocation {
     conversation,
     run,
     start,
-    end,
-    sent,
+    lasted_ms,
+    waited_ms,
     trace_id
 });
 state!(Cause { invocation, confidence, credit, is_guess, conversation, sent });

@@ -156,6 +156,9 @@ pub enum Trigger {
     Schedule,
 }
 
+/// In place of how long a message waited: it was a call, which waits for what it causes.
+pub const CALL: f32 = -1.0;
+
 /// One fact for the linker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -169,12 +172,12 @@ pub enum Record {
         trace_id: TraceId,
         /// When it began.
         start: EventTime,
-        /// When it ended.
-        end: EventTime,
+        /// How long it lasted, milliseconds.
+        lasted_ms: f32,
         /// The invocation that caused it, when that is known already.
         parent: Option<SpanKey>,
-        /// When that had sent the message that caused it; `None` for a call, which waits.
-        sent: Option<EventTime>,
+        /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
+        waited_ms: f32,
         /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
         run: u64,
         /// True when nothing says what caused it, and another function may have invoked it.
@@ -199,8 +202,8 @@ pub enum Record {
         child: SpanKey,
         /// Key of the causing invocation.
         parent: SpanKey,
-        /// When that had sent the message that caused it; `None` for a call, which waits.
-        sent: Option<EventTime>,
+        /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
+        waited_ms: f32,
     },
     /// What looked like an invocation is a part of another.
     Same {

@@ -72,9 +72,9 @@ impl Linker {
                 &mut self.delta.losses,
             );
         }
-        self.hand_over(now, cause.invocation, link.child, cause.end, link.credit);
         let certain = Cause::certain(cause.invocation);
         self.cause(now, link.child, Cause { credit: link.credit, sent: cause.end, ..certain });
+        self.hand_over(now, cause.invocation, link.child, cause.end, link.credit);
     }
 
     /// An outbound span offers what it knows of what it caused.

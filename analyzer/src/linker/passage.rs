@@ -1,7 +1,7 @@
 //! How long messages take: over one hop, over several, and until the last of several is done.
 //!
-//! Every message is counted; of the invocations that messages caused, as many are looked back from as there is room
-//! for. That happens [`SETTLED`] later, when what caused them has come. The time of a chain is exact: from the start of
+//! Every message is counted; of the invocations that messages caused, as many are timed and looked back from as there is
+//! room for. That happens [`SETTLED`] later, when what caused them has come. The time of a chain is exact: from the start of
 //! the first invocation to the end of the last, each stage until it sends and each wait until the next begins.
 
 use std::{collections::VecDeque, time::Duration};
@@ -9,7 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::Linker;
+use super::{Linker, cause::sent_at};
 use crate::{
     record::{FanKey, STAGES, Stage},
     snapshot::NodeId,
@@ -23,7 +23,7 @@ const SETTLED: Duration = Duration::from_secs(15);
 
 /// Invocations that wait to be looked back from; while there are more, every second one of them is passed over, then
 /// every second of those that are left, and so on.
-const WATCHED: usize = 8_192;
+const WATCHED: usize = 4_096;
 
 /// Parts of one invocation that are followed to the whole.
 const PARTS: usize = 8;
@@ -73,10 +73,10 @@ impl Thinning {
 struct Step {
     function: NodeId,
     start: EventTime,
-    /// When it had sent on, or when it ended if it is the last.
-    until: EventTime,
-    /// When the message had been sent that started it; 0 for the first.
-    sent: EventTime,
+    /// Until it had sent on, or until it ended if it is the last, milliseconds.
+    run_ms: f64,
+    /// How long the message had waited that started it, milliseconds.
+    wait_ms: f64,
 }
 
 impl Linker {
@@ -95,16 +95,18 @@ impl Linker {
         };
         // Clocks differ: nothing takes less than no time.
         let wait_ms = millis(receiver.start.0.saturating_sub(sent.0));
-        let time_ms = millis(receiver.end.0.saturating_sub(sent.0));
-        let function = receiver.function;
-        let weight = sampling.adjusted_count();
-        self.delta.passing.hand_over((source, target), weight, wait_ms, time_ms);
+        let time_ms = wait_ms + f64::from(receiver.lasted_ms);
+        let (function, weight) = (receiver.function, sampling.adjusted_count());
+        let is_looked_at = self.passages.chains.takes(child, self.passages.due.len());
+        let times = is_looked_at.then_some((wait_ms, time_ms));
+        self.delta.passing.hand_over((source, target), weight, times);
         let due = now.after(SETTLED);
         self.passages.fan(due, (cause, function), FanKey::Out(source, target), time_ms);
         if credit < 1.0 {
             self.passages.fan(due, (child, ALL), FanKey::In(target), wait_ms);
         }
-        if self.passages.chains.takes(child, self.passages.due.len()) {
+        // The messages of a batch come one after the other, and are one look.
+        if is_looked_at && self.passages.due.back().is_none_or(|(_, last)| *last != child) {
             self.passages.due.push_back((due, child));
         }
     }
@@ -126,14 +128,14 @@ impl Linker {
     fn look_at_passage(&mut self, child: u64) {
         let steps = self.steps(child);
         let Some(last) = steps.first() else { return };
-        let (target, end) = (last.function, last.until);
+        let (target, start, run_ms) = (last.function, last.start, last.run_ms);
         for (at, first) in steps.iter().enumerate().skip(2) {
-            let time_ms = millis(end.0.saturating_sub(first.start.0));
+            let time_ms = millis(start.0.saturating_sub(first.start.0)) + run_ms;
             let stages = steps[..=at].iter().rev().enumerate().map(|(number, step)| Stage {
                 function: step.function,
                 runs: 1.0,
-                run_ms: millis(step.until.0.saturating_sub(step.start.0)),
-                wait_ms: if number == 0 { 0.0 } else { millis(step.start.0.saturating_sub(step.sent.0)) },
+                run_ms: step.run_ms,
+                wait_ms: if number == 0 { 0.0 } else { step.wait_ms },
             });
             self.delta.passing.pass((first.function, target), time_ms, stages);
         }
@@ -153,12 +155,14 @@ impl Linker {
             if steps.len() >= STAGES || steps.iter().any(|step| step.function == function) {
                 break;
             }
-            let (start, sent) = (invocation.start, invocation.sent);
-            steps.push(Step { function, start, until: until.unwrap_or(invocation.end), sent });
-            if sent.0 == 0 || key == 0 {
+            let (start, waited_ms) = (invocation.start, invocation.waited_ms);
+            let run_ms = until
+                .map_or(f64::from(invocation.lasted_ms), |until: EventTime| millis(until.0.saturating_sub(start.0)));
+            steps.push(Step { function, start, run_ms, wait_ms: f64::from(waited_ms.max(0.0)) });
+            if waited_ms < 0.0 || key == 0 {
                 break;
             }
-            until = Some(sent);
+            until = Some(sent_at(start, waited_ms));
         }
         steps
     }

@@ -18,8 +18,8 @@ const PAIRS: usize = 48;
 /// Where the runs of a function go, and how.
 #[derive(Clone, Default)]
 pub(crate) struct Outs {
-    pub(crate) places: SmallVec<[Out; 1]>,
-    pairs: SmallVec<[Pair; 1]>,
+    pub(crate) places: SmallVec<[Out; 4]>,
+    pairs: SmallVec<[Pair; 3]>,
 }
 
 /// How the runs of a function use one place.
@@ -54,10 +54,10 @@ pub(crate) struct Sent {
     pub(crate) kind: EdgeKind,
     /// Calls and messages that did not fail.
     pub(crate) count: u32,
-    /// All of its calls took this together, nanoseconds.
-    pub(crate) busy: u64,
-    /// The longest of them, nanoseconds.
-    pub(crate) longest: u64,
+    /// All of its calls took this together, milliseconds.
+    pub(crate) busy_ms: f32,
+    /// The longest of them, milliseconds.
+    pub(crate) longest_ms: f32,
     /// When the first began.
     pub(crate) first: u64,
     /// When the last ended.
@@ -68,8 +68,8 @@ impl Sent {
     /// Adds what the same run sent to the same place.
     pub(crate) fn absorb(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
-        self.busy = self.busy.saturating_add(other.busy);
-        self.longest = self.longest.max(other.longest);
+        self.busy_ms += other.busy_ms;
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
@@ -105,9 +105,9 @@ impl Outs {
                     out.runs += weight;
                     out.children += weight * each.children();
                     if each.count > 1 {
-                        out.busy_ms += weight * millis(each.busy);
+                        out.busy_ms += weight * f64::from(each.busy_ms);
                         out.spread_ms += weight * millis(each.last.saturating_sub(each.first));
-                        out.longest.get_or_insert_with(|| Box::new(sketch())).add(millis(each.longest));
+                        out.longest.get_or_insert_with(|| Box::new(sketch())).add(f64::from(each.longest_ms));
                     }
                 }
                 None => dropped += 1,
@@ -198,7 +198,7 @@ mod tests {
 
     fn sent(target: u64, count: u32) -> Sent {
         let (target, kind) = (NodeId(target), EdgeKind::Call);
-        Sent { target, kind, count, busy: 30_000_000, longest: 20_000_000, first: 0, last: 20_000_000 }
+        Sent { target, kind, count, busy_ms: 30.0, longest_ms: 20.0, first: 0, last: 20_000_000 }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) struct Passing {
 pub(crate) struct Handover {
     /// Those that sampling left out included.
     pub(crate) messages: f64,
-    /// From the end of the send to the start of the run, milliseconds.
+    /// From the end of the send to the start of the run, milliseconds; of messages that were looked at, as is the next.
     pub(crate) wait: DDSketch,
     /// From the end of the send to the end of the run, milliseconds.
     pub(crate) time: DDSketch,
@@ -91,12 +91,14 @@ impl Passing {
         self.handovers.is_empty() && self.fans.is_empty() && self.passages.is_empty() && self.dropped == 0
     }
 
-    /// Counts a message.
-    pub(crate) fn hand_over(&mut self, key: (NodeId, NodeId), messages: f64, wait_ms: f64, time_ms: f64) {
+    /// Counts a message, and how long it waited and took where that was looked at, milliseconds.
+    pub(crate) fn hand_over(&mut self, key: (NodeId, NodeId), messages: f64, times: Option<(f64, f64)>) {
         let Some(known) = self.handover(key) else { return self.drop_one() };
         known.messages += messages;
-        known.wait.add(wait_ms);
-        known.time.add(time_ms);
+        if let Some((wait_ms, time_ms)) = times {
+            known.wait.add(wait_ms);
+            known.time.add(time_ms);
+        }
     }
 
     /// Counts a run that caused or handled `spokes`, the longest of which took `longest_ms`.
@@ -246,7 +248,7 @@ mod tests {
 
     fn some() -> Passing {
         let mut passing = Passing::default();
-        passing.hand_over((A, B), 1.0, 5.0, 20.0);
+        passing.hand_over((A, B), 1.0, Some((5.0, 20.0)));
         passing.fan(FanKey::Out(A, B), 3, 40.0);
         passing.fan(FanKey::In(B), 1, 7.0);
         let stage = |function, run_ms, wait_ms| Stage { function, runs: 1.0, run_ms, wait_ms };
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_is_counted() {
         let mut passing = Passing::default();
-        (0..HANDOVERS as u64 + 5).for_each(|at| passing.hand_over((A, NodeId(at)), 1.0, 0.0, 0.0));
+        (0..HANDOVERS as u64 + 5).for_each(|at| passing.hand_over((A, NodeId(at)), 1.0, None));
         assert_eq!(passing.dropped, 5);
     }
 }

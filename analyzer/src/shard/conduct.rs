@@ -10,11 +10,11 @@ use smallvec::SmallVec;
 use super::{SpanRecord, clue::Clues};
 use crate::{
     generations::Generations,
-    identity::Function,
-    record::{Delta, Sent, Trigger},
+    record::{FunctionDelta, Sent, Trigger},
     sampling::Sampling,
     snapshot::{EdgeKind, NodeId},
     span::{ArrivalTime, EventTime, SpanKind},
+    window::millis,
 };
 
 /// Places that one invocation sends to that are told apart.
@@ -33,7 +33,7 @@ pub(super) struct Conduct {
     own_messages: u32,
     /// Messages that its other spans handle, which may be the same.
     messages: u32,
-    sent: SmallVec<[Sent; 1]>,
+    sent: SmallVec<[Sent; 2]>,
     /// Uses of further places.
     elsewhere: u64,
     sampling: Sampling,
@@ -88,16 +88,14 @@ impl Conduct {
         self.elsewhere += part.elsewhere;
     }
 
-    /// Counts the invocation, which lasted from `start` to `end`.
+    /// Counts the invocation, which lasted from `start` to `end`; how many of its uses of places there was no room for.
     pub(super) fn settle(
         &self,
-        function: &std::sync::Arc<Function>,
+        counts: &mut FunctionDelta,
         (start, end): (EventTime, EventTime),
         lives: &mut Lives,
-        delta: &mut Delta,
-    ) {
+    ) -> u64 {
         let weight = self.sampling.adjusted_count();
-        let counts = delta.function(function);
         let nature = &mut counts.nature;
         nature.begin(self.trigger, weight);
         let messages = self.messages.max(self.own_messages);
@@ -107,23 +105,22 @@ impl Conduct {
         }
         nature.faas += if self.is_faas { weight } else { 0.0 };
         if self.instance != 0 {
-            let instance = function.id.0 ^ u64::from(self.instance) << 32;
+            let instance = counts.function.id.0 ^ u64::from(self.instance) << 32;
             nature.instances.add(u64::from(self.instance));
             if let Some(is_overlapping) = lives.run(instance, start, end) {
                 nature.again += weight;
                 nature.overlapping += if is_overlapping { weight } else { 0.0 };
             }
         }
-        let dropped = counts.outs.count(weight, &self.sent);
-        delta.losses.edges_overflowed += dropped + self.elsewhere;
+        counts.outs.count(weight, &self.sent) + self.elsewhere
     }
 }
 
 /// A use of a place that one span shows; a span that failed shows an attempt.
 pub(super) fn sent(target: NodeId, kind: EdgeKind, messages: u32, span: &SpanRecord) -> Sent {
-    let nanos = span.duration_nanos;
+    let ms = millis(span.duration_nanos) as f32;
     let count = if span.error { 0 } else { messages };
-    Sent { target, kind, count, busy: nanos, longest: nanos, first: span.start.0, last: span.end().0 }
+    Sent { target, kind, count, busy_ms: ms, longest_ms: ms, first: span.start.0, last: span.end().0 }
 }
 
 /// When instances ran last.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     attribute::Attribute,
     facts::memory_mb,
-    identity::{function_of, instance_hash, invoked_by, is_of_function, touch_of},
+    identity::{Habitat, function_of, invoked_by, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -60,6 +60,8 @@ impl Shard {
             seen.told.memory_mb = memory_of(span).or(seen.told.memory_mb);
         }
         let is_placed = !self.count_init(&function, span);
+        // What leaves a function may speak of the one that it calls.
+        let habitat = if span.kind.is_outbound() { Habitat::default() } else { Habitat::of(span) };
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
@@ -78,8 +80,8 @@ impl Shard {
                 touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
                 invokes: invokes.into(),
                 trigger,
-                instance: instance_hash(span),
-                is_faas: !span.kind.is_outbound() && is_of_function(span),
+                instance: habitat.instance,
+                is_faas: habitat.is_faas,
                 sampling,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },

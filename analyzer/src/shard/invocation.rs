@@ -189,23 +189,22 @@ impl Invocations {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
-            open.conduct.settle(&open.function, (open.start, open.end), &mut self.lives, delta);
-            if !open.is_timed {
-                continue;
-            }
             let nanos = open.end.0 - open.start.0;
             let own_nanos = open.self_nanos();
-            let blocked_nanos = open.blocked_nanos();
             let function = delta.function(&open.function);
-            function.self_time.add(millis(own_nanos));
-            function.billed.settle(nanos, own_nanos, blocked_nanos, open.sampling);
-            function.state_use.merge(&open.state_use());
-            if !open.is_certain {
-                function.ran(nanos, open.sampling, open.is_cold);
+            let dropped = open.conduct.settle(function, (open.start, open.end), &mut self.lives);
+            if open.is_timed {
+                function.self_time.add(millis(own_nanos));
+                function.billed.settle(nanos, own_nanos, open.blocked_nanos(), open.sampling);
+                function.state_use.merge(&open.state_use());
+                if !open.is_certain {
+                    function.ran(nanos, open.sampling, open.is_cold);
+                }
+                if !open.is_called {
+                    delta.root_ms += millis(nanos);
+                }
             }
-            if !open.is_called {
-                delta.root_ms += millis(nanos);
-            }
+            delta.losses.edges_overflowed += dropped;
         }
     }
 }

@@ -137,7 +137,7 @@ impl Shard {
             },
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
-                self.enter(now, key, span, Some((parent.invocation, touch::sent_at(span, parent))), true);
+                self.enter(now, key, span, Some((parent.invocation, touch::waited_ms(span, parent))), true);
                 self.block(span, parent);
                 self.answer(key, parent);
                 self.count_call(key, span, parent);
@@ -145,7 +145,7 @@ impl Shard {
             }
             (false, true) => {
                 let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
-                self.records.push(Record::Cause { child, parent: cause, sent: touch::sent_at(span, parent) });
+                self.records.push(Record::Cause { child, parent: cause, waited_ms: touch::waited_ms(span, parent) });
                 self.answer(key, parent);
                 self.block(span, parent);
                 self.reach(span, parent);

@@ -11,9 +11,10 @@ use super::{
     touch::{self, Reach},
 };
 use crate::{
-    record::{Record, SpanKey},
+    record::{CALL, Record, SpanKey},
     snapshot::EdgeKind,
-    span::{ArrivalTime, EventTime, SpanKind},
+    span::{ArrivalTime, SpanKind},
+    window::millis,
 };
 
 impl Shard {
@@ -24,7 +25,7 @@ impl Shard {
         now: ArrivalTime,
         key: u64,
         span: &SpanRecord,
-        parent: Option<(u64, Option<EventTime>)>,
+        parent: Option<(u64, f32)>,
         is_certain: bool,
     ) {
         let Some(record) = self.spans.get_mut(key) else { return };
@@ -42,9 +43,9 @@ impl Shard {
             function: span.function.id,
             trace_id: span.trace_id,
             start: span.start,
-            end: span.end(),
+            lasted_ms: millis(span.duration_nanos) as f32,
             parent: parent.map(|(parent, _)| SpanKey(parent)),
-            sent: parent.and_then(|(_, sent)| sent),
+            waited_ms: parent.map_or(CALL, |(_, waited_ms)| waited_ms),
             run: span.run,
             is_open: span.is_open,
             trigger: span.trigger,

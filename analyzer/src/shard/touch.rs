@@ -5,9 +5,9 @@
 
 use super::{SpanRecord, invocation::Invocations, limit::Limit};
 use crate::{
-    record::{Call, Delta, EdgeKey},
+    record::{CALL, Call, Delta, EdgeKey},
     snapshot::{EdgeKind, NodeId},
-    span::{EventTime, SpanKind},
+    span::SpanKind,
     window::millis,
 };
 
@@ -41,11 +41,16 @@ pub(super) fn reach(span: &SpanRecord, parent: &SpanRecord) -> Reach {
     }
 }
 
-/// When the message was sent by which `parent` caused the invocation whose entry is `span`; `None` for a call.
-pub(super) fn sent_at(span: &SpanRecord, parent: &SpanRecord) -> Option<EventTime> {
+/// How long the message waited by which `parent` caused the invocation whose entry is `span`, milliseconds; [`CALL`] for
+/// a call.
+pub(super) fn waited_ms(span: &SpanRecord, parent: &SpanRecord) -> f32 {
     let is_sent = is_message(span, parent) || parent.published().is_some() || span.delivered().is_some();
-    // What is sent inside of a span is sent when it is over at the latest.
-    is_sent.then(|| if parent.kind.is_outbound() { parent.end() } else { span.start })
+    match (is_sent, parent.kind.is_outbound()) {
+        (false, _) => CALL,
+        (true, true) => millis(span.start.0.saturating_sub(parent.end().0)) as f32,
+        // When it was sent inside of a longer span is not known.
+        (true, false) => 0.0,
+    }
 }
 
 fn is_message(span: &SpanRecord, parent: &SpanRecord) -> bool {
