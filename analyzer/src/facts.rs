@@ -128,6 +128,16 @@ pub struct FactRecord {
     pub throttled: bool,
 }
 
+impl Architecture {
+    /// The word for people, as clouds spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::X86 => "x86_64",
+            Self::Arm => "arm64",
+        }
+    }
+}
+
 impl FactSource {
     /// The lower-case word for people.
     pub fn word(self) -> &'static str {
@@ -202,6 +212,12 @@ impl Told {
 }
 
 impl FactRecord {
+    /// What it says of how its function is configured.
+    pub(crate) fn told(&self) -> Told {
+        let bytes = self.max_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+        Told { memory_mb: bytes.and_then(memory_mb), time_out_ms: self.time_out_ms }
+    }
+
     /// A record about a function that says nothing yet.
     pub fn about(function: Arc<Function>, at: EventTime) -> Self {
         Self {

@@ -9,50 +9,61 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::{
-    detect::{cold_start, memory, state_tax, throttle, time_out},
+    detect::{
+        cold_start, memory, state_tax,
+        throttle::{self, Refusing},
+        time_out,
+    },
     identity::Function,
     measured::Measured,
     record::FunctionDelta,
-    snapshot::{Background, FunctionNode, FunctionProfile},
+    snapshot::{Background, FunctionProfile, NodeId},
 };
 
-/// What is known of a function from what was measured in some time, in which its ids were put together.
-pub fn profile(node: &FunctionNode, background: &Background, measured: &Measured) -> FunctionProfile {
-    let idle;
-    let function = match measured.functions.get(&node.id) {
-        Some(function) => function,
-        None => {
-            idle = nothing(node);
-            &idle
+/// Puts together what is known of functions from what was measured in some time, in which their ids were put together.
+pub struct Profiler<'a> {
+    measured: &'a Measured,
+    refusing: Refusing<'a>,
+}
+
+impl<'a> Profiler<'a> {
+    /// Does what is needed once for all functions.
+    pub fn new(measured: &'a Measured) -> Self {
+        Self { measured, refusing: Refusing::in_time(measured) }
+    }
+
+    /// What is known of one of them.
+    pub fn profile(&self, id: NodeId, background: &Background) -> FunctionProfile {
+        let (measured, facts) = (self.measured, &background.facts);
+        let idle;
+        let function = match measured.functions.get(&id) {
+            Some(function) => function,
+            None => {
+                idle = nothing(id);
+                &idle
+            }
+        };
+        FunctionProfile {
+            id,
+            seconds: measured.seconds,
+            runs: function.invocations.max(0.0),
+            errors: function.errors.max(0.0),
+            facts: Arc::clone(facts),
+            cold_starts: cold_start::cold_starts(function),
+            state: state_tax::state_tax(id, function, measured),
+            time_out: time_out::time_out(function, facts, measured.seconds),
+            memory: function.observed.as_deref().and_then(|observed| memory::memory(observed, facts)),
+            throttles: throttle::throttles(id, function, facts, &self.refusing, measured.seconds),
+            versions: Arc::clone(&background.versions),
         }
-    };
-    let facts = &background.facts;
-    FunctionProfile {
-        id: node.id,
-        seconds: measured.seconds,
-        runs: function.invocations.max(0.0),
-        errors: function.errors.max(0.0),
-        facts: Arc::clone(facts),
-        cold_starts: cold_start::cold_starts(function),
-        state: state_tax::state_tax(node.id, function, measured),
-        time_out: time_out::time_out(function, facts, measured.seconds),
-        memory: function.observed.as_deref().and_then(|observed| memory::memory(observed, facts)),
-        throttles: throttle::throttles(node.id, function, facts, measured),
-        versions: background.versions.clone(),
     }
 }
 
 /// A function that did nothing in the time that was asked for.
-fn nothing(node: &FunctionNode) -> FunctionDelta {
-    FunctionDelta::new(&Arc::new(Function {
-        id: node.id,
-        name: Arc::clone(&node.name),
-        environment: Arc::clone(&node.environment),
-        platform: Arc::clone(&node.platform),
-        app: None,
-        is_app: false,
-        also: SmallVec::new(),
-    }))
+fn nothing(id: NodeId) -> FunctionDelta {
+    let (name, environment, platform) = Default::default();
+    let function = Function { id, name, environment, platform, app: None, is_app: false, also: SmallVec::new() };
+    FunctionDelta::new(&Arc::new(function))
 }
 
 #[cfg(test)]
@@ -65,6 +76,7 @@ pub(crate) mod tests {
         facts::{FactRecord, FactSource, FunctionRule},
         fixture::{START, Story, resource},
         price::PriceTable,
+        snapshot::Risk,
         span::{EventTime, Span, SpanId, SpanKind, TraceId},
     };
 
@@ -82,7 +94,7 @@ pub(crate) mod tests {
         let snapshot = engine.snapshot(START);
         let place = snapshot.functions.iter().position(|node| &*node.name == name).unwrap();
         let (_, measured) = engine.aggregate_mut().running();
-        profile(&snapshot.functions[place], &snapshot.backgrounds[place], measured)
+        Profiler::new(measured).profile(snapshot.functions[place].id, &snapshot.backgrounds[place])
     }
 
     fn about(name: &str) -> FactRecord {
@@ -117,6 +129,7 @@ pub(crate) mod tests {
         let found = with_rules("f", spans, vec![used], rules);
         assert_eq!((found.facts.memory_mb, found.facts.sources.memory), (256, FactSource::Observed));
         assert_eq!((found.time_out.limit_ms, found.time_out.seen), (Some(2_000.0), 1.0));
+        assert_eq!(found.risks(), [Risk::TimeOut, Risk::MemoryLow]);
         let memory = found.memory.unwrap();
         assert!(memory.is_low && memory.limit_mb == Some(256), "{memory:?}");
     }
@@ -132,7 +145,7 @@ pub(crate) mod tests {
         let mut engine = Engine::new(&Config::recommended(), 1);
         engine.ingest(START, Story::parse("f").spans);
         let snapshot = engine.snapshot(START);
-        let found = profile(&snapshot.functions[0], &snapshot.backgrounds[0], &Measured::default());
+        let found = Profiler::new(&Measured::default()).profile(snapshot.functions[0].id, &snapshot.backgrounds[0]);
         assert_eq!((found.runs, found.time_out.max_ms, found.memory), (0.0, 0.0, None));
         assert_eq!((found.cold_starts.share, found.state.share, found.throttles.share), (0.0, 0.0, 0.0));
     }

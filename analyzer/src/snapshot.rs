@@ -36,8 +36,8 @@ pub use self::{
     id::{LoopId, NodeId},
     losses::Losses,
     profile::{
-        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, StateTax, StoreUse, TailFit,
-        Throttles, TimeOutRisk,
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, Risk, StateTax, StoreUse,
+        TailFit, Throttles, TimeOutRisk,
     },
     resource::{ResourceKind, ResourceNode},
 };

@@ -40,6 +40,7 @@ mod answer;
 mod cost;
 mod error;
 mod exemplars;
+mod functions;
 mod graph;
 mod guard;
 mod health;
@@ -119,6 +120,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/verdicts", get(verdicts::list))
         .route("/api/v1/intended", get(intended::list).post(intended::post))
         .route("/api/v1/intended/{id}", delete(intended::delete))
+        .route("/api/v1/functions", get(functions::list))
+        .route("/api/v1/functions/{id}", get(functions::get))
         .route("/api/v1/hotspots", get(hotspots::get))
         .route("/api/v1/cost", get(cost::get))
         .route("/api/v1/anomalies", get(anomalies::get))

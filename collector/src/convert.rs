@@ -5,10 +5,14 @@
 
 mod appraisal;
 mod cost;
+mod function;
 mod range;
 
-pub use self::range::range;
 pub(crate) use self::{appraisal::breach, cost::cost_report};
+pub use self::{
+    function::{function_profile, function_risks, loop_summary},
+    range::range,
+};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},

@@ -10,7 +10,7 @@ use std::{
 
 use loopscope_analyzer::{
     price::Pricing,
-    snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
+    snapshot::{Background, JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -28,6 +28,8 @@ pub const EXEMPLARS_KEPT: usize = 20;
 pub struct View {
     /// The call graph with the places of its nodes.
     pub graph: v1::Graph,
+    /// What else is known of its functions.
+    pub backgrounds: BTreeMap<NodeId, Background>,
     /// The loops, the worst first.
     pub loops: Vec<v1::Loop>,
     /// The hotspots, by rank.
@@ -57,6 +59,12 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
+            backgrounds: snapshot
+                .functions
+                .iter()
+                .map(|node| node.id)
+                .zip(snapshot.backgrounds.iter().cloned())
+                .collect(),
             loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
             hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),

@@ -5,8 +5,8 @@
 use std::{fs, path::Path};
 
 const FILES: &[&str] = &[
-    "alert", "anomaly", "check", "cost", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status",
-    "trace",
+    "alert", "anomaly", "check", "cost", "function", "graph", "hotspot", "intended", "laps", "live", "loop", "range",
+    "status", "trace",
 ];
 
 #[test]
@@ -37,6 +37,7 @@ fn committed_types_match_the_schema() {
     }
     config
         .field_attribute("Loop.state", "#[serde(with = \"crate::json::loop_state\")]")
+        .field_attribute("LoopSummary.state", "#[serde(with = \"crate::json::loop_state\")]")
         .field_attribute("severity", "#[serde(with = \"crate::json::severity\")]")
         .compile_fds(descriptors)
         .unwrap();

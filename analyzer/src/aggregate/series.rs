@@ -101,8 +101,8 @@ impl FunctionSeries {
         if let Some(observed) = &delta.observed {
             self.charged.merge(&Charged::of(observed));
             self.starts += observed.starts() as f64;
-            self.told.update(observed.told);
         }
+        self.told.update(delta.told);
         self.quantiles_of = None;
         self.last_merge = now;
     }
@@ -203,7 +203,7 @@ impl FunctionSeries {
 
     /// What is known of it besides its numbers.
     pub(super) fn background(&self) -> Background {
-        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().to_vec() }
+        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().into() }
     }
 
     pub(super) fn facts(&self) -> &Arc<FunctionFacts> {

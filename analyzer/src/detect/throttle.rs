@@ -4,26 +4,53 @@
 //! Who is refused mostly tries again: see `detect/retry.rs`. Beside them stands how many instances run at the same time
 //! in the mean, by Little's law, against how many may.
 
+use rustc_hash::FxHashMap;
+
 use crate::{
     facts::FunctionFacts,
     measured::Measured,
     record::{EdgeDelta, EdgeKey, FunctionDelta},
-    snapshot::{EdgeKind, NodeId, Refusals, Throttles},
+    snapshot::{NodeId, Refusals, Throttles},
 };
 
 /// Callers, and nodes that are called, that are told apart.
 const NODES: usize = 10;
 
-/// Calls of a function that were refused, and those that it made.
-pub(crate) fn throttles(id: NodeId, function: &FunctionDelta, facts: &FunctionFacts, measured: &Measured) -> Throttles {
+/// The edges over which calls were refused, by the node that they lead to and by the one that they come from.
+#[derive(Default)]
+pub(crate) struct Refusing<'a> {
+    to: FxHashMap<NodeId, Vec<(EdgeKey, &'a EdgeDelta)>>,
+    from: FxHashMap<NodeId, Vec<(EdgeKey, &'a EdgeDelta)>>,
+}
+
+impl<'a> Refusing<'a> {
+    /// Looks through all edges, once for all functions.
+    pub(crate) fn in_time(measured: &'a Measured) -> Self {
+        let mut found = Self::default();
+        for (key, edge) in measured.edges.iter().filter(|(_, edge)| edge.throttles > 0.0) {
+            found.to.entry(key.target).or_default().push((*key, edge));
+            found.from.entry(key.source).or_default().push((*key, edge));
+        }
+        found
+    }
+}
+
+/// Calls of a function that were refused, and those that it made, in so many seconds.
+pub(crate) fn throttles(
+    id: NodeId,
+    function: &FunctionDelta,
+    facts: &FunctionFacts,
+    refusing: &Refusing<'_>,
+    seconds: f64,
+) -> Throttles {
     let observed = function.observed.as_deref();
-    let of_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| key.target == id);
-    let by_it: Vec<(EdgeKey, &EdgeDelta)> = edges(measured, |key| key.source == id);
+    let of_it = refusing.to.get(&id).map_or(&[][..], Vec::as_slice);
+    let by_it = refusing.from.get(&id).map_or(&[][..], Vec::as_slice);
     let refused_by_spans: f64 = of_it.iter().map(|(_, edge)| edge.throttles).sum();
     let refused = refused_by_spans.max(observed.map_or(0.0, |observed| observed.told_throttles as f64));
     let asked = function.invocations.max(0.0) + refused;
     let busy_seconds = function.invocations.max(0.0) * mean_ms(function) / 1_000.0;
-    let running = if measured.seconds > 0.0 { busy_seconds / measured.seconds } else { 0.0 };
+    let running = if seconds > 0.0 { busy_seconds / seconds } else { 0.0 };
     Throttles {
         refused,
         share: if asked > 0.0 { refused / asked } else { 0.0 },
@@ -35,15 +62,10 @@ pub(crate) fn throttles(id: NodeId, function: &FunctionDelta, facts: &FunctionFa
     }
 }
 
-fn edges(measured: &Measured, wanted: impl Fn(&EdgeKey) -> bool) -> Vec<(EdgeKey, &EdgeDelta)> {
-    let is_asked = |key: &EdgeKey| !matches!(key.kind, EdgeKind::Deliver | EdgeKind::Message);
-    measured.edges.iter().filter(|(key, _)| is_asked(key) && wanted(key)).map(|(key, edge)| (*key, edge)).collect()
-}
-
-fn most(edges: Vec<(EdgeKey, &EdgeDelta)>, other: impl Fn(&EdgeKey) -> NodeId) -> Vec<Refusals> {
-    let refused = edges.into_iter().filter(|(_, edge)| edge.throttles > 0.0);
-    let mut found: Vec<Refusals> =
-        refused.map(|(key, edge)| Refusals { node: other(&key), count: edge.throttles, calls: edge.calls }).collect();
+fn most(edges: &[(EdgeKey, &EdgeDelta)], other: impl Fn(&EdgeKey) -> NodeId) -> Vec<Refusals> {
+    let refusals =
+        |(key, edge): &(EdgeKey, &EdgeDelta)| Refusals { node: other(key), count: edge.throttles, calls: edge.calls };
+    let mut found: Vec<Refusals> = edges.iter().map(refusals).collect();
     found.sort_by(|a, b| b.count.total_cmp(&a.count).then_with(|| a.node.cmp(&b.node)));
     found.truncate(NODES);
     found
@@ -125,7 +147,11 @@ mod tests {
 
     #[test]
     fn nothing_is_refused_where_all_is_well() {
-        let found = profile_of("b", Story::parse("a -> b").spans, Vec::new()).throttles;
+        let mut spans = Story::parse("a -> b").spans;
+        // It failed because others have refused it something.
+        spans[2].error = true;
+        spans[2].attributes.insert("error.type", Value::Text("ThrottlingException".into()));
+        let found = profile_of("b", spans, Vec::new()).throttles;
         assert_eq!((found.refused, found.share, found.made, found.callers.len()), (0.0, 0.0, 0.0, 0));
     }
 }

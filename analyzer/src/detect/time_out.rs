@@ -30,6 +30,9 @@ const BEYOND_DOUBT: f64 = 1.05;
 
 const DAY_SECONDS: f64 = 86_400.0;
 
+/// Rates are not taken from less time than this, seconds.
+const LEAST_SECONDS: f64 = 60.0;
+
 /// How near a function comes to its time-out, from what it did in so many seconds.
 pub(crate) fn time_out(function: &FunctionDelta, facts: &FunctionFacts, seconds: f64) -> TimeOutRisk {
     let all = Bins::of(&function.duration);
@@ -51,7 +54,7 @@ pub(crate) fn time_out(function: &FunctionDelta, facts: &FunctionFacts, seconds:
     risk.is_limit_doubtful = all.at_least(limit * BEYOND_DOUBT) as f64 * each > errors + 0.5;
     let cold = function.cold_duration.as_deref().map(Bins::of).unwrap_or_default();
     let warm = all.without(&cold);
-    let days = seconds.max(1.0) / DAY_SECONDS;
+    let days = seconds.max(LEAST_SECONDS) / DAY_SECONDS;
     let (warm_tail, cold_tail) = (tail::fit(&warm, limit_ms), tail::fit(&cold, limit_ms));
     let expected = |bins: &Bins, tail: Option<&Tail>| {
         let runs = bins.count() as f64 * each;

@@ -36,7 +36,7 @@ pub struct Pricing {
 
 impl Pricing {
     /// What was measured costs; nothing is said without prices. Functions are under the ids that they turned out to have.
-    /// O(functions + edges), some 10 microseconds each.
+    /// O(functions + edges), some five microseconds each.
     pub fn bill(&self, measured: &Measured) -> CostReport {
         if self.prices.platforms.is_empty() {
             return CostReport::default();

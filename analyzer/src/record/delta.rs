@@ -9,7 +9,7 @@ use super::{
     TraceProfile, Versions, observed::merge_into,
 };
 use crate::{
-    facts::FactRecord,
+    facts::{FactRecord, Told},
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
@@ -66,6 +66,8 @@ pub(crate) struct FunctionDelta {
     /// Runs by the minute; only where time is known, that is not in a shard.
     pub(crate) pace: Pace,
     pub(crate) state_use: StateUse,
+    /// How it is configured, as far as telemetry says.
+    pub(crate) told: Told,
     pub(crate) observed: Option<Box<Observed>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
@@ -129,6 +131,7 @@ impl FunctionDelta {
             billed: Billed::default(),
             pace: Pace::default(),
             state_use: StateUse::default(),
+            told: Told::default(),
             observed: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
@@ -148,6 +151,7 @@ impl FunctionDelta {
         self.billed.merge(&other.billed);
         self.pace.merge(&other.pace);
         self.state_use.merge(&other.state_use);
+        self.told.update(other.told);
         if let Some(observed) = &other.observed {
             self.observed().merge(observed);
         }
@@ -253,6 +257,7 @@ impl Delta {
         }
         let function = self.function(&fact.function);
         function.last_seen = function.last_seen.max(fact.at);
+        function.told.update(fact.told());
         function.observed().learn(fact);
     }
 
@@ -337,6 +342,7 @@ state!(FunctionDelta {
     billed,
     pace,
     state_use,
+    told,
     observed,
     exemplars,
     versions

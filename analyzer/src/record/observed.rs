@@ -6,7 +6,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    facts::{FactRecord, Told, memory_mb},
+    facts::FactRecord,
     sketch::DDSketch,
     span::EventTime,
     state::state,
@@ -26,8 +26,6 @@ const MIB: f64 = 1_048_576.0;
 /// What was observed of the runs of a function, beyond its spans' times.
 #[derive(Clone, Default)]
 pub(crate) struct Observed {
-    /// How it is configured, as far as telemetry says.
-    pub(crate) told: Told,
     /// Times to start an instance, milliseconds.
     pub(crate) init: Option<Box<DDSketch>>,
     /// Most memory that a run has used, MiB.
@@ -67,8 +65,6 @@ pub(crate) struct InstanceMemory {
 impl Observed {
     /// Takes in what is said of a run.
     pub(crate) fn learn(&mut self, fact: &FactRecord) {
-        let memory = fact.max_memory_bytes.and_then(|bytes| memory_mb(i64::try_from(bytes).ok()?));
-        self.told.update(Told { memory_mb: memory, time_out_ms: fact.time_out_ms });
         if let Some(init_ms) = fact.init_ms.filter(|ms| is_amount(*ms)) {
             self.start(init_ms);
         }
@@ -99,7 +95,6 @@ impl Observed {
 
     /// Adds what was observed elsewhere, or later.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.told.update(other.told);
         merge_into(&mut self.init, other.init.as_deref());
         merge_into(&mut self.used_memory_mb, other.used_memory_mb.as_deref());
         self.billed_ms += other.billed_ms;
@@ -181,7 +176,6 @@ fn is_amount(number: f64) -> bool {
 }
 
 state!(Observed {
-    told,
     init,
     used_memory_mb,
     billed_ms,

@@ -3,6 +3,8 @@
 //! The telemetry API receiver of the Lambda layer writes a span `init <function>` without parent, in a trace of its own
 //! with a random id, when an instance starts. It is a fact about the function, and no invocation.
 
+use std::sync::Arc;
+
 use super::Shard;
 use crate::{
     attribute::Attribute,
@@ -24,7 +26,7 @@ pub(super) fn init_ms(span: &Span) -> Option<f64> {
 
 impl Shard {
     /// Counts the start of an instance; true when the span is nothing but that.
-    pub(super) fn count_init(&mut self, function: &std::sync::Arc<Function>, span: &Span) -> bool {
+    pub(super) fn count_init(&mut self, function: &Arc<Function>, span: &Span) -> bool {
         let Some(init_ms) = init_ms(span) else { return false };
         if !function.is_app {
             self.delta.function(function).observed().start(init_ms);

@@ -2,7 +2,7 @@
 //!
 //! Where it stands among the other spans of its trace is `shard/place.rs`'s.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     Shard,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     attribute::Attribute,
     facts::memory_mb,
-    identity::{Function, function_of, invoked_by, touch_of},
+    identity::{function_of, invoked_by, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -54,8 +54,8 @@ impl Shard {
             if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
                 seen.versions.see(version, start);
             }
+            seen.told.memory_mb = memory_of(span).or(seen.told.memory_mb);
         }
-        self.learn_memory(&function, span);
         let is_placed = !self.count_init(&function, span);
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
@@ -91,15 +91,6 @@ impl Shard {
         is_placed
     }
 
-    /// The memory of its instances, which exporters write on resources, and some on the spans that handle requests.
-    fn learn_memory(&mut self, function: &Arc<Function>, span: &Span) {
-        let by_span = || span.attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
-        let said = span.resource.memory_mb.or_else(|| if span.kind.is_inbound() { by_span() } else { None });
-        if said.is_some() && !function.is_app {
-            self.delta.function(function).observed().told.memory_mb = said;
-        }
-    }
-
     /// Start and duration; where a clock is broken, the arrival and no time.
     fn mend_times(&mut self, now: ArrivalTime, span: &Span) -> (EventTime, u64) {
         let latest = now.after(FUTURE).0;
@@ -111,4 +102,10 @@ impl Shard {
         let start = if is_start_broken { EventTime(now.0) } else { span.start };
         (start, if is_start_broken || is_end_broken { 0 } else { span.duration_nanos() })
     }
+}
+
+/// The memory of its function's instances, MiB, which exporters write on resources, and some on what is handled.
+fn memory_of(span: &Span) -> Option<u32> {
+    let by_span = || span.attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+    span.resource.memory_mb.or_else(|| if span.kind.is_inbound() { by_span() } else { None })
 }

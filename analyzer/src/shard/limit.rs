@@ -1,13 +1,10 @@
 //! What a failed span says of the limits of a platform: that a run took too long, or that there were too many.
 //!
 //! Exporters have no common word for either, so the kind of error, the description of the status and the status of HTTP
-//! are read. Spans that succeeded are not looked at. What many of them amount to is `detect/time_out.rs`'s and
+//! are read. Of what handles a request, only its own answer counts. What many of them amount to is `detect/time_out.rs`'s and
 //! `detect/throttle.rs`'s.
 
-use crate::{
-    attribute::Attribute,
-    span::{Span, SpanKind},
-};
+use crate::{attribute::Attribute, span::Span};
 
 /// Words by which platforms say that they ended a run because it took too long. A bare "timeout" is not among them: it
 /// is mostly a function that waited too long for something else.
@@ -53,19 +50,22 @@ pub(super) enum Limit {
 impl Limit {
     /// The limit that the span ran into.
     pub(super) fn of(span: &Span) -> Self {
-        if !span.error {
-            return Self::None;
-        }
         let attributes = &span.attributes;
+        // A server that refuses has not failed, by the conventions.
+        let is_refused = attributes.get(Attribute::HttpStatus).is_some();
+        if is_refused || !span.error {
+            return if is_refused { Self::Rate } else { Self::None };
+        }
         let kind = attributes.text(Attribute::ErrorType).unwrap_or_default();
         let texts = [kind, attributes.text(Attribute::StatusDescription).unwrap_or_default()];
-        let is_refused = kind == "429" || attributes.get(Attribute::HttpStatus).is_some();
-        if is_refused || texts.iter().any(|text| has_any(text, &REFUSED)) {
+        let says = |words: &[&str]| texts.iter().any(|text| has_any(text, words));
+        // What a run failed with may be what others have refused it.
+        if kind == "429" || span.kind.is_outbound() && says(&REFUSED) {
             return Self::Rate;
         }
         // By the conventions "timeout" stands for what has no class; on what handles a request it is its own.
-        let is_own = matches!(span.kind, SpanKind::Server | SpanKind::Consumer) && kind == "timeout";
-        if is_own || texts.iter().any(|text| has_any(text, &ENDED)) { Self::Time } else { Self::None }
+        let is_own = span.kind.is_inbound() && kind == "timeout";
+        if is_own || says(&ENDED) { Self::Time } else { Self::None }
     }
 }
 
@@ -77,7 +77,7 @@ fn has_any(text: &str, words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attribute::Value, fixture::Story};
+    use crate::{attribute::Value, fixture::Story, span::SpanKind};
 
     #[track_caller]
     fn check(kind: SpanKind, said: &[(&str, &str)], expected: Limit) {
@@ -88,7 +88,8 @@ mod tests {
         }
         assert_eq!(Limit::of(&span), expected, "{said:?}");
         span.error = false;
-        assert_eq!(Limit::of(&span), Limit::None, "what succeeded");
+        let by_status = said.iter().any(|(key, value)| *key == "http.response.status_code" && *value == "429");
+        assert_eq!(Limit::of(&span), if by_status { Limit::Rate } else { Limit::None }, "without an error: {said:?}");
     }
 
     #[test]
@@ -102,6 +103,8 @@ mod tests {
         check(client, &[("otel.status_description", "Rate exceeded")], Limit::Rate);
         check(client, &[("http.response.status_code", "503")], Limit::None);
         check(client, &[("error.type", "500")], Limit::None);
+        check(SpanKind::Server, &[("http.response.status_code", "429")], Limit::Rate);
+        check(SpanKind::Server, &[("error.type", "ThrottlingException")], Limit::None);
     }
 
     #[test]

@@ -49,7 +49,6 @@ pub(super) fn count_call(
                 duration_ms: millis(duration),
                 gap_ms: gap,
                 error: span.error || parent.error,
-                throttled: is_refused(span) || is_refused(parent),
                 sampling,
                 ..call(span)
             };
@@ -81,14 +80,9 @@ fn call(span: &SpanRecord) -> Call {
         duration_ms: millis(span.duration_nanos),
         gap_ms: None,
         error: span.error,
-        throttled: is_refused(span),
+        throttled: span.limit == Limit::Rate,
         trace_id: span.trace_id,
         confidence: 1.0,
         sampling: span.sampling,
     }
-}
-
-/// True when the span tells that there were too many. Of what a function handles, only a refused request is one.
-fn is_refused(span: &SpanRecord) -> bool {
-    span.limit == Limit::Rate && span.kind != SpanKind::Consumer
 }

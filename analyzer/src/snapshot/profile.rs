@@ -32,7 +32,7 @@ pub struct FunctionProfile {
     /// Calls that were refused because there were too many.
     pub throttles: Throttles,
     /// Versions that came last, with the time each was first seen, the newest last.
-    pub versions: Vec<(Arc<str>, EventTime)>,
+    pub versions: Arc<[(Arc<str>, EventTime)]>,
 }
 
 /// What is known of a function that no measured time holds.
@@ -41,7 +41,7 @@ pub struct Background {
     /// What is known of it that spans do not carry, and who said so.
     pub facts: Arc<FunctionFacts>,
     /// Versions that came last, with the time each was first seen, the newest last.
-    pub versions: Vec<(Arc<str>, EventTime)>,
+    pub versions: Arc<[(Arc<str>, EventTime)]>,
 }
 
 /// How often instances start, and what that costs the slow runs.
@@ -215,6 +215,56 @@ pub struct Refusals {
     pub count: f64,
     /// All calls.
     pub calls: f64,
+}
+
+/// Something that is wrong with a function, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Risk {
+    /// Runs are ended because they take too long, or soon will be.
+    TimeOut,
+    /// Runs use nearly all of its memory.
+    MemoryLow,
+    /// Its memory grows from run to run.
+    MemoryLeak,
+    /// Calls of it are refused, one in 100 or more.
+    Throttled,
+    /// Its slow runs are those that start instances.
+    ColdStarts,
+    /// It asks databases and stores again and again.
+    ChattyState,
+}
+
+/// Part of the calls that are refused from which on it is worth telling.
+const THROTTLED: f64 = 0.01;
+
+impl Risk {
+    /// The lower-case word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TimeOut => "time_out",
+            Self::MemoryLow => "memory_low",
+            Self::MemoryLeak => "memory_leak",
+            Self::Throttled => "throttled",
+            Self::ColdStarts => "cold_starts",
+            Self::ChattyState => "chatty_state",
+        }
+    }
+}
+
+impl FunctionProfile {
+    /// What is wrong with the function, the worst first.
+    pub fn risks(&self) -> Vec<Risk> {
+        let memory = self.memory.as_ref();
+        let all = [
+            (Risk::TimeOut, self.time_out.is_alarm),
+            (Risk::MemoryLow, memory.is_some_and(|memory| memory.is_low)),
+            (Risk::MemoryLeak, memory.is_some_and(|memory| memory.leak.is_some())),
+            (Risk::Throttled, self.throttles.share >= THROTTLED),
+            (Risk::ColdStarts, self.cold_starts.dominates_tail),
+            (Risk::ChattyState, self.state.is_chatty),
+        ];
+        all.into_iter().filter_map(|(risk, is_there)| is_there.then_some(risk)).collect()
+    }
 }
 
 impl Confidence {

@@ -11,7 +11,11 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode},
 };
-use loopscope_analyzer::{measured::Measured, snapshot::NodeId, span::TraceId};
+use loopscope_analyzer::{
+    measured::Measured,
+    snapshot::{Background, NodeId},
+    span::TraceId,
+};
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
@@ -48,11 +52,17 @@ const ASSETS: &[Asset] = &[
 ];
 
 fn view() -> View {
-    let function = |id: &str| v1::Function { id: id.to_owned(), name: "resize".to_owned(), ..Default::default() };
+    let function = |id: &str| v1::Function {
+        id: id.to_owned(),
+        name: "resize".to_owned(),
+        aliases: vec!["00000000000000a1".to_owned()],
+        ..Default::default()
+    };
     let f = NodeId(15);
     let trace = TraceId::from_hex(TRACE).unwrap();
     View {
         graph: v1::Graph { functions: vec![function(F)], ..Default::default() },
+        backgrounds: BTreeMap::from([(f, Background::default())]),
         loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
         anomalies: vec![v1::Anomaly { kind: "orphan".to_owned(), count: 1, ..Default::default() }],
         hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
@@ -146,6 +156,23 @@ async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
     assert_eq!(found["id"], "ab".repeat(16));
+}
+
+#[tokio::test]
+async fn a_function_is_known_by_any_of_its_ids_over_the_time_that_is_asked_for() {
+    let found = get_json(&format!("/api/v1/functions/{}?from=-2h&to=-1h", F.to_uppercase())).await;
+    assert_eq!((&found["function"]["id"], &found["facts"]["memory_source"]), (&F.into(), &"assumed".into()));
+    assert_eq!((&found["time_out"]["confidence"], &found["memory"]), (&"low".into(), &Value::Null));
+    assert!(found["range"]["from"].as_str().unwrap() < found["range"]["to"].as_str().unwrap());
+    let by_alias = get_json("/api/v1/functions/00000000000000a1").await;
+    assert_eq!(by_alias["function"]["name"], "resize");
+    let list = get_json("/api/v1/functions").await;
+    assert_eq!((&list["functions"][0]["name"], &list["functions_elided"]), (&"resize".into(), &0.into()));
+    let (_, message) = refused("/api/v1/functions/nope", StatusCode::NOT_FOUND).await;
+    assert!(message.contains("nope") && message.contains("/api/v1/graph"), "{message}");
+    let (code, message) = refused(&format!("/api/v1/functions/{F}?from=soon"), StatusCode::BAD_REQUEST).await;
+    assert!(code == "bad_request" && message.contains("from"), "{message}");
+    refused("/api/v1/functions?from=-1h&to=-2h", StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod cost;
 mod demo;
 mod durability;
 mod evidence;
+mod functions;
 mod graph;
 mod intended;
 mod loops;

@@ -1191,6 +1191,419 @@ pub struct ContainerSize {
     #[prost(uint32, tag = "3")]
     pub concurrency: u32,
 }
+/// Everything that is known of one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionProfile {
+    /// Its numbers on the map, since the journal begins.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<Function>,
+    /// The time that all of what follows is about, but for facts, versions, edges and loops.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Its runs in that time, those that sampling left out included.
+    #[prost(double, tag = "3")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "4")]
+    pub errors: f64,
+    /// What is known of it that spans do not carry.
+    #[prost(message, optional, tag = "5")]
+    pub facts: ::core::option::Option<FunctionFacts>,
+    /// How often instances start, and what that costs the slow runs.
+    #[prost(message, optional, tag = "6")]
+    pub cold_starts: ::core::option::Option<ColdStarts>,
+    /// What it waits for databases and stores.
+    #[prost(message, optional, tag = "7")]
+    pub state: ::core::option::Option<StateTax>,
+    /// How near it comes to its time-out.
+    #[prost(message, optional, tag = "8")]
+    pub time_out: ::core::option::Option<TimeOutRisk>,
+    /// How near it comes to its memory; absent while nothing tells how much it uses.
+    #[prost(message, optional, tag = "9")]
+    pub memory: ::core::option::Option<MemoryUse>,
+    /// Calls that were refused because there were too many.
+    #[prost(message, optional, tag = "10")]
+    pub throttles: ::core::option::Option<Throttles>,
+    /// Versions that came last, the newest last.
+    #[prost(message, repeated, tag = "11")]
+    pub versions: ::prost::alloc::vec::Vec<FunctionVersion>,
+    /// Edges from and to it, those with most calls first, at most 200, with their numbers since the journal begins.
+    #[prost(message, repeated, tag = "12")]
+    pub edges: ::prost::alloc::vec::Vec<Edge>,
+    /// Further edges.
+    #[prost(uint64, tag = "13")]
+    pub edges_elided: u64,
+    /// Loops that it is part of, retry storms among them, the worst first, at most 200.
+    #[prost(message, repeated, tag = "14")]
+    pub loops: ::prost::alloc::vec::Vec<LoopSummary>,
+}
+/// What is known of a function that spans do not carry, and who said it: "configured" in the configuration, "observed"
+/// in telemetry, or "assumed" because nobody said.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionFacts {
+    /// Memory of an instance, in MiB.
+    #[prost(uint32, tag = "1")]
+    pub memory_mb: u32,
+    /// Who said so.
+    #[prost(string, tag = "2")]
+    pub memory_source: ::prost::alloc::string::String,
+    /// "x86_64" or "arm64".
+    #[prost(string, tag = "3")]
+    pub architecture: ::prost::alloc::string::String,
+    /// Who said so.
+    #[prost(string, tag = "4")]
+    pub architecture_source: ::prost::alloc::string::String,
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(uint64, optional, tag = "5")]
+    pub time_out_ms: ::core::option::Option<u64>,
+    /// Who said so; "assumed" without a time-out.
+    #[prost(string, tag = "6")]
+    pub time_out_source: ::prost::alloc::string::String,
+    /// Instances that may run at the same time.
+    #[prost(uint32, tag = "7")]
+    pub concurrency: u32,
+    /// Who said so.
+    #[prost(string, tag = "8")]
+    pub concurrency_source: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "9")]
+    pub owner: ::prost::alloc::string::String,
+    /// The applications it belongs to.
+    #[prost(string, repeated, tag = "10")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How often instances start, and what that costs the slow runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ColdStarts {
+    /// Runs that started an instance.
+    #[prost(double, tag = "1")]
+    pub count: f64,
+    /// Part of all runs, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Median time to start an instance before the run begins, in milliseconds; absent where nothing tells it.
+    #[prost(double, optional, tag = "3")]
+    pub init_p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile of it, in milliseconds.
+    #[prost(double, optional, tag = "4")]
+    pub init_p95_ms: ::core::option::Option<f64>,
+    /// Median duration of a cold run without the start, in milliseconds; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "5")]
+    pub cold_p50_ms: ::core::option::Option<f64>,
+    /// Median duration of the other runs, in milliseconds; absent when there are none.
+    #[prost(double, optional, tag = "6")]
+    pub warm_p50_ms: ::core::option::Option<f64>,
+    /// Part of the runs around the 95th percentile that are cold, 0 to 1; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "7")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// By how much the 95th percentile would fall if cold runs were as the others, in milliseconds.
+    #[prost(double, optional, tag = "8")]
+    pub p95_gain_ms: ::core::option::Option<f64>,
+    /// True when half of the tail or more is cold, and it would fall by a tenth and by 5 ms at least.
+    #[prost(bool, tag = "9")]
+    pub dominates_tail: bool,
+}
+/// What a function waits for databases and stores.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StateTax {
+    /// Part of the time of its runs, 0 to 1.
+    #[prost(double, tag = "1")]
+    pub share: f64,
+    /// Of one run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub waited_ms_per_run: f64,
+    /// Uses of one run.
+    #[prost(double, tag = "3")]
+    pub calls_per_run: f64,
+    /// Part of its runs with ten uses or more, one after the other, 0 to 1.
+    #[prost(double, tag = "4")]
+    pub chatty_share: f64,
+    /// True when these are three runs and one of twenty, at least.
+    #[prost(bool, tag = "5")]
+    pub is_chatty: bool,
+    /// Where the time goes, most of it first; at most ten.
+    #[prost(message, repeated, tag = "6")]
+    pub stores: ::prost::alloc::vec::Vec<StoreUse>,
+}
+/// How a function uses one database or store in one way.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoreUse {
+    /// Id of the resource.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    /// "read" or "write".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Uses of one run.
+    #[prost(double, tag = "4")]
+    pub calls_per_run: f64,
+    /// Of one use, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub mean_ms: f64,
+    /// Part of all time that the function spends on its stores, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub share: f64,
+}
+/// How near a function comes to its time-out.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TimeOutRisk {
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(double, optional, tag = "1")]
+    pub limit_ms: ::core::option::Option<f64>,
+    /// 99th percentile of the duration of a run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p99_ms: f64,
+    /// 99.9th percentile, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub p999_ms: f64,
+    /// The longest run, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub max_ms: f64,
+    /// Runs that were ended because they took too long.
+    #[prost(double, tag = "5")]
+    pub seen: f64,
+    /// The same that are to be expected in a day at the rate of this time; absent without a limit, and with fewer than
+    /// 5,000 runs of which none timed out.
+    #[prost(double, optional, tag = "6")]
+    pub expected_per_day: ::core::option::Option<f64>,
+    /// The tail of the runs that are not cold; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "7")]
+    pub warm: ::core::option::Option<TailFit>,
+    /// The tail of the cold runs; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "8")]
+    pub cold: ::core::option::Option<TailFit>,
+    /// "low" for fewer than 5,000 runs, "medium" for fewer than 20,000, else "high".
+    #[prost(string, tag = "9")]
+    pub confidence: ::prost::alloc::string::String,
+    /// True when runs went on beyond the limit and did not fail, so that the limit is not what was said.
+    #[prost(bool, tag = "10")]
+    pub is_limit_doubtful: bool,
+    /// True when one time-out a day or more is to be expected, and the 99.9th percentile is 0.7 of the limit or more.
+    #[prost(bool, tag = "11")]
+    pub is_alarm: bool,
+}
+/// A generalised Pareto distribution fitted to the slowest twentieth of some runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TailFit {
+    /// All runs, of which the tail is a part.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Where the tail begins, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub threshold_ms: f64,
+    /// Its shape: above 0 for heavy tails, below 0 for tails that end.
+    #[prost(double, tag = "3")]
+    pub shape: f64,
+    /// Its scale, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub scale_ms: f64,
+    /// Probability that a run takes longer than the limit.
+    #[prost(double, optional, tag = "5")]
+    pub beyond_limit: ::core::option::Option<f64>,
+}
+/// How near a function comes to its memory.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryUse {
+    /// Memory of an instance, in MiB; absent when nobody said.
+    #[prost(uint32, optional, tag = "1")]
+    pub limit_mb: ::core::option::Option<u32>,
+    /// Median of what runs use, in MiB.
+    #[prost(double, tag = "2")]
+    pub used_p50_mb: f64,
+    /// 99.9th percentile, in MiB.
+    #[prost(double, tag = "3")]
+    pub used_p999_mb: f64,
+    /// Runs that it is known of.
+    #[prost(uint64, tag = "4")]
+    pub samples: u64,
+    /// Part of the memory that stays free in all but one of 1,000 runs; absent without a limit.
+    #[prost(double, optional, tag = "5")]
+    pub headroom: ::core::option::Option<f64>,
+    /// True when that is less than a tenth.
+    #[prost(bool, tag = "6")]
+    pub is_low: bool,
+    /// Memory that grows from run to run; absent when that of most instances does not.
+    #[prost(message, optional, tag = "7")]
+    pub leak: ::core::option::Option<MemoryLeak>,
+    /// Instances with enough runs to tell.
+    #[prost(uint32, tag = "8")]
+    pub instances_judged: u32,
+}
+/// Memory that grows from run to run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryLeak {
+    /// Instances of which it is certain.
+    #[prost(uint32, tag = "1")]
+    pub instances: u32,
+    /// What one run adds, in MiB: the median over these instances.
+    #[prost(double, tag = "2")]
+    pub mb_per_run: f64,
+    /// Runs of one instance from what its runs use in the median until its memory is full; absent without a limit.
+    #[prost(double, optional, tag = "3")]
+    pub runs_until_full: ::core::option::Option<f64>,
+}
+/// Calls that were refused because there were too many.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Throttles {
+    /// Calls of the function that were refused, as its callers or its platform tell.
+    #[prost(double, tag = "1")]
+    pub refused: f64,
+    /// Part of all calls of it, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Who was refused most, most of it first; at most ten.
+    #[prost(message, repeated, tag = "3")]
+    pub callers: ::prost::alloc::vec::Vec<Refusals>,
+    /// Calls by the function that were refused.
+    #[prost(double, tag = "4")]
+    pub made: f64,
+    /// Who refused most of them, most of it first; at most ten.
+    #[prost(message, repeated, tag = "5")]
+    pub refused_by: ::prost::alloc::vec::Vec<Refusals>,
+    /// Instances that run at the same time, in the mean.
+    #[prost(double, tag = "6")]
+    pub running: f64,
+    /// Part of those that may, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub concurrency_share: f64,
+}
+/// Calls between a function and another node that were refused.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Refusals {
+    /// Id of the other node.
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub node: ::prost::alloc::string::String,
+    /// Calls that were refused.
+    #[prost(double, tag = "3")]
+    pub count: f64,
+    /// All calls.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+}
+/// A version of a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionVersion {
+    /// The version.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// When it was first seen.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A loop in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopSummary {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What kind of loop it is.
+    #[prost(string, repeated, tag = "3")]
+    pub classes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether and how it goes on.
+    #[prost(enumeration = "LoopState", tag = "4")]
+    #[serde(with = "crate::json::loop_state")]
+    pub state: i32,
+    /// How urgent it is.
+    #[prost(enumeration = "Severity", tag = "5")]
+    #[serde(with = "crate::json::severity")]
+    pub severity: i32,
+    /// Laps of its deepest chain.
+    #[prost(uint32, tag = "6")]
+    pub max_depth: u32,
+    /// For what is tried again and again; absent for other loops.
+    #[prost(message, optional, tag = "7")]
+    pub retry_storm: ::core::option::Option<RetryStorm>,
+}
+/// Functions with what is wrong with each of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionList {
+    /// The time that it is about.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Those with alarms and warnings first, then those with most runs; at most 1,000.
+    #[prost(message, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionRisks>,
+    /// Further functions.
+    #[prost(uint64, tag = "3")]
+    pub functions_elided: u64,
+}
+/// What is wrong with a function, in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionRisks {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// Its runs in the time, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "5")]
+    pub errors: f64,
+    /// Words for what is wrong: "time_out", "memory_low", "memory_leak", "throttled", "cold_starts", "chatty_state".
+    #[prost(string, repeated, tag = "6")]
+    pub risks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Part of its runs that are cold, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub cold_share: f64,
+    /// Part of the time of its runs in which they wait for databases and stores, 0 to 1.
+    #[prost(double, tag = "8")]
+    pub state_share: f64,
+    /// Time-outs that are to be expected in a day; absent when that is not known.
+    #[prost(double, optional, tag = "9")]
+    pub time_outs_per_day: ::core::option::Option<f64>,
+    /// Part of its memory that stays free; absent when that is not known.
+    #[prost(double, optional, tag = "10")]
+    pub memory_headroom: ::core::option::Option<f64>,
+    /// Part of the calls of it that are refused, 0 to 1.
+    #[prost(double, tag = "11")]
+    pub throttled_share: f64,
+}
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
