@@ -7,6 +7,7 @@ mod appraisal;
 mod attempts;
 mod flow;
 mod money;
+mod patterns;
 mod pricing;
 mod series;
 mod windows;
@@ -23,6 +24,7 @@ use crate::{
     detect::{
         cycle::{self, Cycle},
         hotspot::{self, Spent},
+        pattern::Surroundings,
         retry::AttemptSeries,
     },
     facts::FunctionRule,
@@ -67,6 +69,11 @@ pub struct Aggregate {
     /// What is needed to price it.
     priced: Priced,
     minutes: Minutes,
+    /// What patterns are told with beside counts, and when it was gathered last.
+    surroundings: Arc<Surroundings>,
+    surroundings_at: ArrivalTime,
+    /// When the first came.
+    since: ArrivalTime,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -96,6 +103,9 @@ impl Aggregate {
             measured: Measured::default(),
             priced: Priced::default(),
             minutes: Minutes::default(),
+            surroundings: Arc::default(),
+            surroundings_at: ArrivalTime(0),
+            since: ArrivalTime(0),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -123,6 +133,9 @@ impl Aggregate {
     pub fn merge(&mut self, now: ArrivalTime, delta: Delta) {
         let slot = slot_of(now);
         self.now = self.now.max(now);
+        if self.since.0 == 0 {
+            self.since = now;
+        }
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
@@ -203,6 +216,8 @@ impl Aggregate {
             loops: self.loops(),
             hotspots: self.hotspots(now),
             pricing: self.pricing(now),
+            patterns: if self.config.is_capture { Arc::new(self.patterns()) } else { Arc::default() },
+            surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
         }
@@ -459,8 +474,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes
-} else { priced, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since
+} else { priced, surroundings, surroundings_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

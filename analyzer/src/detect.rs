@@ -3,6 +3,8 @@
 //! A detector reads what shards, linker and aggregate have gathered and says what it makes of it. What a detector
 //! needs to remember is a value that its caller keeps.
 
+/// What became slower, faster, or fails more often than it used to.
+pub mod change;
 /// How often instances start, and what that costs.
 pub(crate) mod cold_start;
 /// Cycles in the graph that no chain has gone round twice.
@@ -23,6 +25,8 @@ pub mod life_table;
 pub(crate) mod memory;
 /// The same entity handled again and again.
 pub(crate) mod no_progress;
+/// The patterns that functions make.
+pub mod pattern;
 /// Messages that cannot be handled going round.
 pub(crate) mod poison;
 /// All chains together going on more than they used to.

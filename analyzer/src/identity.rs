@@ -35,6 +35,8 @@ pub struct Resource {
     pub(crate) memory_mb: Option<u32>,
     function: Arc<Function>,
     is_named: bool,
+    instance: u32,
+    is_faas: bool,
 }
 
 /// A node people deploy, in one environment.
@@ -62,13 +64,42 @@ impl Resource {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
         let memory_mb = attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
-        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named })
+        let (instance, is_faas) = (instance_of(&attributes), has_faas(&attributes));
+        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, instance, is_faas })
     }
 
     /// The function that its own attributes name.
     pub fn function(&self) -> &Arc<Function> {
         &self.function
     }
+}
+
+/// Hash of the instance that ran the span; 0 when nothing is said of it.
+pub(crate) fn instance_hash(span: &Span) -> u32 {
+    if span.resource.instance != 0 { span.resource.instance } else { instance_of(&span.attributes) }
+}
+
+/// True for spans with attributes that only functions have, on themselves or on their resource.
+pub(crate) fn is_of_function(span: &Span) -> bool {
+    span.resource.is_faas || has_faas(&span.attributes)
+}
+
+fn instance_of(attributes: &Attributes) -> u32 {
+    let id = attributes.text(Attribute::FaasInstance).or_else(|| attributes.text(Attribute::ServiceInstanceId));
+    id.map_or(0, |id| (xxh3_64(id.as_bytes()) as u32).max(1))
+}
+
+fn has_faas(attributes: &Attributes) -> bool {
+    const FAAS: [Attribute; 7] = [
+        Attribute::FaasName,
+        Attribute::FaasInstance,
+        Attribute::FaasInvocationId,
+        Attribute::FaasColdstart,
+        Attribute::FaasTrigger,
+        Attribute::LambdaInvokedArn,
+        Attribute::CloudflareScriptName,
+    ];
+    attributes.known().any(|(attribute, _)| FAAS.contains(&attribute))
 }
 
 /// The function that ran the span.

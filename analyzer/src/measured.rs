@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
-    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta, Passing},
     snapshot::NodeId,
     state::state,
 };
@@ -20,6 +20,8 @@ pub struct Measured {
     pub(crate) functions: BTreeMap<NodeId, FunctionDelta>,
     /// By edge.
     pub(crate) edges: BTreeMap<EdgeKey, EdgeDelta>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
 }
 
 impl Measured {
@@ -27,11 +29,14 @@ impl Measured {
     /// several.
     pub(crate) fn add(&mut self, minute: u64, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
         for (id, function) in &delta.functions {
-            self.add_function(own(*id), function).pace.add(minute, function.invocations);
+            let to = own(*id);
+            self.add_function(to, function).pace.add(minute, function.invocations);
+            self.rename_outs(to, &own);
         }
         for (key, edge) in &delta.edges {
             self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
         }
+        self.passing.merge_renamed(&delta.passing, &own);
     }
 
     /// Adds another time, that does not overlap with this one.
@@ -43,6 +48,7 @@ impl Measured {
         for (key, edge) in &other.edges {
             self.add_edge(*key, edge);
         }
+        self.passing.merge(&other.passing);
     }
 
     /// Puts together what was counted under several ids of one function.
@@ -59,6 +65,21 @@ impl Measured {
             if let Some(edge) = self.edges.remove(&key) {
                 self.add_edge(renamed(key), &edge);
             }
+        }
+        let callers: Vec<NodeId> = self.functions.keys().copied().collect();
+        callers.into_iter().for_each(|caller| self.rename_outs(caller, &own));
+        if self.passing.is_moved(&own) {
+            let passing = std::mem::take(&mut self.passing);
+            self.passing.merge_renamed(&passing, &own);
+        }
+    }
+
+    /// Puts together where the runs of a function go.
+    fn rename_outs(&mut self, caller: NodeId, own: impl Fn(NodeId) -> NodeId) {
+        if let Some(function) = self.functions.get_mut(&caller)
+            && function.outs.is_moved(&own)
+        {
+            function.outs = function.outs.renamed(own);
         }
     }
 
@@ -81,4 +102,4 @@ impl Measured {
     }
 }
 
-state!(Measured { seconds, functions, edges });
+state!(Measured { seconds, functions, edges, passing });

@@ -10,9 +10,13 @@ mod billed;
 mod delta;
 mod exemplars;
 mod flow;
+mod instances;
+mod nature;
 mod observed;
 mod operation;
+mod outs;
 mod pace;
+mod passing;
 mod profile;
 mod state_use;
 
@@ -32,9 +36,13 @@ pub use delta::Delta;
 pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
+pub(crate) use instances::Instances;
+pub(crate) use nature::Nature;
 pub(crate) use observed::{InstanceMemory, Observed};
 pub use operation::{OperationCycle, OperationLap};
+pub(crate) use outs::{Out, Outs, Sent};
 pub(crate) use pace::Pace;
+pub(crate) use passing::{FanKey, Passing, STAGES, Stage};
 pub(crate) use profile::TraceProfile;
 pub(crate) use state_use::{CHATTY, StateUse};
 
@@ -159,8 +167,12 @@ pub enum Record {
         trace_id: TraceId,
         /// When it began.
         start: EventTime,
+        /// When it ended.
+        end: EventTime,
         /// The invocation that caused it, when that is known already.
         parent: Option<SpanKey>,
+        /// When that had sent the message that caused it; `None` for a call, which waits.
+        sent: Option<EventTime>,
         /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
         run: u64,
         /// True when nothing says what caused it, and another function may have invoked it.
@@ -185,6 +197,8 @@ pub enum Record {
         child: SpanKey,
         /// Key of the causing invocation.
         parent: SpanKey,
+        /// When that had sent the message that caused it; `None` for a call, which waits.
+        sent: Option<EventTime>,
     },
     /// What looked like an invocation is a part of another.
     Same {

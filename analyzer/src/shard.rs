@@ -20,6 +20,7 @@
 mod anomaly;
 mod attempt;
 mod clue;
+mod conduct;
 mod flow;
 mod init;
 mod intake;
@@ -101,7 +102,7 @@ impl Shard {
             invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
             capacity,
-            invocations: Invocations::new(config.settle, capacity),
+            invocations: Invocations::new(config, capacity),
             operations: Operations::new(),
             attempting: Attempting::new(config),
             delta: Delta::default(),
@@ -201,5 +202,6 @@ impl Shard {
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
         self.attempting.rotate(now);
+        self.invocations.rotate(now);
     }
 }

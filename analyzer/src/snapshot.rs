@@ -14,12 +14,13 @@ mod function;
 mod hotspot;
 mod id;
 mod losses;
+mod pattern;
 mod profile;
 mod resource;
 
 use std::sync::Arc;
 
-use crate::price::Pricing;
+use crate::{detect::pattern::Surroundings, price::Pricing};
 
 pub use self::{
     anomaly::{Anomaly, AnomalyExemplar, AnomalyKind},
@@ -35,6 +36,10 @@ pub use self::{
     hotspot::{Hotspot, HotspotCause},
     id::{LoopId, NodeId},
     losses::Losses,
+    pattern::{
+        Aspect, DeadFunction, Decorator, EndToEnd, EventHandler, EventSource, Evidence, FanIn, FanOut, FunctionKind,
+        Likeness, NamedNode, Patterns, Pipeline, PipelineStage, Route, Router, Straggler,
+    },
     profile::{
         Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, Risk, StateTax, StoreUse,
         TailFit, Throttles, TimeOutRisk,
@@ -59,6 +64,10 @@ pub struct Snapshot {
     pub hotspots: Vec<Hotspot>,
     /// What is needed to tell what was measured in some time costs.
     pub pricing: Arc<Pricing>,
+    /// The patterns of a capture; live they are asked for by time, with the surroundings.
+    pub patterns: Arc<Patterns>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

@@ -25,6 +25,7 @@ use tower_http::{
 
 pub use self::{
     alerts::AlertSource,
+    changes::ChangeSource,
     guard::Hosts,
     health::Ready,
     live::Live,
@@ -37,6 +38,7 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod changes;
 mod cost;
 mod error;
 mod exemplars;
@@ -50,6 +52,7 @@ mod laps;
 mod live;
 mod loops;
 mod page;
+mod patterns;
 mod range;
 mod status;
 mod traces;
@@ -83,6 +86,8 @@ pub struct ApiState {
     pub identify: Identify,
     /// Reads what was measured in a range of time.
     pub windows: WindowSource,
+    /// Says what changed.
+    pub changes: ChangeSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.
@@ -124,6 +129,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/functions/{id}", get(functions::get))
         .route("/api/v1/hotspots", get(hotspots::get))
         .route("/api/v1/cost", get(cost::get))
+        .route("/api/v1/patterns", get(patterns::get))
+        .route("/api/v1/changes", get(changes::get))
         .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))

@@ -51,7 +51,7 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// One object `{graph, loops, hotspots, anomalies}` of the API's messages.
+    /// One object `{graph, loops, hotspots, patterns, anomalies}` of the API's messages.
     Json,
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use loopscope_analyzer::{
+    detect::pattern::Surroundings,
     price::Pricing,
     snapshot::{Background, JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
@@ -44,6 +45,8 @@ pub struct View {
     pub node_exemplars: BTreeMap<NodeId, Vec<TraceId>>,
     /// Traces that show any edge between two nodes, the newest first.
     pub edge_exemplars: BTreeMap<(NodeId, NodeId), Vec<TraceId>>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// The causes of deepest chains that no trace names, by the id of the loop.
     pub joined: HashMap<String, Arc<JoinedChain>>,
 }
@@ -70,6 +73,7 @@ impl View {
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             pricing: Arc::clone(&snapshot.pricing),
             losses: snapshot.losses,
+            surroundings: Arc::clone(&snapshot.surroundings),
             node_exemplars,
             edge_exemplars,
             joined: snapshot.loops.iter().filter_map(|it| Some((it.id.to_string(), it.joined.clone()?))).collect(),

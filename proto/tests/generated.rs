@@ -5,8 +5,8 @@
 use std::{fs, path::Path};
 
 const FILES: &[&str] = &[
-    "alert", "anomaly", "check", "cost", "function", "graph", "hotspot", "intended", "laps", "live", "loop", "range",
-    "status", "trace",
+    "alert", "anomaly", "change", "check", "cost", "function", "graph", "hotspot", "intended", "laps", "live", "loop",
+    "pattern", "range", "status", "trace",
 ];
 
 #[test]
@@ -30,7 +30,13 @@ fn committed_types_match_the_schema() {
         "at",
         "opened_at",
         "closed_at",
+        "ChangeList.from",
+        "ChangeList.to",
         "TimeRange.from",
+        "since",
+        "found_at",
+        "until",
+        "version_first_seen",
         "TimeRange.to",
     ] {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");

@@ -303,6 +303,7 @@ impl Linker {
         if below.parent == cause.invocation {
             below.confidence = below.confidence.max(cause.confidence);
             below.is_guess &= cause.is_guess;
+            below.sent = below.sent.max(cause.sent);
             return;
         }
         let (function, fragment, is_root) = (below.function, below.fragment, below.path.is_single());
@@ -365,11 +366,12 @@ impl Invocation {
             credit: self.credit,
             is_guess: self.is_guess,
             conversation: self.conversation,
+            sent: self.sent,
         }
     }
 
     fn set_cause(&mut self, cause: Cause) {
         (self.parent, self.confidence, self.credit) = (cause.invocation, cause.confidence, cause.credit);
-        (self.is_guess, self.conversation) = (cause.is_guess, cause.conversation);
+        (self.is_guess, self.conversation, self.sent) = (cause.is_guess, cause.conversation, cause.sent);
     }
 }

@@ -72,7 +72,9 @@ impl Linker {
                 &mut self.delta.losses,
             );
         }
-        self.cause(now, link.child, Cause { credit: link.credit, ..Cause::certain(cause.invocation) });
+        self.hand_over(now, cause.invocation, link.child, cause.end, link.credit);
+        let certain = Cause::certain(cause.invocation);
+        self.cause(now, link.child, Cause { credit: link.credit, sent: cause.end, ..certain });
     }
 
     /// An outbound span offers what it knows of what it caused.
@@ -150,7 +152,13 @@ impl Linker {
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
             let (invocation, credit) = (offer.cause, search.seeker.credit);
             let conversation = search.key.conversation();
-            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation });
+            // Whoever invokes a function by its name waits for it.
+            let is_call = offer.destination.is_some() && offer.destination == self.functions.node(function);
+            let sent = if is_call { EventTime(0) } else { offer.end };
+            if !is_call {
+                self.hand_over(now, invocation, child, sent, credit);
+            }
+            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation, sent });
         }
     }
 
@@ -169,7 +177,9 @@ impl Linker {
             return;
         }
         let (confidence, credit) = (class.confidence(), seeker.credit);
-        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
+        // Who knows the id of a run has called it.
+        let sent = if class == KeyClass::Request { EventTime(0) } else { offer.end };
+        let cause = Cause { confidence, credit, sent, ..Cause::certain(offer.cause) };
         if self.awaiting.knows(child, offer.cause) {
             self.cause(now, child, cause);
             return;
@@ -180,6 +190,9 @@ impl Linker {
             self.count_message(seeker, offer, kind, class.confidence());
         }
         self.observe(seeker, offer);
+        if class != KeyClass::Request {
+            self.hand_over(now, offer.cause, child, sent, credit);
+        }
         self.cause(now, child, cause);
     }
 

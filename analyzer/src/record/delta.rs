@@ -5,8 +5,8 @@ use std::{mem, sync::Arc, time::Duration};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
-    Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Observed, Pace, StateUse,
-    TraceProfile, Versions, observed::merge_into,
+    Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Nature, Observed, Outs, Pace,
+    Passing, StateUse, TraceProfile, Versions, observed::merge_into,
 };
 use crate::{
     facts::{FactRecord, Told},
@@ -42,6 +42,8 @@ pub struct Delta {
     pub(crate) flows: FxHashMap<FlowKey, FlowCounts>,
     /// Where the time of the traces went that were looked at.
     pub(crate) profiles: Vec<TraceProfile>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -71,6 +73,10 @@ pub(crate) struct FunctionDelta {
     pub(crate) observed: Option<Box<Observed>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
+    /// How the runs that are over began.
+    pub(crate) nature: Nature,
+    /// What the runs that are over called and sent.
+    pub(crate) outs: Outs,
 }
 
 /// One run, as its entry span shows it.
@@ -135,6 +141,8 @@ impl FunctionDelta {
             observed: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
+            nature: Nature::default(),
+            outs: Outs::default(),
         }
     }
 
@@ -157,6 +165,8 @@ impl FunctionDelta {
         }
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.nature.merge(&other.nature);
+        self.outs.merge(&other.outs);
     }
 
     /// Counts a run, or takes one back.
@@ -231,6 +241,7 @@ impl Delta {
             && self.attempts.is_empty()
             && self.flows.is_empty()
             && self.profiles.is_empty()
+            && self.passing.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }
@@ -345,6 +356,8 @@ state!(FunctionDelta {
     told,
     observed,
     exemplars,
-    versions
+    versions,
+    nature,
+    outs
 });
 state!(EdgeDelta { kept, belief, calls, errors, throttles, duration, gap, exemplars });

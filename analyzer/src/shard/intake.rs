@@ -13,7 +13,7 @@ use super::{
 use crate::{
     attribute::Attribute,
     facts::memory_mb,
-    identity::{function_of, invoked_by, touch_of},
+    identity::{function_of, instance_hash, invoked_by, is_of_function, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -75,6 +75,8 @@ impl Shard {
                 touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
                 invokes: invokes.into(),
                 trigger,
+                instance: instance_hash(span),
+                is_faas: !span.kind.is_outbound() && is_of_function(span),
                 sampling,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },

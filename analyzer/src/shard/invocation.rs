@@ -8,10 +8,16 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{SpanRecord, clue::Clues, flow::Flow};
+use super::{
+    SpanRecord,
+    clue::Clues,
+    conduct::{Conduct, Lives},
+    flow::Flow,
+};
 use crate::{
+    config::Config,
     identity::Function,
-    record::{CHATTY, Delta, StateUse},
+    record::{CHATTY, Delta, Sent, StateUse},
     records::Records,
     sampling::Sampling,
     span::{ArrivalTime, EventTime},
@@ -25,6 +31,7 @@ const CHILDREN: usize = 256;
 pub(super) struct Invocations {
     open: Records<Open>,
     due: VecDeque<(ArrivalTime, u64)>,
+    lives: Lives,
     settle: Duration,
     capacity: usize,
 }
@@ -47,6 +54,7 @@ struct Open {
     /// True when its entry span says how long it took.
     is_timed: bool,
     flow: Flow,
+    conduct: Conduct,
 }
 
 /// A time in which an invocation waited. The highest bit of its end, which no time reaches before the year 2262, says
@@ -75,8 +83,13 @@ impl Wait {
 }
 
 impl Invocations {
-    pub(super) fn new(settle: Duration, capacity: usize) -> Self {
-        Self { open: Records::default(), due: VecDeque::new(), settle, capacity }
+    pub(super) fn new(config: &Config, capacity: usize) -> Self {
+        let lives = Lives::new(config.lateness);
+        Self { open: Records::default(), due: VecDeque::new(), lives, settle: config.settle, capacity }
+    }
+
+    pub(super) fn rotate(&mut self, now: ArrivalTime) {
+        self.lives.rotate(now);
     }
 
     pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
@@ -93,6 +106,7 @@ impl Invocations {
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
             flow,
+            conduct: Conduct::of(entry),
         };
         if entry.kind.is_outbound() {
             open.wait(Wait::of(entry));
@@ -125,6 +139,20 @@ impl Invocations {
         }
     }
 
+    /// A span of the invocation takes something in.
+    pub(super) fn take_in(&mut self, key: u64, is_entry: bool, span: &SpanRecord, clues: Option<&Clues>) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.take_in(is_entry, span, clues);
+        }
+    }
+
+    /// The invocation sends to a place, or calls it.
+    pub(super) fn send(&mut self, key: u64, sent: Sent) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.send(sent);
+        }
+    }
+
     /// The invocation is no part of another, which caused it; true when that was not known before, while it is open.
     pub(super) fn make_certain(&mut self, key: u64) -> bool {
         let Some(open) = self.open.get_mut(key) else { return false };
@@ -151,6 +179,7 @@ impl Invocations {
             open.children.into_iter().for_each(|wait| whole.wait(wait));
             open.blocked.into_iter().for_each(|wait| whole.block(wait));
             whole.flow.absorb(open.flow);
+            whole.conduct.absorb(open.conduct);
         }
     }
 
@@ -160,6 +189,7 @@ impl Invocations {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
+            open.conduct.settle(&open.function, (open.start, open.end), &mut self.lives, delta);
             if !open.is_timed {
                 continue;
             }
@@ -271,6 +301,7 @@ mod tests {
             is_certain: true,
             is_timed: true,
             flow: Flow::default(),
+            conduct: Conduct::default(),
         }
     }
 

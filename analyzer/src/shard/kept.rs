@@ -47,6 +47,10 @@ pub(super) struct SpanRecord {
     pub(super) is_open: bool,
     /// What started it, if it is an entry.
     pub(super) trigger: Trigger,
+    /// Hash of the instance that ran it; 0 when nothing is said of it.
+    pub(super) instance: u32,
+    /// True when it has attributes that only functions have; what leaves a function is not asked.
+    pub(super) is_faas: bool,
     /// How probable it was that it was kept.
     pub(super) sampling: Sampling,
 }

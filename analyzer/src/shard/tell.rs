@@ -1,9 +1,19 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, flow::Flow, invocation::Wait, kept::SpanRecord, limit::Limit, touch};
+use super::{
+    Shard,
+    clue::Clues,
+    conduct::sent,
+    flow::Flow,
+    invocation::Wait,
+    kept::SpanRecord,
+    limit::Limit,
+    touch::{self, Reach},
+};
 use crate::{
     record::{Record, SpanKey},
-    span::{ArrivalTime, SpanKind},
+    snapshot::EdgeKind,
+    span::{ArrivalTime, EventTime, SpanKind},
 };
 
 impl Shard {
@@ -14,7 +24,7 @@ impl Shard {
         now: ArrivalTime,
         key: u64,
         span: &SpanRecord,
-        parent: Option<u64>,
+        parent: Option<(u64, Option<EventTime>)>,
         is_certain: bool,
     ) {
         let Some(record) = self.spans.get_mut(key) else { return };
@@ -32,7 +42,9 @@ impl Shard {
             function: span.function.id,
             trace_id: span.trace_id,
             start: span.start,
-            parent: parent.map(SpanKey),
+            end: span.end(),
+            parent: parent.map(|(parent, _)| SpanKey(parent)),
+            sent: parent.and_then(|(_, sent)| sent),
             run: span.run,
             is_open: span.is_open,
             trigger: span.trigger,
@@ -71,9 +83,17 @@ impl Shard {
 
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
-        if let Some(clues) = self.clues.remove(key) {
-            self.invocations.see(invocation, &clues, span);
-            self.tell(&clues, span, SpanKey(invocation));
+        let clues = self.clues.remove(key);
+        if let Some(clues) = &clues {
+            self.invocations.see(invocation, clues, span);
+            self.tell(clues, span, SpanKey(invocation));
+        }
+        if span.kind.is_inbound() {
+            self.invocations.take_in(invocation, key == invocation, span, clues.as_ref());
+        }
+        if let Some(node) = span.published() {
+            let messages = clues.map_or(1, |clues| clues.messages());
+            self.invocations.send(invocation, sent(node, span.touch_kind, messages, span));
         }
         if span.invokes.get().is_some() {
             self.invoking.push_back((now.after(self.config.park), key));
@@ -127,6 +147,17 @@ impl Shard {
         }
     }
 
+    /// The invocation of `parent` reached another, by a call or by a message whose carrier it does not name.
+    pub(super) fn reach(&mut self, span: &SpanRecord, parent: &SpanRecord) {
+        let reached = match touch::reach(span, parent) {
+            Reach::Named => return,
+            Reach::Carrier(node) => sent(node, EdgeKind::Publish, 1, parent),
+            Reach::Function(kind) if parent.kind.is_outbound() => sent(span.function.id, kind, 1, parent),
+            Reach::Function(kind) => sent(span.function.id, kind, 1, span),
+        };
+        self.invocations.send(parent.invocation, reached);
+    }
+
     /// Counts how long an invocation took, once.
     pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
         if self.invocations.make_certain(key) {
@@ -152,6 +183,7 @@ impl Shard {
         if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
             && let Some(function) = span.invokes.get()
         {
+            self.invocations.send(span.invocation, sent(function, EdgeKind::Call, 1, span));
             touch::count_invoke(&mut self.delta, span, function);
         }
     }

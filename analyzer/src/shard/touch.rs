@@ -7,7 +7,7 @@ use super::{SpanRecord, invocation::Invocations, limit::Limit};
 use crate::{
     record::{Call, Delta, EdgeKey},
     snapshot::{EdgeKind, NodeId},
-    span::SpanKind,
+    span::{EventTime, SpanKind},
     window::millis,
 };
 
@@ -21,6 +21,37 @@ pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
     }
 }
 
+/// How a parent reaches the invocation that its child enters.
+pub(super) enum Reach {
+    /// Over the resource that the parent names itself.
+    Named,
+    /// Over a resource that only the child names.
+    Carrier(NodeId),
+    /// By a call, or a message that nobody names the carrier of.
+    Function(EdgeKind),
+}
+
+/// How `parent` reaches the invocation whose entry is `span`.
+pub(super) fn reach(span: &SpanRecord, parent: &SpanRecord) -> Reach {
+    match (parent.published(), span.delivered()) {
+        (Some(_), _) => Reach::Named,
+        (None, Some(node)) => Reach::Carrier(node),
+        (None, None) if is_message(span, parent) => Reach::Function(EdgeKind::Message),
+        (None, None) => Reach::Function(EdgeKind::Call),
+    }
+}
+
+/// When the message was sent by which `parent` caused the invocation whose entry is `span`; `None` for a call.
+pub(super) fn sent_at(span: &SpanRecord, parent: &SpanRecord) -> Option<EventTime> {
+    let is_sent = is_message(span, parent) || parent.published().is_some() || span.delivered().is_some();
+    // What is sent inside of a span is sent when it is over at the latest.
+    is_sent.then(|| if parent.kind.is_outbound() { parent.end() } else { span.start })
+}
+
+fn is_message(span: &SpanRecord, parent: &SpanRecord) -> bool {
+    parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer
+}
+
 /// Counts that the invocation of `parent` caused the invocation whose entry is `span`, with the key `key`.
 pub(super) fn count_call(
     delta: &mut Delta,
@@ -29,7 +60,7 @@ pub(super) fn count_call(
     span: &SpanRecord,
     parent: &SpanRecord,
 ) {
-    let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+    let is_message = is_message(span, parent);
     // Where the one side alone would not show it, both have to be there.
     let sampling = span.sampling.least(parent.sampling);
     let count = |delta: &mut Delta, shown_by: &SpanRecord, node, kind| {

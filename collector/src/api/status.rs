@@ -82,6 +82,14 @@ impl StatusSource {
             fragment_laps_dropped: losses.fragment_laps_dropped,
             entities_dropped: losses.entities_dropped,
             sampling_clipped: losses.sampling_clipped,
+            windows_written: c.windows_written.get(),
+            windows_failed: c.windows_failed.get(),
+            windows_dropped: c.windows_dropped.get(),
+            series_watched: c.series_watched.get(),
+            series_dropped: c.series_dropped.get(),
+            series_unwatched: c.series_unwatched.get(),
+            changes_refused: c.changes_refused.get(),
+            changes_dropped: c.changes_dropped.get(),
         }
     }
 }

@@ -10,7 +10,7 @@ use loopscope_analyzer::{
 use loopscope_proto::v1;
 
 use super::Verdict;
-use crate::view::View;
+use crate::{convert, view::View};
 
 /// All that a check has to say.
 pub(super) struct Report<'a> {
@@ -83,6 +83,7 @@ impl<'a> Report<'a> {
             loops: view.loops,
             hotspots: view.hotspots.hotspots,
             anomalies: view.anomalies,
+            patterns: Some(convert::patterns(&self.snapshot.patterns)),
         }
     }
 }

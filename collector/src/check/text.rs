@@ -1,6 +1,8 @@
-//! The report for people, on a terminal or in the log of a pipeline. What it says of loops is in `text/loops.rs`.
+//! The report for people, on a terminal or in the log of a pipeline. What it says of loops is in `text/loops.rs`,
+//! and of patterns in `text/patterns.rs`.
 
 mod loops;
+mod patterns;
 
 use std::{
     io::{self, Write},
@@ -26,6 +28,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     write_size(report, out)?;
     loops::write(report, out)?;
     write_hotspots(report.snapshot, out)?;
+    patterns::write(&report.snapshot.patterns, out)?;
     write_anomalies(&report.snapshot.anomalies, out)?;
     write_verdict(report, out)
 }

@@ -21,5 +21,6 @@ mod graph;
 mod intended;
 mod loops;
 mod page;
+mod patterns;
 mod sampled;
 mod settings;

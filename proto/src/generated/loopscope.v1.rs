@@ -745,6 +745,98 @@ pub struct AnomalyList {
     #[prost(message, repeated, tag = "1")]
     pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
 }
+/// A function, or an edge, that is not what it was in the day before.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// Name of the function, or of the calling function of the edge.
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "2")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The edge that changed; absent when the function itself did.
+    #[prost(message, optional, tag = "3")]
+    pub edge: ::core::option::Option<EdgeRef>,
+    /// What the edge stands for, as in the graph; empty without an edge.
+    #[prost(string, tag = "4")]
+    pub edge_kind: ::prost::alloc::string::String,
+    /// Name of the function or the resource that the edge ends at; empty without an edge.
+    #[prost(string, tag = "5")]
+    pub target: ::prost::alloc::string::String,
+    /// What changed: "duration" (all of the runs, or what is waited for a resource), "self" (the function's own time),
+    /// "gap" (what a caller waits longer than the callee works), "errors" or "cold_starts" (their share of the runs).
+    #[prost(string, tag = "6")]
+    pub aspect: ::prost::alloc::string::String,
+    /// "regression" or "improvement".
+    #[prost(string, tag = "7")]
+    pub direction: ::prost::alloc::string::String,
+    /// When it began, to the minute.
+    #[prost(message, optional, tag = "8")]
+    #[serde(with = "crate::json::timestamp")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was found.
+    #[prost(message, optional, tag = "9")]
+    #[serde(with = "crate::json::timestamp")]
+    pub found_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was as before again; absent while it lasts, and when it lasted so long that it is the usual.
+    #[prost(message, optional, tag = "10")]
+    #[serde(with = "crate::json::timestamp")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// How it was in the day before.
+    #[prost(message, optional, tag = "11")]
+    pub before: ::core::option::Option<Level>,
+    /// How it was from its begin until it was found.
+    #[prost(message, optional, tag = "12")]
+    pub after: ::core::option::Option<Level>,
+    /// How sure it is that it is not by chance, 0 to 1.
+    #[prost(double, tag = "13")]
+    pub confidence: f64,
+    /// The version of the function, of an edge first of the one that is called, that was first seen in the hour before;
+    /// empty when there was none.
+    #[prost(string, tag = "14")]
+    pub version: ::prost::alloc::string::String,
+    /// When that version was first seen.
+    #[prost(message, optional, tag = "15")]
+    #[serde(with = "crate::json::timestamp")]
+    pub version_first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How a function or an edge was in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Level {
+    /// Runs or calls that were kept.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Median, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "2")]
+    pub p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "3")]
+    pub p95_ms: ::core::option::Option<f64>,
+    /// Part of the runs that failed or started cold, 0 to 1; absent for times.
+    #[prost(double, optional, tag = "4")]
+    pub share: ::core::option::Option<f64>,
+}
+/// What changed in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeList {
+    /// The changes, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// The time that was asked for: all changes are listed that lasted in it. Where it begins,
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// and where it ends.
+    #[prost(message, optional, tag = "3")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -788,6 +880,381 @@ pub struct HotspotList {
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
 }
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
+/// The patterns that a function system is made of. Lists are ordered by runs, the most first.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PatternReport {
+    /// The time that it is about; absent in a report on files.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Functions that do little but call one other for one caller, and wait for it.
+    #[prost(message, repeated, tag = "2")]
+    pub decorators: ::prost::alloc::vec::Vec<Decorator>,
+    /// Functions that messages or changes of stores start, and nobody calls.
+    #[prost(message, repeated, tag = "3")]
+    pub event_handlers: ::prost::alloc::vec::Vec<EventHandler>,
+    /// Functions in a row, each of which sends to the next alone.
+    #[prost(message, repeated, tag = "4")]
+    pub pipelines: ::prost::alloc::vec::Vec<Pipeline>,
+    /// Functions whose runs cause three or more over one edge.
+    #[prost(message, repeated, tag = "5")]
+    pub fan_outs: ::prost::alloc::vec::Vec<FanOut>,
+    /// Functions that handle three or more messages in one run, or those of three or more senders.
+    #[prost(message, repeated, tag = "6")]
+    pub fan_ins: ::prost::alloc::vec::Vec<FanIn>,
+    /// Functions that send each request one of several ways.
+    #[prost(message, repeated, tag = "7")]
+    pub routers: ::prost::alloc::vec::Vec<Router>,
+    /// Functions that are known and have not run for a week up to now, whatever time was asked for.
+    #[prost(message, repeated, tag = "8")]
+    pub dead: ::prost::alloc::vec::Vec<DeadFunction>,
+    /// What each function is by its behaviour.
+    #[prost(message, repeated, tag = "9")]
+    pub kinds: ::prost::alloc::vec::Vec<FunctionKind>,
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "10")]
+    pub currency: ::prost::alloc::string::String,
+    /// Messages and chains that there was no room to count.
+    #[prost(uint64, tag = "11")]
+    pub dropped: u64,
+}
+/// A function or a resource by its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatternNode {
+    /// Id of the node.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A function that does little but call one other for one caller, and waits for it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decorator {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The only one who calls it.
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<PatternNode>,
+    /// The only one whom it calls.
+    #[prost(message, optional, tag = "3")]
+    pub callee: ::core::option::Option<PatternNode>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Calls of the callee for each of its runs; 0.95 to 1.05.
+    #[prost(double, tag = "5")]
+    pub calls_per_run: f64,
+    /// Part of its time that is its own; 0.15 at most.
+    #[prost(double, tag = "6")]
+    pub self_share: f64,
+    /// Part of its time in which it waits for the callee and is paid for all the same, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub waiting_share: f64,
+    /// Time in which it waited, over all runs, in milliseconds.
+    #[prost(double, tag = "8")]
+    pub waiting_ms: f64,
+    /// What a day of that waiting costs at the pace of this time; absent when there are no prices.
+    #[prost(double, optional, tag = "9")]
+    pub waiting_cost_per_day: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1; few runs say little.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+}
+/// A function that messages or changes of stores start, and nobody calls.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EventHandler {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// What starts most of its runs: "pubsub" or "datasource".
+    #[prost(string, tag = "2")]
+    pub trigger: ::prost::alloc::string::String,
+    /// The resources that deliver to it, the busiest first; empty where nobody names them.
+    #[prost(message, repeated, tag = "3")]
+    pub sources: ::prost::alloc::vec::Vec<EventSource>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Part of them that events started; 0.95 at least.
+    #[prost(double, tag = "5")]
+    pub event_share: f64,
+    /// Messages of one run in the mean; absent where no message is seen.
+    #[prost(double, optional, tag = "6")]
+    pub messages_per_run: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub confidence: f64,
+}
+/// A resource that delivers to a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventSource {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<PatternNode>,
+    /// What it is, such as "queue"; empty where that is not known.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// What it delivered.
+    #[prost(uint64, tag = "3")]
+    pub deliveries: u64,
+}
+/// Functions in a row, each of which sends to the next and to no other, and gets from the one before and from no other.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pipeline {
+    /// The stages, the first first; three at least.
+    #[prost(message, repeated, tag = "1")]
+    pub stages: ::prost::alloc::vec::Vec<PipelineStage>,
+    /// How long it takes from end to end; absent where no chain was followed.
+    #[prost(message, optional, tag = "2")]
+    pub end_to_end: ::core::option::Option<EndToEnd>,
+    /// Place in stages of the one whose runs take most of the time, from 0.
+    #[prost(uint32, tag = "3")]
+    pub slowest_stage: u32,
+    /// Runs of the last stage.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// A stage of a pipeline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineStage {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The resource over which messages come to it; absent for the first stage, and where nobody names one.
+    #[prost(message, optional, tag = "2")]
+    pub over: ::core::option::Option<PatternNode>,
+    /// Its part of the end-to-end time in the mean: its run until it sends on, or all of it in the last stage and where no
+    /// chain was followed; in milliseconds.
+    #[prost(double, tag = "3")]
+    pub mean_ms: f64,
+    /// How long its messages wait in the mean, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub wait_mean_ms: f64,
+    /// 95th percentile of its whole run, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub p95_ms: f64,
+}
+/// How long chains take, from the start of the first run to the end of the last.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct EndToEnd {
+    /// Median, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub p50_ms: f64,
+    /// 95th percentile, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p95_ms: f64,
+    /// Part of the time in which messages wait, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub queue_share: f64,
+    /// Chains that were followed from end to end.
+    #[prost(uint64, tag = "4")]
+    pub chains: u64,
+}
+/// A function whose runs cause three or more over one edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanOut {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// The functions that run for it, the busiest first.
+    #[prost(message, repeated, tag = "3")]
+    pub children: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Runs that used the edge.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// What one of these causes over it in the mean.
+    #[prost(double, tag = "5")]
+    pub children_per_run: f64,
+    /// "call" where it waits for them, "message" where it does not.
+    #[prost(string, tag = "6")]
+    pub way: ::prost::alloc::string::String,
+    /// Calls that go on at one time in the mean: 1 where each waits for the one before; absent for messages.
+    #[prost(double, optional, tag = "7")]
+    pub parallelism: ::core::option::Option<f64>,
+    /// How much longer the slowest child of a run takes than children do; absent where that was not seen.
+    #[prost(message, optional, tag = "8")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "9")]
+    pub confidence: f64,
+}
+/// How much longer the last takes than most.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Straggler {
+    /// 95th percentile of the longest of each run, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub longest_p95_ms: f64,
+    /// Median of all, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p50_ms: f64,
+    /// The one over the other.
+    #[prost(double, tag = "3")]
+    pub ratio: f64,
+    /// Runs that were looked at.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+}
+/// A function that brings together what several sent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanIn {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Who sends to it, the busiest first.
+    #[prost(message, repeated, tag = "2")]
+    pub producers: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Its runs that handled messages.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Messages of one of these in the mean.
+    #[prost(double, tag = "4")]
+    pub messages_per_run: f64,
+    /// How much longer the message waited that waited longest for a run than messages do; absent where runs handle one
+    /// message each.
+    #[prost(message, optional, tag = "5")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub confidence: f64,
+}
+/// A function that sends each request one of several ways.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Router {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Where it sends, the busiest first; two at least.
+    #[prost(message, repeated, tag = "2")]
+    pub routes: ::prost::alloc::vec::Vec<Route>,
+    /// Runs that sent anywhere.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Part of them that sent more than one way; less than 0.05.
+    #[prost(double, tag = "4")]
+    pub co_occurrence: f64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// One of the ways that a router sends.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// Part of the runs that sent there, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+}
+/// A function that is known and does not run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadFunction {
+    /// Its id; empty for one that only the configuration knows.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// True when the configuration names it.
+    #[prost(bool, tag = "3")]
+    pub is_configured: bool,
+    /// Whole days for which it has not run, or for which it was watched and never did.
+    #[prost(uint32, tag = "4")]
+    pub quiet_days: u32,
+    /// Edges that lead to it or from it.
+    #[prost(uint32, tag = "5")]
+    pub edges: u32,
+}
+/// What a function is by its behaviour.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionKind {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// "faas": short-lived instances that handle one request at a time; "service": few that live long and handle many at a
+    /// time; "unclear" where the spans do not say.
+    #[prost(string, tag = "2")]
+    pub likeness: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Why.
+    #[prost(message, repeated, tag = "5")]
+    pub evidence: ::prost::alloc::vec::Vec<KindEvidence>,
+}
+/// One reason why a function is taken for what it is.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KindEvidence {
+    /// What was looked at: "declared", "lifecycle", "trigger", "state" or "scaling".
+    #[prost(string, tag = "1")]
+    pub aspect: ::prost::alloc::string::String,
+    /// What it speaks for: "faas", "service" or "unclear".
+    #[prost(string, tag = "2")]
+    pub says: ::prost::alloc::string::String,
+    /// What was seen, in words.
+    #[prost(string, tag = "3")]
+    pub seen: ::prost::alloc::string::String,
+}
 /// What `loopscope check` finds in files.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -808,24 +1275,9 @@ pub struct CheckReport {
     /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
     #[prost(string, repeated, tag = "5")]
     pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
-/// for, depending on how far back it begins.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct TimeRange {
-    /// Where it begins.
-    #[prost(message, optional, tag = "1")]
-    #[serde(with = "crate::json::timestamp")]
-    pub from: ::core::option::Option<::prost_types::Timestamp>,
-    /// Where it ends; not later than the time of the answer.
-    #[prost(message, optional, tag = "2")]
-    #[serde(with = "crate::json::timestamp")]
-    pub to: ::core::option::Option<::prost_types::Timestamp>,
-    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
-    #[prost(double, tag = "3")]
-    pub seen_seconds: f64,
+    /// The patterns that the functions make.
+    #[prost(message, optional, tag = "7")]
+    pub patterns: ::core::option::Option<PatternReport>,
 }
 /// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
 /// hold as many as were asked for; the total is of all.
@@ -1917,6 +2369,30 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Minutes of measurements written to disk.
+    #[prost(uint64, tag = "80")]
+    pub windows_written: u64,
+    /// Minutes of measurements that could not be written.
+    #[prost(uint64, tag = "81")]
+    pub windows_failed: u64,
+    /// Windows of measurements let go before their time, because they took too many bytes.
+    #[prost(uint64, tag = "82")]
+    pub windows_dropped: u64,
+    /// Series that are watched for changes.
+    #[prost(uint64, tag = "83")]
+    pub series_watched: u64,
+    /// Series that were watched and are quiet, let go because there were too many.
+    #[prost(uint64, tag = "84")]
+    pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    #[prost(uint64, tag = "87")]
+    pub series_unwatched: u64,
+    /// Suspected changes that turned out not to matter.
+    #[prost(uint64, tag = "85")]
+    pub changes_refused: u64,
+    /// Changes that are not listed any more, because there were too many.
+    #[prost(uint64, tag = "86")]
+    pub changes_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
