@@ -3,21 +3,13 @@
 //! What is measured comes from the windows, and is judged when it is asked for; the graph and the loops are those of
 //! now.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::cmp::Reverse;
 
-use axum::{
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    response::Response,
-};
 use loopscope_analyzer::{measured::Measured, profile::Profiler, snapshot::NodeId};
 use loopscope_proto::v1;
 
 use super::{
     Shared,
-    answer::json,
     error::{ApiError, read_from_disk},
     range::{self, RangeQuery},
 };
@@ -29,29 +21,22 @@ const LISTED: usize = 1_000;
 /// Edges of one function, and loops.
 const AROUND: usize = 200;
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    query: Result<Query<RangeQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let Query(query) = query?;
+pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Result<v1::FunctionList, ApiError> {
+    let query = RangeQuery { from: wanted.from, to: wanted.to };
     let (measured, range) = range::measured(&shared, &query).await?;
     let range = convert::range(range, measured.seconds);
-    let view = Arc::clone(&shared.state.view.borrow());
+    let view = shared.view();
     // There may be many, so they are judged where others wait for the disk.
     let mut functions = read_from_disk(&shared, move || Ok(risks(&view, &measured))).await?;
     let functions_elided = functions.len().saturating_sub(LISTED) as u64;
     functions.truncate(LISTED);
-    Ok(json(&v1::FunctionList { range: Some(range), functions, functions_elided }))
+    Ok(v1::FunctionList { range: Some(range), functions, functions_elided })
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    id: Result<Path<String>, PathRejection>,
-    query: Result<Query<RangeQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let (Path(id), Query(query)) = (id?, query?);
-    let view = Arc::clone(&shared.state.view.borrow());
-    let node = find(&view, &id)?;
+pub(super) async fn get(shared: Shared, wanted: v1::GetFunctionRequest) -> Result<v1::FunctionProfile, ApiError> {
+    let query = RangeQuery { from: wanted.from, to: wanted.to };
+    let view = shared.view();
+    let node = find(&view, &wanted.id)?;
     let (measured, range) = range::measured(&shared, &query).await?;
     let mut message = match node_id(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
         Some((id, background)) => {
@@ -61,7 +46,7 @@ pub(super) async fn get(
     };
     message.range = Some(convert::range(range, measured.seconds));
     add_surroundings(&mut message, &view, node);
-    Ok(json(&message))
+    Ok(message)
 }
 
 /// The function of this id, whichever of its ids it is.

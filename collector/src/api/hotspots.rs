@@ -1,12 +1,9 @@
 //! `GET /api/v1/hotspots`: where the time goes.
 
-use std::sync::Arc;
+use loopscope_proto::v1;
 
-use axum::{extract::State, response::Response};
+use super::{Shared, error::ApiError};
 
-use super::{Shared, answer::json};
-
-pub(super) async fn get(State(shared): State<Shared>) -> Response {
-    let view = Arc::clone(&shared.state.view.borrow());
-    json(&view.hotspots)
+pub(super) async fn list(shared: Shared, _: v1::ListHotspotsRequest) -> Result<v1::HotspotList, ApiError> {
+    Ok(shared.view().hotspots.clone())
 }

@@ -1,7 +1,6 @@
 //! `from` and `to` of a question, and what was measured between them.
 //!
-//! A handler takes [`RangeQuery`] as its query, alone or flattened into its own, and asks [`measured`]. Both times are
-//! RFC 3339, or reach back from now as `-1h` does; without them it is the last hour.
+//! A handler makes a [`RangeQuery`] of its request, and asks [`measured`]. Both times are RFC 3339, or reach back from now as `-1h` does; without them it is the last hour.
 
 use std::{collections::HashMap, str::FromStr as _, sync::Arc, time::Duration};
 
@@ -12,7 +11,6 @@ use loopscope_analyzer::{
     windows::{Length, Range},
 };
 use prost_types::Timestamp;
-use serde::Deserialize;
 
 use super::{
     Shared, SourceError,
@@ -28,13 +26,11 @@ pub type WindowSource = Arc<dyn Fn(Range, ArrivalTime) -> Result<(Measured, Rang
 const LAST: Duration = Length::Hour.duration();
 
 /// The time that is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RangeQuery {
     /// Where it begins; an hour before its end when it is missing.
-    #[serde(default)]
     pub(super) from: Option<String>,
     /// Where it ends; now when it is missing.
-    #[serde(default)]
     pub(super) to: Option<String>,
 }
 

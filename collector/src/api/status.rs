@@ -5,11 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use axum::{extract::State, response::Response};
 use loopscope_analyzer::{snapshot::Losses, span::EventTime};
 use loopscope_proto::v1;
 
-use super::{Shared, answer::json};
+use super::{Shared, error::ApiError};
 use crate::{convert, counters::Counters};
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -94,7 +93,6 @@ impl StatusSource {
     }
 }
 
-pub(super) async fn get(State(shared): State<Shared>) -> Response {
-    let losses = shared.state.view.borrow().losses;
-    json(&shared.state.status.status(&losses))
+pub(super) async fn get(shared: Shared, _: v1::GetStatusRequest) -> Result<v1::Status, ApiError> {
+    Ok(shared.state.status.status(&shared.view().losses))
 }

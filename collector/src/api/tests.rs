@@ -344,12 +344,16 @@ async fn foreign_names_are_refused_but_health_is_told_to_anybody() {
 
 #[tokio::test]
 async fn changing_requests_need_json() {
+    let changing = [(Method::POST, "/api/v1/intended"), (Method::DELETE, "/api/v1/intended/x")];
     for kind in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/x-www-form-urlencoded")]] {
-        let (status, ..) = send(request(Method::POST, "/api/v1/graph", kind)).await;
-        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        for (method, path) in changing.clone() {
+            assert_eq!(send(request(method, path, kind)).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        let unknown = request(Method::POST, "/api/v1/graph", kind);
+        assert_eq!(send(unknown).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
-    let json = request(Method::DELETE, "/api/v1/graph", &[("content-type", "Application/JSON; charset=utf-8")]);
-    assert_eq!(send(json).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let json = request(Method::DELETE, "/api/v1/intended/x", &[("content-type", "Application/JSON; charset=utf-8")]);
+    assert_eq!(send(json).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -372,6 +376,15 @@ async fn readiness_follows_the_engine() {
     let answer = router(state).oneshot(request(Method::GET, "/readyz", &[])).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(refused("/readyz", StatusCode::SERVICE_UNAVAILABLE).await.0, "not_ready");
+}
+
+#[tokio::test]
+async fn a_call_that_panics_is_answered_as_calls_are() {
+    let (mut state, _views) = stage(ASSETS);
+    state.ready = Arc::new(|| panic!("for the test"));
+    let call = Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc");
+    let answer = router(state).oneshot(call.body(Body::from(vec![0; 5])).unwrap()).await.unwrap();
+    assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &"13".parse().unwrap()));
 }
 
 #[tokio::test]
@@ -536,7 +549,7 @@ async fn loops_are_declared_listed_and_withdrawn() {
     for (body, status, words) in [
         (r#"{"functions": ["crawl"]}"#, StatusCode::BAD_REQUEST, "max_depth"),
         ("{", StatusCode::BAD_REQUEST, "JSON"),
-        (r#"{"functions": "crawl"}"#, StatusCode::UNPROCESSABLE_ENTITY, "functions"),
+        (r#"{"functions": "crawl"}"#, StatusCode::BAD_REQUEST, "functions"),
         (&format!("[{}]", " ".repeat(70_000)), StatusCode::PAYLOAD_TOO_LARGE, "length"),
     ] {
         let (found, answer) = change(&service, Method::POST, path, body).await;

@@ -837,49 +837,6 @@ pub struct ChangeList {
     #[serde(with = "crate::json::timestamp")]
     pub to: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// A function or an edge on which time is spent.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Hotspot {
-    /// Place in the list; 1 takes the most time.
-    #[prost(uint32, tag = "1")]
-    pub rank: u32,
-    /// Name of the function, or of the calling function of the edge.
-    #[prost(string, tag = "2")]
-    pub function: ::prost::alloc::string::String,
-    /// Id of that function.
-    #[prost(string, tag = "3")]
-    pub function_id: ::prost::alloc::string::String,
-    /// The edge on which the time is spent; absent when the function itself spends it.
-    #[prost(message, optional, tag = "4")]
-    pub edge: ::core::option::Option<EdgeRef>,
-    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
-    /// what a function waits for a resource.
-    #[prost(string, tag = "5")]
-    pub cause: ::prost::alloc::string::String,
-    /// 95th percentile of that time over the current window, in milliseconds.
-    #[prost(double, tag = "6")]
-    pub p95_ms: f64,
-    /// The same over the baseline window, in milliseconds; absent while learning.
-    #[prost(double, optional, tag = "7")]
-    pub baseline_p95_ms: ::core::option::Option<f64>,
-    /// Part of the root's time over the current window, 0 to 1.
-    #[prost(double, tag = "8")]
-    pub share: f64,
-    /// Runs or calls in the current window.
-    #[prost(uint64, tag = "9")]
-    pub samples: u64,
-}
-/// What takes the time now.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct HotspotList {
-    /// The hotspots, by rank.
-    #[prost(message, repeated, tag = "1")]
-    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
-}
 /// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
 /// for, depending on how far back it begins.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -897,387 +854,6 @@ pub struct TimeRange {
     /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
     #[prost(double, tag = "3")]
     pub seen_seconds: f64,
-}
-/// The patterns that a function system is made of. Lists are ordered by runs, the most first.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PatternReport {
-    /// The time that it is about; absent in a report on files.
-    #[prost(message, optional, tag = "1")]
-    pub range: ::core::option::Option<TimeRange>,
-    /// Functions that do little but call one other for one caller, and wait for it.
-    #[prost(message, repeated, tag = "2")]
-    pub decorators: ::prost::alloc::vec::Vec<Decorator>,
-    /// Functions that messages or changes of stores start, and nobody calls.
-    #[prost(message, repeated, tag = "3")]
-    pub event_handlers: ::prost::alloc::vec::Vec<EventHandler>,
-    /// Functions in a row, each of which sends to the next alone.
-    #[prost(message, repeated, tag = "4")]
-    pub pipelines: ::prost::alloc::vec::Vec<Pipeline>,
-    /// Functions whose runs cause three or more over one edge.
-    #[prost(message, repeated, tag = "5")]
-    pub fan_outs: ::prost::alloc::vec::Vec<FanOut>,
-    /// Functions that handle three or more messages in one run, or those of three or more senders.
-    #[prost(message, repeated, tag = "6")]
-    pub fan_ins: ::prost::alloc::vec::Vec<FanIn>,
-    /// Functions that send each request one of several ways.
-    #[prost(message, repeated, tag = "7")]
-    pub routers: ::prost::alloc::vec::Vec<Router>,
-    /// Functions that are known and have not run for a week up to now, whatever time was asked for.
-    #[prost(message, repeated, tag = "8")]
-    pub dead: ::prost::alloc::vec::Vec<DeadFunction>,
-    /// What each function is by its behaviour.
-    #[prost(message, repeated, tag = "9")]
-    pub kinds: ::prost::alloc::vec::Vec<FunctionKind>,
-    /// The currency of all amounts, such as "USD"; empty when there are no prices.
-    #[prost(string, tag = "10")]
-    pub currency: ::prost::alloc::string::String,
-    /// Messages and chains that there was no room to count.
-    #[prost(uint64, tag = "11")]
-    pub dropped: u64,
-}
-/// A function or a resource by its name.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PatternNode {
-    /// Id of the node.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-}
-/// A function that does little but call one other for one caller, and waits for it.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Decorator {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// The only one who calls it.
-    #[prost(message, optional, tag = "2")]
-    pub caller: ::core::option::Option<PatternNode>,
-    /// The only one whom it calls.
-    #[prost(message, optional, tag = "3")]
-    pub callee: ::core::option::Option<PatternNode>,
-    /// Its runs.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-    /// Calls of the callee for each of its runs; 0.95 to 1.05.
-    #[prost(double, tag = "5")]
-    pub calls_per_run: f64,
-    /// Part of its time that is its own; 0.15 at most.
-    #[prost(double, tag = "6")]
-    pub self_share: f64,
-    /// Part of its time in which it waits for the callee and is paid for all the same, 0 to 1.
-    #[prost(double, tag = "7")]
-    pub waiting_share: f64,
-    /// Time in which it waited, over all runs, in milliseconds.
-    #[prost(double, tag = "8")]
-    pub waiting_ms: f64,
-    /// What a day of that waiting costs at the pace of this time; absent when there are no prices.
-    #[prost(double, optional, tag = "9")]
-    pub waiting_cost_per_day: ::core::option::Option<f64>,
-    /// How sure it is, 0 to 1; few runs say little.
-    #[prost(double, tag = "10")]
-    pub confidence: f64,
-}
-/// A function that messages or changes of stores start, and nobody calls.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct EventHandler {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// What starts most of its runs: "pubsub" or "datasource".
-    #[prost(string, tag = "2")]
-    pub trigger: ::prost::alloc::string::String,
-    /// The resources that deliver to it, the busiest first; empty where nobody names them.
-    #[prost(message, repeated, tag = "3")]
-    pub sources: ::prost::alloc::vec::Vec<EventSource>,
-    /// Its runs.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-    /// Part of them that events started; 0.95 at least.
-    #[prost(double, tag = "5")]
-    pub event_share: f64,
-    /// Messages of one run in the mean; absent where no message is seen.
-    #[prost(double, optional, tag = "6")]
-    pub messages_per_run: ::core::option::Option<f64>,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "7")]
-    pub confidence: f64,
-}
-/// A resource that delivers to a function.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EventSource {
-    /// The resource.
-    #[prost(message, optional, tag = "1")]
-    pub resource: ::core::option::Option<PatternNode>,
-    /// What it is, such as "queue"; empty where that is not known.
-    #[prost(string, tag = "2")]
-    pub kind: ::prost::alloc::string::String,
-    /// What it delivered.
-    #[prost(uint64, tag = "3")]
-    pub deliveries: u64,
-}
-/// Functions in a row, each of which sends to the next and to no other, and gets from the one before and from no other.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Pipeline {
-    /// The stages, the first first; three at least.
-    #[prost(message, repeated, tag = "1")]
-    pub stages: ::prost::alloc::vec::Vec<PipelineStage>,
-    /// How long it takes from end to end; absent where no chain was followed.
-    #[prost(message, optional, tag = "2")]
-    pub end_to_end: ::core::option::Option<EndToEnd>,
-    /// Place in stages of the one whose runs take most of the time, from 0.
-    #[prost(uint32, tag = "3")]
-    pub slowest_stage: u32,
-    /// Runs of the last stage.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "5")]
-    pub confidence: f64,
-}
-/// A stage of a pipeline.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PipelineStage {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// The resource over which messages come to it; absent for the first stage, and where nobody names one.
-    #[prost(message, optional, tag = "2")]
-    pub over: ::core::option::Option<PatternNode>,
-    /// Its part of the end-to-end time in the mean: its run until it sends on, or all of it in the last stage and where no
-    /// chain was followed; in milliseconds.
-    #[prost(double, tag = "3")]
-    pub mean_ms: f64,
-    /// How long its messages wait in the mean, in milliseconds.
-    #[prost(double, tag = "4")]
-    pub wait_mean_ms: f64,
-    /// 95th percentile of its whole run, in milliseconds.
-    #[prost(double, tag = "5")]
-    pub p95_ms: f64,
-}
-/// How long chains take, from the start of the first run to the end of the last.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct EndToEnd {
-    /// Median, in milliseconds.
-    #[prost(double, tag = "1")]
-    pub p50_ms: f64,
-    /// 95th percentile, in milliseconds.
-    #[prost(double, tag = "2")]
-    pub p95_ms: f64,
-    /// Part of the time in which messages wait, 0 to 1.
-    #[prost(double, tag = "3")]
-    pub queue_share: f64,
-    /// Chains that were followed from end to end.
-    #[prost(uint64, tag = "4")]
-    pub chains: u64,
-}
-/// A function whose runs cause three or more over one edge.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct FanOut {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// The function that it calls, or the resource that it sends to.
-    #[prost(message, optional, tag = "2")]
-    pub target: ::core::option::Option<PatternNode>,
-    /// The functions that run for it, the busiest first.
-    #[prost(message, repeated, tag = "3")]
-    pub children: ::prost::alloc::vec::Vec<PatternNode>,
-    /// Runs that used the edge.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-    /// What one of these causes over it in the mean.
-    #[prost(double, tag = "5")]
-    pub children_per_run: f64,
-    /// "call" where it waits for them, "message" where it does not.
-    #[prost(string, tag = "6")]
-    pub way: ::prost::alloc::string::String,
-    /// Calls that go on at one time in the mean: 1 where each waits for the one before; absent for messages.
-    #[prost(double, optional, tag = "7")]
-    pub parallelism: ::core::option::Option<f64>,
-    /// How much longer the slowest child of a run takes than children do; absent where that was not seen.
-    #[prost(message, optional, tag = "8")]
-    pub straggler: ::core::option::Option<Straggler>,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "9")]
-    pub confidence: f64,
-}
-/// How much longer the last takes than most.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct Straggler {
-    /// 95th percentile of the longest of each run, in milliseconds.
-    #[prost(double, tag = "1")]
-    pub longest_p95_ms: f64,
-    /// Median of all, in milliseconds.
-    #[prost(double, tag = "2")]
-    pub p50_ms: f64,
-    /// The one over the other.
-    #[prost(double, tag = "3")]
-    pub ratio: f64,
-    /// Runs that were looked at.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-}
-/// A function that brings together what several sent.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct FanIn {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// Who sends to it, the busiest first.
-    #[prost(message, repeated, tag = "2")]
-    pub producers: ::prost::alloc::vec::Vec<PatternNode>,
-    /// Its runs that handled messages.
-    #[prost(uint64, tag = "3")]
-    pub runs: u64,
-    /// Messages of one of these in the mean.
-    #[prost(double, tag = "4")]
-    pub messages_per_run: f64,
-    /// How much longer the message waited that waited longest for a run than messages do; absent where runs handle one
-    /// message each.
-    #[prost(message, optional, tag = "5")]
-    pub straggler: ::core::option::Option<Straggler>,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "6")]
-    pub confidence: f64,
-}
-/// A function that sends each request one of several ways.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Router {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// Where it sends, the busiest first; two at least.
-    #[prost(message, repeated, tag = "2")]
-    pub routes: ::prost::alloc::vec::Vec<Route>,
-    /// Runs that sent anywhere.
-    #[prost(uint64, tag = "3")]
-    pub runs: u64,
-    /// Part of them that sent more than one way; less than 0.05.
-    #[prost(double, tag = "4")]
-    pub co_occurrence: f64,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "5")]
-    pub confidence: f64,
-}
-/// One of the ways that a router sends.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Route {
-    /// The function that it calls, or the resource that it sends to.
-    #[prost(message, optional, tag = "1")]
-    pub target: ::core::option::Option<PatternNode>,
-    /// Part of the runs that sent there, 0 to 1.
-    #[prost(double, tag = "2")]
-    pub share: f64,
-}
-/// A function that is known and does not run.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeadFunction {
-    /// Its id; empty for one that only the configuration knows.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// True when the configuration names it.
-    #[prost(bool, tag = "3")]
-    pub is_configured: bool,
-    /// Whole days for which it has not run, or for which it was watched and never did.
-    #[prost(uint32, tag = "4")]
-    pub quiet_days: u32,
-    /// Edges that lead to it or from it.
-    #[prost(uint32, tag = "5")]
-    pub edges: u32,
-}
-/// What a function is by its behaviour.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct FunctionKind {
-    /// The function.
-    #[prost(message, optional, tag = "1")]
-    pub function: ::core::option::Option<PatternNode>,
-    /// "faas": short-lived instances that handle one request at a time; "service": few that live long and handle many at a
-    /// time; "unclear" where the spans do not say.
-    #[prost(string, tag = "2")]
-    pub likeness: ::prost::alloc::string::String,
-    /// How sure it is, 0 to 1.
-    #[prost(double, tag = "3")]
-    pub confidence: f64,
-    /// Its runs.
-    #[prost(uint64, tag = "4")]
-    pub runs: u64,
-    /// Why.
-    #[prost(message, repeated, tag = "5")]
-    pub evidence: ::prost::alloc::vec::Vec<KindEvidence>,
-}
-/// One reason why a function is taken for what it is.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct KindEvidence {
-    /// What was looked at: "declared", "lifecycle", "trigger", "state" or "scaling".
-    #[prost(string, tag = "1")]
-    pub aspect: ::prost::alloc::string::String,
-    /// What it speaks for: "faas", "service" or "unclear".
-    #[prost(string, tag = "2")]
-    pub says: ::prost::alloc::string::String,
-    /// What was seen, in words.
-    #[prost(string, tag = "3")]
-    pub seen: ::prost::alloc::string::String,
-}
-/// What `loopscope check` finds in files.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CheckReport {
-    /// The call graph; nodes have no place on a map.
-    #[prost(message, optional, tag = "1")]
-    pub graph: ::core::option::Option<Graph>,
-    /// The loops, the worst first.
-    #[prost(message, repeated, tag = "2")]
-    pub loops: ::prost::alloc::vec::Vec<Loop>,
-    /// What takes the time, by rank.
-    #[prost(message, repeated, tag = "3")]
-    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
-    /// What cannot be right in the input.
-    #[prost(message, repeated, tag = "4")]
-    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
-    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
-    #[prost(string, repeated, tag = "5")]
-    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The patterns that the functions make.
-    #[prost(message, optional, tag = "7")]
-    pub patterns: ::core::option::Option<PatternReport>,
 }
 /// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
 /// hold as many as were asked for; the total is of all.
@@ -2056,6 +1632,49 @@ pub struct FunctionRisks {
     #[prost(double, tag = "11")]
     pub throttled_share: f64,
 }
+/// A function or an edge on which time is spent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Hotspot {
+    /// Place in the list; 1 takes the most time.
+    #[prost(uint32, tag = "1")]
+    pub rank: u32,
+    /// Name of the function, or of the calling function of the edge.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "3")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The edge on which the time is spent; absent when the function itself spends it.
+    #[prost(message, optional, tag = "4")]
+    pub edge: ::core::option::Option<EdgeRef>,
+    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
+    /// what a function waits for a resource.
+    #[prost(string, tag = "5")]
+    pub cause: ::prost::alloc::string::String,
+    /// 95th percentile of that time over the current window, in milliseconds.
+    #[prost(double, tag = "6")]
+    pub p95_ms: f64,
+    /// The same over the baseline window, in milliseconds; absent while learning.
+    #[prost(double, optional, tag = "7")]
+    pub baseline_p95_ms: ::core::option::Option<f64>,
+    /// Part of the root's time over the current window, 0 to 1.
+    #[prost(double, tag = "8")]
+    pub share: f64,
+    /// Runs or calls in the current window.
+    #[prost(uint64, tag = "9")]
+    pub samples: u64,
+}
+/// What takes the time now.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HotspotList {
+    /// The hotspots, by rank.
+    #[prost(message, repeated, tag = "1")]
+    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+}
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2424,6 +2043,363 @@ pub struct LiveEvent {
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
 }
+/// The patterns that a function system is made of. Lists are ordered by runs, the most first.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PatternReport {
+    /// The time that it is about; absent in a report on files.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Functions that do little but call one other for one caller, and wait for it.
+    #[prost(message, repeated, tag = "2")]
+    pub decorators: ::prost::alloc::vec::Vec<Decorator>,
+    /// Functions that messages or changes of stores start, and nobody calls.
+    #[prost(message, repeated, tag = "3")]
+    pub event_handlers: ::prost::alloc::vec::Vec<EventHandler>,
+    /// Functions in a row, each of which sends to the next alone.
+    #[prost(message, repeated, tag = "4")]
+    pub pipelines: ::prost::alloc::vec::Vec<Pipeline>,
+    /// Functions whose runs cause three or more over one edge.
+    #[prost(message, repeated, tag = "5")]
+    pub fan_outs: ::prost::alloc::vec::Vec<FanOut>,
+    /// Functions that handle three or more messages in one run, or those of three or more senders.
+    #[prost(message, repeated, tag = "6")]
+    pub fan_ins: ::prost::alloc::vec::Vec<FanIn>,
+    /// Functions that send each request one of several ways.
+    #[prost(message, repeated, tag = "7")]
+    pub routers: ::prost::alloc::vec::Vec<Router>,
+    /// Functions that are known and have not run for a week up to now, whatever time was asked for.
+    #[prost(message, repeated, tag = "8")]
+    pub dead: ::prost::alloc::vec::Vec<DeadFunction>,
+    /// What each function is by its behaviour.
+    #[prost(message, repeated, tag = "9")]
+    pub kinds: ::prost::alloc::vec::Vec<FunctionKind>,
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "10")]
+    pub currency: ::prost::alloc::string::String,
+    /// Messages and chains that there was no room to count.
+    #[prost(uint64, tag = "11")]
+    pub dropped: u64,
+}
+/// A function or a resource by its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatternNode {
+    /// Id of the node.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A function that does little but call one other for one caller, and waits for it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decorator {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The only one who calls it.
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<PatternNode>,
+    /// The only one whom it calls.
+    #[prost(message, optional, tag = "3")]
+    pub callee: ::core::option::Option<PatternNode>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Calls of the callee for each of its runs; 0.95 to 1.05.
+    #[prost(double, tag = "5")]
+    pub calls_per_run: f64,
+    /// Part of its time that is its own; 0.15 at most.
+    #[prost(double, tag = "6")]
+    pub self_share: f64,
+    /// Part of its time in which it waits for the callee and is paid for all the same, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub waiting_share: f64,
+    /// Time in which it waited, over all runs, in milliseconds.
+    #[prost(double, tag = "8")]
+    pub waiting_ms: f64,
+    /// What a day of that waiting costs at the pace of this time; absent when there are no prices.
+    #[prost(double, optional, tag = "9")]
+    pub waiting_cost_per_day: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1; few runs say little.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+}
+/// A function that messages or changes of stores start, and nobody calls.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EventHandler {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// What starts most of its runs: "pubsub" or "datasource".
+    #[prost(string, tag = "2")]
+    pub trigger: ::prost::alloc::string::String,
+    /// The resources that deliver to it, the busiest first; empty where nobody names them.
+    #[prost(message, repeated, tag = "3")]
+    pub sources: ::prost::alloc::vec::Vec<EventSource>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Part of them that events started; 0.95 at least.
+    #[prost(double, tag = "5")]
+    pub event_share: f64,
+    /// Messages of one run in the mean; absent where no message is seen.
+    #[prost(double, optional, tag = "6")]
+    pub messages_per_run: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub confidence: f64,
+}
+/// A resource that delivers to a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventSource {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<PatternNode>,
+    /// What it is, such as "queue"; empty where that is not known.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// What it delivered.
+    #[prost(uint64, tag = "3")]
+    pub deliveries: u64,
+}
+/// Functions in a row, each of which sends to the next and to no other, and gets from the one before and from no other.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pipeline {
+    /// The stages, the first first; three at least.
+    #[prost(message, repeated, tag = "1")]
+    pub stages: ::prost::alloc::vec::Vec<PipelineStage>,
+    /// How long it takes from end to end; absent where no chain was followed.
+    #[prost(message, optional, tag = "2")]
+    pub end_to_end: ::core::option::Option<EndToEnd>,
+    /// Place in stages of the one whose runs take most of the time, from 0.
+    #[prost(uint32, tag = "3")]
+    pub slowest_stage: u32,
+    /// Runs of the last stage.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// A stage of a pipeline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineStage {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The resource over which messages come to it; absent for the first stage, and where nobody names one.
+    #[prost(message, optional, tag = "2")]
+    pub over: ::core::option::Option<PatternNode>,
+    /// Its part of the end-to-end time in the mean: its run until it sends on, or all of it in the last stage and where no
+    /// chain was followed; in milliseconds.
+    #[prost(double, tag = "3")]
+    pub mean_ms: f64,
+    /// How long its messages wait in the mean, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub wait_mean_ms: f64,
+    /// 95th percentile of its whole run, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub p95_ms: f64,
+}
+/// How long chains take, from the start of the first run to the end of the last.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct EndToEnd {
+    /// Median, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub p50_ms: f64,
+    /// 95th percentile, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p95_ms: f64,
+    /// Part of the time in which messages wait, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub queue_share: f64,
+    /// Chains that were followed from end to end.
+    #[prost(uint64, tag = "4")]
+    pub chains: u64,
+}
+/// A function whose runs cause three or more over one edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanOut {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// The functions that run for it, the busiest first.
+    #[prost(message, repeated, tag = "3")]
+    pub children: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Runs that used the edge.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// What one of these causes over it in the mean.
+    #[prost(double, tag = "5")]
+    pub children_per_run: f64,
+    /// "call" where it waits for them, "message" where it does not.
+    #[prost(string, tag = "6")]
+    pub way: ::prost::alloc::string::String,
+    /// Calls that go on at one time in the mean: 1 where each waits for the one before; absent for messages.
+    #[prost(double, optional, tag = "7")]
+    pub parallelism: ::core::option::Option<f64>,
+    /// How much longer the slowest child of a run takes than children do; absent where that was not seen.
+    #[prost(message, optional, tag = "8")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "9")]
+    pub confidence: f64,
+}
+/// How much longer the last takes than most.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Straggler {
+    /// 95th percentile of the longest of each run, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub longest_p95_ms: f64,
+    /// Median of all, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p50_ms: f64,
+    /// The one over the other.
+    #[prost(double, tag = "3")]
+    pub ratio: f64,
+    /// Runs that were looked at.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+}
+/// A function that brings together what several sent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanIn {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Who sends to it, the busiest first.
+    #[prost(message, repeated, tag = "2")]
+    pub producers: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Its runs that handled messages.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Messages of one of these in the mean.
+    #[prost(double, tag = "4")]
+    pub messages_per_run: f64,
+    /// How much longer the message waited that waited longest for a run than messages do; absent where runs handle one
+    /// message each.
+    #[prost(message, optional, tag = "5")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub confidence: f64,
+}
+/// A function that sends each request one of several ways.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Router {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Where it sends, the busiest first; two at least.
+    #[prost(message, repeated, tag = "2")]
+    pub routes: ::prost::alloc::vec::Vec<Route>,
+    /// Runs that sent anywhere.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Part of them that sent more than one way; less than 0.05.
+    #[prost(double, tag = "4")]
+    pub co_occurrence: f64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// One of the ways that a router sends.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// Part of the runs that sent there, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+}
+/// A function that is known and does not run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadFunction {
+    /// Its id; empty for one that only the configuration knows.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// True when the configuration names it.
+    #[prost(bool, tag = "3")]
+    pub is_configured: bool,
+    /// Whole days for which it has not run, or for which it was watched and never did.
+    #[prost(uint32, tag = "4")]
+    pub quiet_days: u32,
+    /// Edges that lead to it or from it.
+    #[prost(uint32, tag = "5")]
+    pub edges: u32,
+}
+/// What a function is by its behaviour.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionKind {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// "faas": short-lived instances that handle one request at a time; "service": few that live long and handle many at a
+    /// time; "unclear" where the spans do not say.
+    #[prost(string, tag = "2")]
+    pub likeness: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Why.
+    #[prost(message, repeated, tag = "5")]
+    pub evidence: ::prost::alloc::vec::Vec<KindEvidence>,
+}
+/// One reason why a function is taken for what it is.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KindEvidence {
+    /// What was looked at: "declared", "lifecycle", "trigger", "state" or "scaling".
+    #[prost(string, tag = "1")]
+    pub aspect: ::prost::alloc::string::String,
+    /// What it speaks for: "faas", "service" or "unclear".
+    #[prost(string, tag = "2")]
+    pub says: ::prost::alloc::string::String,
+    /// What was seen, in words.
+    #[prost(string, tag = "3")]
+    pub seen: ::prost::alloc::string::String,
+}
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2520,4 +2496,1930 @@ pub struct SpanRef {
     /// 16 hexadecimal digits.
     #[prost(string, tag = "2")]
     pub span_id: ::prost::alloc::string::String,
+}
+/// Asks for the call graph.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetGraphRequest {}
+/// Asks for the loops.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLoopsRequest {}
+/// Asks for one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLoopRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the laps of one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLapsRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for all verdicts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVerdictsRequest {}
+/// Asks for all declarations.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIntendedRequest {}
+/// Withdraws one declaration.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawIntendedRequest {
+    /// Id of the declaration.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the functions.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFunctionsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where it ends, likewise; now when absent.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFunctionRequest {
+    /// Id of the function, or one of its aliases.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
+    #[prost(string, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where it ends, likewise; now when absent.
+    #[prost(string, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCostRequest {
+    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where it ends, likewise; now when absent.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most entries of each list, from 1 to 1000; 100 when absent.
+    #[prost(uint32, optional, tag = "3")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Asks for the patterns.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPatternsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where it ends, likewise; now when absent.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the changes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChangesRequest {
+    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where it ends, likewise; now when absent.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the hotspots.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHotspotsRequest {}
+/// Asks for the anomalies.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAnomaliesRequest {}
+/// Asks for traces that show a node or an edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetExemplarsRequest {
+    /// Id of a function or a resource.
+    #[prost(string, optional, tag = "1")]
+    pub node: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge begins.
+    #[prost(string, optional, tag = "2")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge ends.
+    #[prost(string, optional, tag = "3")]
+    pub target: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one trace.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTraceRequest {
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+}
+/// Asks for the alerts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAlertsRequest {}
+/// Asks for the counters.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStatusRequest {}
+/// Asks for the live stream.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiveRequest {
+    /// Sequence of the last message that was seen: what came since is told first, as far as it is still kept. Absent for
+    /// a snapshot.
+    #[prost(uint64, optional, tag = "1")]
+    pub last_sequence: ::core::option::Option<u64>,
+}
+/// Generated client implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug, Clone)]
+    pub struct LoopscopeClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LoopscopeClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoopscopeClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoopscopeClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        pub async fn get_graph(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetGraph",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetGraph"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The loops, the worst first.
+        pub async fn list_loops(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListLoops",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListLoops"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One loop.
+        pub async fn get_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        pub async fn get_laps(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLaps",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLaps"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        pub async fn judge_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/JudgeLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "JudgeLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was said of loops.
+        pub async fn list_verdicts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListVerdicts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListVerdicts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Loops that are declared as intended.
+        pub async fn list_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        pub async fn declare_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/DeclareIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "DeclareIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Withdraws a declaration. Answers with those that are left.
+        pub async fn withdraw_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/WithdrawIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "WithdrawIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Functions with what is wrong with each in some time, those with most of it first.
+        pub async fn list_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListFunctions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is known of one function in some time.
+        pub async fn get_function(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFunctionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FunctionProfile>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetFunction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What takes the time, by rank.
+        pub async fn list_hotspots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListHotspots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListHotspots"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What functions cost in some time, and where it goes.
+        pub async fn get_cost(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetCost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetCost"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a system is made of, as seen in some time.
+        pub async fn list_patterns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListPatterns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListPatterns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became slower, faster, or fails more often.
+        pub async fn list_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListChanges"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What cannot be right in the input, by kind.
+        pub async fn list_anomalies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAnomalies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAnomalies"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        pub async fn get_exemplars(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetExemplars",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetExemplars"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One trace as it stands in the journal.
+        pub async fn get_trace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetTrace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetTrace"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The newest alerts, and what became of their messages and incidents.
+        pub async fn list_alerts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAlerts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAlerts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the collector has done, and what it had to let go.
+        pub async fn get_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetStatus"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A snapshot first, then what changes, as it happens.
+        pub async fn live(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LiveEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/Live",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "Live"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoopscopeServer.
+    #[async_trait]
+    pub trait Loopscope: std::marker::Send + std::marker::Sync + 'static {
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        async fn get_graph(
+            &self,
+            request: tonic::Request<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status>;
+        /// The loops, the worst first.
+        async fn list_loops(
+            &self,
+            request: tonic::Request<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status>;
+        /// One loop.
+        async fn get_loop(
+            &self,
+            request: tonic::Request<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status>;
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        async fn get_laps(
+            &self,
+            request: tonic::Request<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status>;
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        async fn judge_loop(
+            &self,
+            request: tonic::Request<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status>;
+        /// What was said of loops.
+        async fn list_verdicts(
+            &self,
+            request: tonic::Request<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status>;
+        /// Loops that are declared as intended.
+        async fn list_intended(
+            &self,
+            request: tonic::Request<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        async fn declare_intended(
+            &self,
+            request: tonic::Request<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status>;
+        /// Withdraws a declaration. Answers with those that are left.
+        async fn withdraw_intended(
+            &self,
+            request: tonic::Request<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// Functions with what is wrong with each in some time, those with most of it first.
+        async fn list_functions(
+            &self,
+            request: tonic::Request<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status>;
+        /// All that is known of one function in some time.
+        async fn get_function(
+            &self,
+            request: tonic::Request<super::GetFunctionRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
+        /// What takes the time, by rank.
+        async fn list_hotspots(
+            &self,
+            request: tonic::Request<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status>;
+        /// What functions cost in some time, and where it goes.
+        async fn get_cost(
+            &self,
+            request: tonic::Request<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status>;
+        /// What a system is made of, as seen in some time.
+        async fn list_patterns(
+            &self,
+            request: tonic::Request<super::ListPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status>;
+        /// What became slower, faster, or fails more often.
+        async fn list_changes(
+            &self,
+            request: tonic::Request<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status>;
+        /// What cannot be right in the input, by kind.
+        async fn list_anomalies(
+            &self,
+            request: tonic::Request<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status>;
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        async fn get_exemplars(
+            &self,
+            request: tonic::Request<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status>;
+        /// One trace as it stands in the journal.
+        async fn get_trace(
+            &self,
+            request: tonic::Request<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status>;
+        /// The newest alerts, and what became of their messages and incidents.
+        async fn list_alerts(
+            &self,
+            request: tonic::Request<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status>;
+        /// What the collector has done, and what it had to let go.
+        async fn get_status(
+            &self,
+            request: tonic::Request<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status>;
+        /// Server streaming response type for the Live method.
+        type LiveStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LiveEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A snapshot first, then what changes, as it happens.
+        async fn live(
+            &self,
+            request: tonic::Request<super::LiveRequest>,
+        ) -> std::result::Result<tonic::Response<Self::LiveStream>, tonic::Status>;
+    }
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug)]
+    pub struct LoopscopeServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoopscopeServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoopscopeServer<T>
+    where
+        T: Loopscope,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/loopscope.v1.Loopscope/GetGraph" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetGraphSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetGraphRequest>
+                    for GetGraphSvc<T> {
+                        type Response = super::Graph;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetGraphRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_graph(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetGraphSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListLoops" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLoopsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListLoopsRequest>
+                    for ListLoopsSvc<T> {
+                        type Response = super::LoopList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLoopsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_loops(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLoopsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLoopRequest>
+                    for GetLoopSvc<T> {
+                        type Response = super::Loop;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLoopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLaps" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLapsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLapsRequest>
+                    for GetLapsSvc<T> {
+                        type Response = super::Laps;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLapsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_laps(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLapsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/JudgeLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct JudgeLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Verdict>
+                    for JudgeLoopSvc<T> {
+                        type Response = super::Verdict;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Verdict>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::judge_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JudgeLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListVerdicts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVerdictsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListVerdictsRequest>
+                    for ListVerdictsSvc<T> {
+                        type Response = super::VerdictList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVerdictsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_verdicts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVerdictsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListIntendedRequest>
+                    for ListIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/DeclareIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Intended>
+                    for DeclareIntendedSvc<T> {
+                        type Response = super::Intended;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Intended>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::declare_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/WithdrawIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::WithdrawIntendedRequest>
+                    for WithdrawIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::withdraw_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFunctionsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListFunctionsRequest>
+                    for ListFunctionsSvc<T> {
+                        type Response = super::FunctionList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFunctionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetFunction" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFunctionSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetFunctionRequest>
+                    for GetFunctionSvc<T> {
+                        type Response = super::FunctionProfile;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFunctionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_function(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFunctionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListHotspots" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHotspotsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListHotspotsRequest>
+                    for ListHotspotsSvc<T> {
+                        type Response = super::HotspotList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHotspotsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_hotspots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHotspotsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetCost" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCostSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetCostRequest>
+                    for GetCostSvc<T> {
+                        type Response = super::CostReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCostRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_cost(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCostSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListPatterns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPatternsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListPatternsRequest>
+                    for ListPatternsSvc<T> {
+                        type Response = super::PatternReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPatternsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_patterns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPatternsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChangesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListChangesRequest>
+                    for ListChangesSvc<T> {
+                        type Response = super::ChangeList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAnomalies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAnomaliesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAnomaliesRequest>
+                    for ListAnomaliesSvc<T> {
+                        type Response = super::AnomalyList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAnomaliesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_anomalies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAnomaliesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetExemplars" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetExemplarsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetExemplarsRequest>
+                    for GetExemplarsSvc<T> {
+                        type Response = super::Exemplars;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetExemplarsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_exemplars(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetExemplarsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetTrace" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTraceSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetTraceRequest>
+                    for GetTraceSvc<T> {
+                        type Response = super::Trace;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTraceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_trace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTraceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAlerts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAlertsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAlertsRequest>
+                    for ListAlertsSvc<T> {
+                        type Response = super::AlertList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAlertsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_alerts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAlertsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStatusSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetStatusRequest>
+                    for GetStatusSvc<T> {
+                        type Response = super::Status;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/Live" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiveSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::ServerStreamingService<super::LiveRequest>
+                    for LiveSvc<T> {
+                        type Response = super::LiveEvent;
+                        type ResponseStream = T::LiveStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::live(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoopscopeServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "loopscope.v1.Loopscope";
+    impl<T> tonic::server::NamedService for LoopscopeServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What `loopscope check` finds in files.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckReport {
+    /// The call graph; nodes have no place on a map.
+    #[prost(message, optional, tag = "1")]
+    pub graph: ::core::option::Option<Graph>,
+    /// The loops, the worst first.
+    #[prost(message, repeated, tag = "2")]
+    pub loops: ::prost::alloc::vec::Vec<Loop>,
+    /// What takes the time, by rank.
+    #[prost(message, repeated, tag = "3")]
+    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What cannot be right in the input.
+    #[prost(message, repeated, tag = "4")]
+    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
+    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
+    #[prost(string, repeated, tag = "5")]
+    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The patterns that the functions make.
+    #[prost(message, optional, tag = "7")]
+    pub patterns: ::core::option::Option<PatternReport>,
 }
