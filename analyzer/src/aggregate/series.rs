@@ -193,8 +193,15 @@ impl FunctionSeries {
     pub(super) fn cost_per_run(&self, prices: &PriceTable) -> f64 {
         let price = prices.platform(self.platform(), self.facts.architecture);
         let durations = &self.duration.total;
-        let (kept, told) = (self.kept.max(0) as f64, self.charged);
-        let runs = Runs { kept, billed: &self.billed, durations, told, used_memory_mb: None };
+        let runs = Runs {
+            kept: self.kept.max(0) as f64,
+            invocations: self.invocations,
+            cold_starts: self.cold_starts,
+            billed: &self.billed,
+            durations,
+            told: self.charged,
+            used_memory_mb: None,
+        };
         let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, runs));
         charge.map_or(0.0, |charge| charge.run())
     }

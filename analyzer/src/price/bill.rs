@@ -36,7 +36,7 @@ pub struct Pricing {
 
 impl Pricing {
     /// What was measured costs; nothing is said without prices. Functions are under the ids that they turned out to have.
-    /// O(functions + edges), some 10 microseconds each.
+    /// O(functions + edges), some five microseconds each.
     pub fn bill(&self, measured: &Measured) -> CostReport {
         if self.prices.platforms.is_empty() {
             return CostReport::default();
@@ -59,7 +59,7 @@ impl Pricing {
             ..CostReport::default()
         };
         add_groups(&mut report, &lines);
-        report.functions = lines.into_iter().filter(|line| line.requests() > 0.0).map(Line::cost).collect();
+        report.functions = lines.into_iter().filter(|line| line.is_due()).map(Line::cost).collect();
         for line in &report.functions {
             report.total.add(&line.costs);
             report.assumed += if line.is_assumed { line.costs.total() } else { 0.0 };
@@ -75,7 +75,7 @@ impl Pricing {
 
 fn add_groups(report: &mut CostReport, lines: &[Line<'_>]) {
     let (mut apps, mut owners, mut environments) = (Groups::default(), Groups::default(), Groups::default());
-    for line in lines.iter().filter(|line| line.requests() > 0.0) {
+    for line in lines.iter().filter(|line| line.is_due()) {
         let nobody = [Arc::from("")];
         let of = if line.facts.apps.is_empty() { &nobody[..] } else { &line.facts.apps };
         of.iter().collect::<BTreeSet<_>>().into_iter().for_each(|app| apps.add(app, &line.costs));
@@ -102,7 +102,7 @@ impl Groups {
 }
 
 fn used_prices(lines: &[Line<'_>], calls: BTreeSet<PriceUsed>) -> Vec<PriceUsed> {
-    let platforms = lines.iter().filter(|line| line.requests() > 0.0).filter_map(Line::price_used);
+    let platforms = lines.iter().filter(|line| line.is_due()).filter_map(Line::price_used);
     platforms.chain(calls).collect::<BTreeSet<_>>().into_iter().collect()
 }
 

@@ -22,6 +22,9 @@ const MEMORY_STEPS: u32 = 20;
 pub(crate) struct Runs<'a> {
     /// Runs that were kept.
     pub(crate) kept: f64,
+    /// Runs that they stand for, and of these the ones that started an instance.
+    pub(crate) invocations: f64,
+    pub(crate) cold_starts: f64,
     /// What they took.
     pub(crate) billed: &'a Billed,
     /// How long they took.
@@ -96,7 +99,13 @@ fn rate(price: &PlatformPrice, memory_mb: u32, used: Option<&DDSketch>) -> Rate 
 
 /// Time of starting instances that is charged, for each run.
 fn init_ms_per_run(price: &PlatformPrice, runs: Runs<'_>) -> f64 {
-    if price.charges_init && runs.kept > 0.0 { runs.told.init_ms / runs.kept } else { 0.0 }
+    let told = runs.told;
+    if !price.charges_init || told.starts <= 0.0 || runs.invocations <= 0.0 {
+        return 0.0;
+    }
+    // Where runs say that they started an instance, that counts: telemetry beside spans may be of all runs or of some.
+    let starts = if runs.cold_starts > 0.0 { runs.cold_starts } else { told.starts };
+    told.init_ms / told.starts * (starts / runs.invocations).min(1.0)
 }
 
 fn ms_per_run(price: &PlatformPrice, billed: &Billed, durations: &DDSketch) -> f64 {
@@ -161,12 +170,14 @@ mod tests {
             durations.add(100.0);
         }
         let charged = |told: Charged, used_memory_mb: Option<&DDSketch>, price: &PlatformPrice| {
-            let runs = Runs { kept: 10.0, billed: &billed, durations: &durations, told, used_memory_mb };
+            let (billed, durations) = (&billed, &durations);
+            let (invocations, cold_starts) = (10.0, 0.0);
+            let runs = Runs { kept: 10.0, invocations, cold_starts, billed, durations, told, used_memory_mb };
             Charge::of(price, 1_024, runs)
         };
         let lambda = table().platforms.remove(0);
         assert_eq!(charged(Charged::default(), None, &lambda).ms_per_run, 100.0);
-        let started = Charged { init_ms: 500.0, ..Charged::default() };
+        let started = Charged { starts: 1.0, init_ms: 500.0, ..Charged::default() };
         assert_eq!(charged(started, None, &lambda).ms_per_run, 150.0, "one instance was started");
         let free = PlatformPrice { charges_init: false, ..lambda.clone() };
         assert_eq!(charged(started, None, &free).ms_per_run, 100.0);

@@ -53,7 +53,9 @@ pub(crate) struct Billed {
 /// What telemetry beside spans told of what is charged.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Charged {
-    /// Time that instances took to start, milliseconds.
+    /// Instances that were started, as far as their time is known.
+    pub(crate) starts: f64,
+    /// That time, milliseconds.
     pub(crate) init_ms: f64,
     /// Time that was charged for runs, milliseconds.
     pub(crate) ms: f64,
@@ -65,11 +67,17 @@ impl Charged {
     /// What was observed of runs.
     pub(crate) fn of(observed: &Observed) -> Self {
         let init = observed.init.as_deref().and_then(|init| init.sum());
-        Self { init_ms: init.unwrap_or_default(), ms: observed.billed_ms, runs: observed.billed_runs as f64 }
+        Self {
+            starts: observed.starts() as f64,
+            init_ms: init.unwrap_or_default(),
+            ms: observed.billed_ms,
+            runs: observed.billed_runs as f64,
+        }
     }
 
     /// Adds what was told elsewhere, or later.
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.starts += other.starts;
         self.init_ms += other.init_ms;
         self.ms += other.ms;
         self.runs += other.runs;
@@ -160,7 +168,7 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-state!(Charged { init_ms, ms, runs });
+state!(Charged { starts, init_ms, ms, runs });
 state!(Billed { timed, ran_ms, rounded_ms, cold, cold_ms, settled, settled_ms, own_ms, own_rounded_ms, blocked_ms });
 
 #[cfg(test)]

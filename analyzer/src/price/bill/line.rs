@@ -37,6 +37,8 @@ impl<'a> Line<'a> {
         let price = pricing.prices.platform(&delta.function.platform, facts.architecture);
         let runs = Runs {
             kept: delta.kept.max(0) as f64,
+            invocations: delta.invocations,
+            cold_starts: delta.cold_starts,
             billed: &delta.billed,
             durations: &delta.duration,
             told: delta.observed.as_deref().map(Charged::of).unwrap_or_default(),
@@ -62,6 +64,11 @@ impl<'a> Line<'a> {
     /// Runs, those that sampling left out included.
     pub(super) fn requests(&self) -> f64 {
         self.delta.invocations.max(0.0)
+    }
+
+    /// True for a function that ran, or that used something in a run that began before.
+    pub(super) fn is_due(&self) -> bool {
+        self.requests() > 0.0 || self.costs.total() > 0.0
     }
 
     pub(super) fn price_used(&self) -> Option<PriceUsed> {

@@ -8,6 +8,7 @@ use crate::{
     attribute::{Attributes, Value},
     config::Config,
     engine::Engine,
+    facts::FactRecord,
     fixture::{SECOND, START, Story},
     identity::Resource,
     price::{Architecture, CallPrice, FunctionRule, PlatformPrice, PriceTable, tests::table},
@@ -285,6 +286,22 @@ fn cold_runs_cost_what_they_take_longer() {
         }
     }
     is_within(world.bill(vec![memory("f", 1_024)]).total.cold, 2.0 * 1.666_67e-5);
+}
+
+#[test]
+fn what_the_platform_told_is_charged_to_the_function_and_to_its_loop() {
+    let mut engine = Engine::new(&Config::recommended(), 1);
+    engine.aggregate_mut().set_facts(list_prices(), vec![memory("*", 1_024)]);
+    let spans = Story::parse(&format!("f{}", " ~q~> f".repeat(40))).spans;
+    let function = Arc::clone(spans[0].resource.function());
+    engine.ingest(START, spans);
+    let billed = FactRecord { billed_ms: Some(70.0), ..FactRecord::about(function, EventTime(START.0)) };
+    engine.learn(START, vec![billed; 41]);
+    engine.tick(START);
+    let told = engine.snapshot(START).loops.remove(0).cost.unwrap();
+    let run = 0.07 * 1.666_67e-5 + 2e-7;
+    is_within(engine.cost(START).total.total(), 41.0 * run);
+    is_within(told.so_far, 40.0 * run);
 }
 
 #[test]
