@@ -6,7 +6,9 @@
 mod appraisal;
 mod attempts;
 mod flow;
+mod hotspots;
 mod money;
+pub mod roots;
 mod series;
 
 use std::{
@@ -20,7 +22,6 @@ use crate::{
     config::Config,
     detect::{
         cycle::{self, Cycle},
-        hotspot::{self, Spent},
         retry::AttemptSeries,
     },
     intended::{Intended, Verdict},
@@ -30,14 +31,16 @@ use crate::{
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
     snapshot::{
-        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
-        NodeId, ResourceNode, Snapshot,
+        Assessment, EdgeKind, FunctionNode, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses, NodeId,
+        ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     state::{self, state},
-    window::{Sums, Time, slot_of},
+    window::{Sums, slot_of},
 };
 use flow::Flows;
+use hotspots::Rank;
+use roots::Roots;
 use series::{EdgeSeries, FunctionSeries};
 
 /// Cycles are looked for at most this often.
@@ -56,6 +59,10 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
+    /// Where the time of traces went.
+    roots: Roots,
+    /// What was made of them last.
+    ranked: Option<Rank>,
     /// All that was counted so far.
     measured: Measured,
     anomalies: Anomalies,
@@ -84,6 +91,8 @@ impl Aggregate {
             attempts: BTreeMap::new(),
             flows: Flows::default(),
             root_ms: Sums::default(),
+            roots: Roots::default(),
+            ranked: None,
             measured: Measured::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
@@ -116,6 +125,7 @@ impl Aggregate {
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
         self.measured.add(&delta);
+        self.merge_profiles(now, delta.profiles);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -158,6 +168,7 @@ impl Aggregate {
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
         self.now = self.now.max(now);
+        let hotspots = self.hotspots(now);
         let functions = self.functions.values_mut().map(|series| series.node(now)).collect();
         let known = |node: NodeId| self.functions.contains_key(&node) || self.resources.contains_key(&node);
         let edges = self
@@ -171,9 +182,10 @@ impl Aggregate {
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
-            hotspots: self.hotspots(now),
+            hotspots,
             anomalies: self.anomalies.list(),
             losses: self.losses,
+            roots: self.roots.clone(),
         }
     }
 
@@ -201,6 +213,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.roots.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -394,29 +407,11 @@ impl Aggregate {
             .max()
             .map(|(_, resource)| resource)
     }
-
-    fn hotspots(&self, now: ArrivalTime) -> Vec<crate::snapshot::Hotspot> {
-        let time = if self.config.is_capture { Time::All } else { Time::Current(slot_of(now)) };
-        let own = self.functions.iter().map(|(id, series)| Spent {
-            function: *id,
-            name: series.name(),
-            edge: None,
-            cause: HotspotCause::Own,
-            time: series.self_time(),
-        });
-        let between = self.edges.iter().filter_map(|(key, series)| {
-            let caller = self.functions.get(&key.source)?;
-            let (cause, time) = series.spent(key.kind)?;
-            let edge = Some((key.source, key.target));
-            Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
-        });
-        hotspot::hotspots(own.chain(between), time, self.root_ms.over(time))
-    }
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, roots
+} else { ranked, measured, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

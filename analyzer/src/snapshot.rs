@@ -23,11 +23,13 @@ pub use self::{
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},
     function::{FunctionNode, VersionChange},
-    hotspot::{Hotspot, HotspotCause},
+    hotspot::{Basis, Hotspot, HotspotCause, HotspotChange, Hotspots, RootId, RootOperation, TailPart},
     id::{LoopId, NodeId},
     losses::Losses,
     resource::{ResourceKind, ResourceNode},
 };
+
+use crate::aggregate::roots::Roots;
 
 /// Everything the engine knows at one moment.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +42,10 @@ pub struct Snapshot {
     pub edges: Vec<Edge>,
     /// The worst first.
     pub loops: Vec<Loop>,
-    /// By rank.
-    pub hotspots: Vec<Hotspot>,
+    /// Where the time goes now.
+    pub hotspots: Hotspots,
+    /// Where the time of traces went, for questions about other times.
+    pub roots: Roots,
     /// What cannot be right in the input, by kind.
     pub anomalies: Vec<Anomaly>,
     /// What was counted and what was let go.

@@ -23,7 +23,7 @@ use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
 /// The format of the bytes. Raise it whenever a saved type changes; a test tells when.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// A part of the state.
 pub(crate) trait State: Sized {

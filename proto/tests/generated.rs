@@ -19,7 +19,7 @@ fn committed_types_match_the_schema() {
     let mut config = prost_build::Config::new();
     config.out_dir(out).message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]");
     for field in
-        ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at", "opened_at", "closed_at"]
+        ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at", "opened_at", "closed_at", "HotspotList.from", "HotspotList.to"]
     {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");
     }

@@ -283,6 +283,11 @@ impl EdgeSeries {
         self.last_call
     }
 
+    /// How long callers wait.
+    pub(super) fn duration(&self) -> &Series {
+        &self.details.duration
+    }
+
     /// The time that is spent on such an edge, and what on.
     pub(super) fn spent(&self, kind: EdgeKind) -> Option<(HotspotCause, &Series)> {
         let cause = spent_on(kind)?;

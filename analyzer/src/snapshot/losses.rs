@@ -41,6 +41,10 @@ pub struct Losses {
     pub entities_dropped: u64,
     /// Spans that claim to stand for more than is believed, and count for less; see [`crate::sampling::MOST_ADJUSTED`].
     pub sampling_clipped: u64,
+    /// Root operations whose traces were let go because there were too many.
+    pub roots_overflowed: u64,
+    /// Traces of root operations let go because all together had too many places.
+    pub profiles_overflowed: u64,
 }
 
 state!(Losses {
@@ -61,5 +65,7 @@ state!(Losses {
     openings_dropped,
     fragment_laps_dropped,
     entities_dropped,
-    sampling_clipped
+    sampling_clipped,
+    roots_overflowed,
+    profiles_overflowed
 });
