@@ -10,6 +10,7 @@ mod hotspots;
 mod money;
 pub mod roots;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,11 +38,13 @@ use crate::{
     span::{ArrivalTime, EventTime},
     state::{self, state},
     window::{Sums, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
 use hotspots::Rank;
 use roots::Roots;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,8 +66,9 @@ pub struct Aggregate {
     roots: Roots,
     /// What was made of them last.
     ranked: Option<Rank>,
-    /// All that was counted so far.
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
+    minutes: Minutes,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -94,6 +98,7 @@ impl Aggregate {
             roots: Roots::default(),
             ranked: None,
             measured: Measured::default(),
+            minutes: Minutes::default(),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -124,7 +129,8 @@ impl Aggregate {
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
+        self.pass_to(now);
+        self.measured.add(&delta, |node| own(&self.aliases, node));
         self.merge_profiles(now, delta.profiles);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
@@ -157,12 +163,29 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
             self.find_cycles();
         }
         self.watch_flows(now);
+    }
+
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
     }
 
     /// Everything known at `now`.
@@ -200,6 +223,14 @@ impl Aggregate {
         loops
     }
 
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
+    }
+
     /// Functions turned out to be others: what was counted of either is one.
     fn rename(&mut self, aliases: &[(NodeId, NodeId)]) {
         for (alias, own) in aliases {
@@ -214,6 +245,7 @@ impl Aggregate {
         }
         self.flows.rename(|node| own(&self.aliases, node));
         self.roots.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -410,8 +442,8 @@ impl Aggregate {
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, roots
-} else { ranked, measured, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, roots
+} else { ranked, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

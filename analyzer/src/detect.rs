@@ -3,6 +3,8 @@
 //! A detector reads what shards, linker and aggregate have gathered and says what it makes of it. What a detector
 //! needs to remember is a value that its caller keeps.
 
+/// What became slower, faster, or fails more often than it used to.
+pub mod change;
 /// Cycles in the graph that no chain has gone round twice.
 pub(crate) mod cycle;
 /// Chains that branch.

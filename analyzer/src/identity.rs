@@ -17,6 +17,7 @@ use crate::{
     attribute::{Attribute, Attributes},
     snapshot::NodeId,
     span::{Span, SpanKind},
+    state::state,
 };
 
 pub use touch::{Touch, TouchedResource, touch_of};
@@ -330,6 +331,8 @@ fn lambda_name(text: &str) -> &str {
     }
     text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
+
+state!(Function { id, name, environment, platform, app, is_app, also });
 
 #[cfg(test)]
 mod tests {

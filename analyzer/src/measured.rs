@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
     snapshot::NodeId,
+    state::state,
 };
 
 /// What functions and edges did in some time.
@@ -22,24 +23,41 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Adds what was counted since.
-    pub(crate) fn add(&mut self, delta: &Delta) {
+    /// Adds what was counted since; `own` says what the id of a function is where it has several.
+    pub(crate) fn add(&mut self, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
         for (id, function) in &delta.functions {
-            self.add_function(*id, function);
+            self.add_function(own(*id), function);
         }
         for (key, edge) in &delta.edges {
-            self.add_edge(*key, edge);
+            self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
         }
     }
 
     /// Adds another time, that does not overlap with this one.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.seconds += other.seconds;
         for (id, function) in &other.functions {
             self.add_function(*id, function);
         }
         for (key, edge) in &other.edges {
             self.add_edge(*key, edge);
+        }
+    }
+
+    /// Puts together what was counted under several ids of one function.
+    pub fn rename(&mut self, own: impl Fn(NodeId) -> NodeId) {
+        let moved: Vec<NodeId> = self.functions.keys().filter(|id| own(**id) != **id).copied().collect();
+        for id in moved {
+            if let Some(function) = self.functions.remove(&id) {
+                self.add_function(own(id), &function);
+            }
+        }
+        let renamed = |key: EdgeKey| EdgeKey { source: own(key.source), target: own(key.target), ..key };
+        let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| renamed(**key) != **key).copied().collect();
+        for key in moved {
+            if let Some(edge) = self.edges.remove(&key) {
+                self.add_edge(renamed(key), &edge);
+            }
         }
     }
 
@@ -57,3 +75,5 @@ impl Measured {
         }
     }
 }
+
+state!(Measured { seconds, functions, edges });

@@ -28,6 +28,7 @@ pub use self::{
     guard::Hosts,
     health::Ready,
     live::Live,
+    range::WindowSource,
     status::StatusSource,
     traces::{Identify, Identity, TraceSource, TraceSpans},
 };
@@ -47,6 +48,7 @@ mod laps;
 mod live;
 mod loops;
 mod page;
+mod range;
 mod status;
 mod traces;
 mod verdicts;
@@ -77,6 +79,8 @@ pub struct ApiState {
     pub traces: TraceSource,
     /// Says which function ran a span.
     pub identify: Identify,
+    /// Reads what was measured in a range of time.
+    pub windows: WindowSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.

@@ -4,8 +4,10 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod range;
 
 pub(crate) use self::appraisal::breach;
+pub use self::range::range;
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},

@@ -46,6 +46,12 @@ pub struct Counters {
     pub engine_states_written: Counter,
     /// States of the engine that could not be written.
     pub engine_states_failed: Counter,
+    /// Minutes written to disk.
+    pub windows_written: Counter,
+    /// Minutes that could not be written.
+    pub windows_failed: Counter,
+    /// Windows let go before their time, because they took too many bytes.
+    pub windows_dropped: Counter,
     /// Webhook messages delivered.
     pub webhooks_delivered: Counter,
     /// Webhook messages given up after the last attempt.

@@ -4,8 +4,8 @@
 
 use std::{fs, path::Path};
 
-const FILES: [&str; 11] =
-    ["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "status", "trace"];
+const FILES: &[&str] =
+    &["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status", "trace"];
 
 #[test]
 fn committed_types_match_the_schema() {
@@ -18,9 +18,19 @@ fn committed_types_match_the_schema() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut config = prost_build::Config::new();
     config.out_dir(out).message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]");
-    for field in
-        ["started_at", "first_seen", "last_seen", "start", "timestamp", "expires", "at", "opened_at", "closed_at", "HotspotList.from", "HotspotList.to"]
-    {
+    for field in [
+        "started_at",
+        "first_seen",
+        "last_seen",
+        "start",
+        "timestamp",
+        "expires",
+        "at",
+        "opened_at",
+        "closed_at",
+        "TimeRange.from",
+        "TimeRange.to",
+    ] {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");
     }
     config

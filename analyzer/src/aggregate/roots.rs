@@ -17,6 +17,7 @@ use crate::{
     snapshot::{Hotspots, Losses, NodeId, RootId},
     span::ArrivalTime,
     state::state,
+    windows::Range,
 };
 
 /// Traces that are kept of one root operation: its share of a tail is known to 2.3 points of 30 then (algorithms 4.2).
@@ -34,15 +35,6 @@ pub const LISTED_AT_MOST: usize = 1_000;
 /// A trace that ended longer ago than this has a clock that is not believed: it counts as of now.
 const BELIEVED: Duration = Duration::from_secs(900);
 
-/// A time that is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// Its first moment.
-    pub from: ArrivalTime,
-    /// The first moment after it.
-    pub to: ArrivalTime,
-}
-
 /// Bounded samples of traces, one for each root operation. Cloning shares them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roots {
@@ -58,16 +50,6 @@ pub(crate) struct RootKey {
     pub(crate) operation: Arc<str>,
     /// The function at which a pipeline ends; `None` where the traces end with the root.
     pub(crate) until: Option<NodeId>,
-}
-
-impl Range {
-    /// All the time there is.
-    pub const ALL: Self = Self { from: ArrivalTime(0), to: ArrivalTime(u64::MAX) };
-
-    /// True for a moment within it.
-    pub fn holds(self, time: ArrivalTime) -> bool {
-        self.from <= time && time < self.to
-    }
 }
 
 impl RootKey {
@@ -143,7 +125,7 @@ impl Roots {
     ) -> Option<Hotspots> {
         let found = self.rank(range, wanted, limit.min(LISTED_AT_MOST), name).hotspots();
         let covered = self.covered(range, wanted)?;
-        Some(Hotspots { range: Some((covered.from, covered.to)), ..found })
+        Some(Hotspots { range: Some(covered), ..found })
     }
 
     pub(crate) fn rank(&self, range: Range, wanted: Wanted, limit: usize, name: &dyn Fn(NodeId) -> Arc<str>) -> Ranked {

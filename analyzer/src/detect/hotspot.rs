@@ -20,9 +20,8 @@ mod what_if;
 
 use std::{cmp::Reverse, sync::Arc};
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
+    sketch::DDSketch,
     snapshot::{Hotspot, HotspotCause, NodeId},
     window::{Series, Time, quantile},
 };

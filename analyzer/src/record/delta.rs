@@ -3,13 +3,13 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use sketches_ddsketch::DDSketch;
 
 use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
+    sketch::DDSketch,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
@@ -251,3 +251,16 @@ impl Losses {
 }
 
 state!(EdgeKey { source, target, kind });
+state!(FunctionDelta {
+    function,
+    kept,
+    invocations,
+    errors,
+    cold_starts,
+    last_seen,
+    duration,
+    self_time,
+    exemplars,
+    versions
+});
+state!(EdgeDelta { kept, belief, calls, errors, duration, gap, exemplars });

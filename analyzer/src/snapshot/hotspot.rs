@@ -4,15 +4,15 @@ use std::{fmt, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{snapshot::NodeId, span::ArrivalTime};
+use crate::{snapshot::NodeId, windows::Range};
 
 /// Where time is spent in some time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hotspots {
     /// What the ranking rests on.
     pub basis: Basis,
-    /// The first moment it is about, and the first after it; `None` for all that was ever seen.
-    pub range: Option<(ArrivalTime, ArrivalTime)>,
+    /// The time that it covers; `None` for all that was ever seen.
+    pub range: Option<Range>,
     /// The hotspots, by rank.
     pub list: Vec<Hotspot>,
     /// The root operations that were looked at, the one that takes most of the time first.

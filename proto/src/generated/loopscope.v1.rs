@@ -1153,6 +1153,24 @@ pub struct LiveEvent {
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
 }
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

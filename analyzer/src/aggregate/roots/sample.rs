@@ -9,13 +9,14 @@ use std::{cmp::Ordering, collections::BTreeSet, f64::consts::LN_2, sync::Arc, ti
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Range, TRACES};
+use super::TRACES;
 use crate::{
     detect::hotspot::tail::Seen,
     record::{Place, TraceProfile},
     snapshot::NodeId,
     span::ArrivalTime,
     state::state,
+    windows::Range,
 };
 
 /// How long it takes until a trace counts half as much against new ones.

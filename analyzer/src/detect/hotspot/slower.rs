@@ -10,7 +10,6 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use sketches_ddsketch::DDSketch;
 
 use super::{
     cause::of_place,
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     record::Place,
+    sketch::DDSketch,
     snapshot::{Hotspot, HotspotCause, HotspotChange, NodeId},
     window::{merge, quantile, sketch},
 };
