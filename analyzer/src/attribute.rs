@@ -66,6 +66,8 @@ attributes! {
     FaasInvokedRegion = ["faas.invoked_region"];
     /// Provider of the function that a client span invokes.
     FaasInvokedProvider = ["faas.invoked_provider"];
+    /// Instance of the function that ran.
+    FaasInstance = ["faas.instance"];
     /// True for the first run of an instance.
     FaasColdstart = ["faas.coldstart"];
     /// What triggered the run.

@@ -32,6 +32,7 @@ pub struct Resource {
     pub attributes: Attributes,
     function: Arc<Function>,
     is_named: bool,
+    instance: u64,
 }
 
 /// A node people deploy, in one environment.
@@ -58,7 +59,15 @@ impl Resource {
     pub fn new(attributes: Attributes) -> Arc<Self> {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
-        Arc::new(Self { attributes, function: Arc::new(function), is_named })
+        let instance = [Attribute::FaasInstance, Attribute::ServiceInstanceId];
+        let instance = instance.into_iter().find_map(|id| attributes.text(id));
+        let instance = instance.map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
+        Arc::new(Self { attributes, function: Arc::new(function), is_named, instance })
+    }
+
+    /// Hash of the id of its instance, whose clock times its spans; 0 where none is named.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// The function that its own attributes name.

@@ -26,6 +26,7 @@ pub mod aggregate;
 pub mod attribute;
 mod canonical;
 pub mod config;
+mod critical_path;
 pub mod detect;
 pub mod engine;
 #[cfg(test)]

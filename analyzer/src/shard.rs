@@ -15,7 +15,8 @@
 //! ```
 //!
 //! A span goes through `shard/intake.rs`, which keeps what later spans need (`shard/kept.rs`), `shard/place.rs`, which
-//! finds where it stands, and `shard/tell.rs`, which says so to linker and aggregate.
+//! finds where it stands, and `shard/tell.rs`, which says so to linker and aggregate. Of some traces `shard/timing.rs`
+//! keeps all times, to tell where theirs went.
 
 mod anomaly;
 mod attempt;
@@ -28,6 +29,7 @@ mod naming;
 mod operation;
 mod place;
 mod tell;
+mod timing;
 mod touch;
 
 use std::{collections::VecDeque, mem};
@@ -47,6 +49,7 @@ use clue::Clues;
 use invocation::Invocations;
 use kept::SpanRecord;
 use operation::Operations;
+use timing::Timing;
 
 /// One shard of the engine.
 pub struct Shard {
@@ -71,6 +74,7 @@ pub struct Shard {
     invocations: Invocations,
     operations: Operations,
     attempting: Attempting,
+    timing: Timing,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -101,6 +105,7 @@ impl Shard {
             invocations: Invocations::new(config.settle, capacity),
             operations: Operations::new(),
             attempting: Attempting::new(config),
+            timing: Timing::new(config, shards),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -159,6 +164,7 @@ impl Shard {
             }
         }
         self.invocations.settle(now, &mut self.delta);
+        self.timing.tick(now, &self.spans, &mut self.delta);
     }
 
     /// Does what is due when no span comes any more: all that waits is promoted, all that is open is settled.
@@ -170,6 +176,7 @@ impl Shard {
             self.count_invoke(key);
         }
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
+        self.timing.finish(&self.spans, &mut self.delta);
         let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
         self.are_orphans(waiting);
     }

@@ -61,6 +61,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
         errors: edge.errors,
         p50_ms: finite(edge.p50_ms),
         p95_ms: finite(edge.p95_ms),
+        server_p95_ms: edge.server_p95_ms.filter(|ms| ms.is_finite()),
         gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
         rate_per_second: finite(edge.rate_per_second),
         confidence: finite(edge.confidence),
@@ -416,6 +417,7 @@ mod tests {
             confidence: 0.9,
             p50_ms: 1.0,
             p95_ms: 2.0,
+            server_p95_ms: Some(7.0),
             gap_p95_ms: None,
             rate_per_second: 3.0,
             exemplars: Vec::new(),
@@ -424,6 +426,7 @@ mod tests {
         let message = edge(&write);
         assert_eq!((function.aliases, message.confidence), (vec!["0000000000000009".to_owned()], 0.9));
         assert_eq!((message.kind.as_str(), message.calls, message.gap_p95_ms), ("write", 9, None));
+        assert_eq!(message.server_p95_ms, Some(7.0));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sketches_ddsketch::DDSketch;
+
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
@@ -10,7 +12,7 @@ use crate::{
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
-    window::{Rate, Series, quantile, slot_of},
+    window::{Rate, Series, merge, quantile, sketch, slot_of},
 };
 
 /// A function over time.
@@ -53,6 +55,9 @@ struct EdgeDetails {
     p50_ms: f64,
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
+    /// The callee's time, over all time.
+    server: Option<DDSketch>,
+    server_p95_ms: Option<f64>,
     is_stale: bool,
 }
 
@@ -206,6 +211,8 @@ impl EdgeSeries {
             p50_ms: 0.0,
             p95_ms: 0.0,
             gap_p95_ms: None,
+            server: None,
+            server_p95_ms: None,
             is_stale: true,
         };
         Self { calls: 0.0, last_call: ArrivalTime(0), details: Box::new(details) }
@@ -229,6 +236,9 @@ impl EdgeSeries {
                 _ => known.merge_total(gap),
             }
         }
+        if let Some(server) = &delta.server {
+            merge(self.details.server.get_or_insert_with(sketch), server);
+        }
         self.details.exemplars.merge(&delta.exemplars);
         self.details.is_stale = true;
         self.last_call = now;
@@ -245,6 +255,9 @@ impl EdgeSeries {
         if let Some(gap) = &other.details.gap {
             self.details.gap.get_or_insert_with(Series::new).absorb(gap);
         }
+        if let Some(server) = &other.details.server {
+            merge(self.details.server.get_or_insert_with(sketch), server);
+        }
         self.details.exemplars.merge(&other.details.exemplars);
         self.details.is_stale = true;
         self.last_call = self.last_call.max(other.last_call);
@@ -255,6 +268,7 @@ impl EdgeSeries {
             self.details.is_stale = false;
             self.details.p50_ms = quantile(&self.details.duration.total, 0.5);
             self.details.p95_ms = quantile(&self.details.duration.total, 0.95);
+            self.details.server_p95_ms = self.details.server.as_ref().map(|server| quantile(server, 0.95));
             self.details.gap_p95_ms = self.details.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
         }
         Edge {
@@ -267,6 +281,7 @@ impl EdgeSeries {
             confidence: self.details.belief.confidence(self.details.kept),
             p50_ms: self.details.p50_ms,
             p95_ms: self.details.p95_ms,
+            server_p95_ms: self.details.server_p95_ms,
             gap_p95_ms: self.details.gap_p95_ms,
             rate_per_second: self.details.rate.per_second(now),
             exemplars: self.details.exemplars.newest_first(),
@@ -331,4 +346,18 @@ impl FunctionNode {
 
 state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
-state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });
+state!(EdgeDetails {
+    kept,
+    belief,
+    errors,
+    duration,
+    gap,
+    rate,
+    exemplars,
+    p50_ms,
+    p95_ms,
+    gap_p95_ms,
+    server,
+    server_p95_ms,
+    is_stale
+});

@@ -235,7 +235,8 @@ impl Linker {
             false => receiver.sampling.and(sender.sampling),
         };
         let trace_id = receiver.trace_id;
-        self.delta.call(key, &Call { duration_ms: wait, gap_ms: None, error: false, trace_id, confidence, sampling });
+        self.delta
+            .call(key, &Call { duration_ms: wait, server_ms: None, error: false, trace_id, confidence, sampling });
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct EdgeDelta {
     pub(crate) errors: f64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
+    /// The callee's time of the calls that the caller timed as well.
+    pub(crate) server: Option<DDSketch>,
     pub(crate) exemplars: Exemplars,
 }
 
@@ -77,8 +79,8 @@ pub(crate) struct EdgeDelta {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) duration_ms: f64,
-    /// The caller's time minus the callee's.
-    pub(crate) gap_ms: Option<f64>,
+    /// The callee's time, where the caller's is known as well: the rest is the gap between the two.
+    pub(crate) server_ms: Option<f64>,
     pub(crate) error: bool,
     pub(crate) trace_id: TraceId,
     /// How sure it is that it went this way.
@@ -135,6 +137,7 @@ impl EdgeDelta {
             errors: 0.0,
             duration: sketch(),
             gap: None,
+            server: None,
             exemplars: Exemplars::default(),
         }
     }
@@ -148,6 +151,9 @@ impl EdgeDelta {
         merge(&mut self.duration, &other.duration);
         if let Some(gap) = &other.gap {
             merge(self.gap.get_or_insert_with(sketch), gap);
+        }
+        if let Some(server) = &other.server {
+            merge(self.server.get_or_insert_with(sketch), server);
         }
         self.exemplars.merge(&other.exemplars);
     }
@@ -200,8 +206,9 @@ impl Delta {
         edge.errors += if call.error { count } else { 0.0 };
         edge.belief.add(call.confidence);
         edge.duration.add(call.duration_ms);
-        if let Some(gap_ms) = call.gap_ms {
-            edge.gap.get_or_insert_with(sketch).add(gap_ms);
+        if let Some(server_ms) = call.server_ms {
+            edge.server.get_or_insert_with(sketch).add(server_ms);
+            edge.gap.get_or_insert_with(sketch).add((call.duration_ms - server_ms).max(0.0));
         }
         edge.exemplars.add(call.trace_id);
     }
@@ -229,6 +236,10 @@ impl Losses {
         self.sampling_clipped += other.sampling_clipped;
         self.roots_overflowed += other.roots_overflowed;
         self.profiles_overflowed += other.profiles_overflowed;
+        self.traces_cut += other.traces_cut;
+        self.trace_spans_dropped += other.trace_spans_dropped;
+        self.clock_offsets_dropped += other.clock_offsets_dropped;
+        self.pipelines_dropped += other.pipelines_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

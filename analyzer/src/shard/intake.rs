@@ -8,6 +8,7 @@ use super::{
     Shard,
     clue::{Clues, Ends, may_be_invoked, run_of, trigger_of},
     kept::SpanRecord,
+    timing::{self, Seen},
 };
 use crate::{
     attribute::Attribute,
@@ -31,8 +32,10 @@ impl Shard {
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
         let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
         let ends = Ends { function: function.id, invoked: invokes };
+        let mut cause = 0;
         let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
         if !clues.is_empty() {
+            cause = clues.links.first().map_or(0, |link| link.cause);
             self.clues.insert(key, clues);
         }
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
@@ -54,34 +57,43 @@ impl Shard {
         }
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
-        self.spans.insert(
-            key,
-            SpanRecord {
-                function,
-                occurrence,
-                trace_id: span.trace_id,
-                span_id: span.span_id,
-                parent: if parent == key { 0 } else { parent },
-                invocation: 0,
-                start,
-                has_sound_start: start == span.start,
-                duration_nanos,
-                touches: touch.map(|touch| touch.node.id).into(),
-                touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
-                invokes: invokes.into(),
-                trigger,
-                sampling,
-                is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
-                run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
-                kind: span.kind,
-                error: span.error,
-                cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
-                is_call_counted: false,
-                is_answered: false,
-                has_pair: false,
-                is_looked_at: false,
-            },
-        );
+        let record = SpanRecord {
+            function,
+            occurrence,
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent: if parent == key { 0 } else { parent },
+            invocation: 0,
+            start,
+            has_sound_start: start == span.start,
+            duration_nanos,
+            touches: touch.map(|touch| touch.node.id).into(),
+            touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
+            invokes: invokes.into(),
+            trigger,
+            sampling,
+            is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
+            run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
+            kind: span.kind,
+            error: span.error,
+            cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
+            is_call_counted: false,
+            is_answered: false,
+            has_pair: false,
+            is_looked_at: false,
+        };
+        self.look(now, key, span, &record, cause);
+        self.spans.insert(key, record);
+    }
+
+    /// Keeps the times of a span of a trace that is looked at closely.
+    fn look(&mut self, now: ArrivalTime, key: u64, span: &Span, record: &SpanRecord, cause: u64) {
+        let trace = (timing::hash_of(span.trace_id), span.trace_id);
+        if !self.timing.may_look_at(trace.0) {
+            return;
+        }
+        let Self { timing, operations, spans, delta, .. } = self;
+        timing.see(now, trace, spans, delta, || Seen::of(key, span, record, cause, operations));
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.

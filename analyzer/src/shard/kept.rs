@@ -59,8 +59,7 @@ impl SpanRecord {
 
     /// True when both are of one process; one of them may not say of which of its functions.
     pub(super) fn runs_in(&self, parent: &Self) -> bool {
-        let (own, parents) = (&self.function, &parent.function);
-        own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+        is_one_process(&self.function, &parent.function)
     }
 
     /// True when a span with the same id is not the same span, but the other side of one call, as Zipkin writes it.
@@ -87,4 +86,9 @@ impl SpanRecord {
     pub(super) fn delivered(&self) -> Option<NodeId> {
         self.touches.get().filter(|_| self.touch_kind == EdgeKind::Deliver)
     }
+}
+
+/// True when both are one function, or one of them is the process that runs the other.
+pub(super) fn is_one_process(one: &Function, other: &Function) -> bool {
+    one.id == other.id || other.app == Some(one.id) || one.app == Some(other.id)
 }

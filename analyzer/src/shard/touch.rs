@@ -44,10 +44,9 @@ pub(super) fn count_call(
             let edge = EdgeKey { source: parent.function.id, target: span.function.id, kind };
             let is_timed_by_caller = parent.kind == SpanKind::Client;
             let duration = if is_timed_by_caller { parent.duration_nanos } else { span.duration_nanos };
-            let gap = is_timed_by_caller.then(|| millis(parent.duration_nanos.saturating_sub(span.duration_nanos)));
             let call = Call {
                 duration_ms: millis(duration),
-                gap_ms: gap,
+                server_ms: is_timed_by_caller.then(|| millis(span.duration_nanos)),
                 error: span.error || parent.error,
                 sampling,
                 ..call(span)
@@ -78,7 +77,7 @@ fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {
 fn call(span: &SpanRecord) -> Call {
     Call {
         duration_ms: millis(span.duration_nanos),
-        gap_ms: None,
+        server_ms: None,
         error: span.error,
         trace_id: span.trace_id,
         confidence: 1.0,

@@ -82,6 +82,10 @@ impl StatusSource {
             fragment_laps_dropped: losses.fragment_laps_dropped,
             entities_dropped: losses.entities_dropped,
             sampling_clipped: losses.sampling_clipped,
+            traces_cut: losses.traces_cut,
+            trace_spans_dropped: losses.trace_spans_dropped,
+            clock_offsets_dropped: losses.clock_offsets_dropped,
+            pipelines_dropped: losses.pipelines_dropped,
         }
     }
 }

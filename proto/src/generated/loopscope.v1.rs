@@ -137,6 +137,10 @@ pub struct Edge {
     /// by the probability that it was. Absent when all were kept.
     #[prost(double, optional, tag = "11")]
     pub sampling_probability: ::core::option::Option<f64>,
+    /// 95th percentile of the duration as the callee saw it, in milliseconds, of the calls that both sides show; absent
+    /// when only one side was seen. What the caller sees beyond it is the gap.
+    #[prost(double, optional, tag = "12")]
+    pub server_p95_ms: ::core::option::Option<f64>,
 }
 /// Names one edge or all edges between two nodes.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1122,6 +1126,19 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Traces whose time was measured before all of their spans were here, because too many were looked at.
+    #[prost(uint64, tag = "67")]
+    pub traces_cut: u64,
+    /// Spans of large traces that were not measured one by one; such a trace is measured by its invocations, or not at all
+    /// when it has too many.
+    #[prost(uint64, tag = "68")]
+    pub trace_spans_dropped: u64,
+    /// Offsets between the clocks of two instances that were forgotten, because there were too many.
+    #[prost(uint64, tag = "69")]
+    pub clock_offsets_dropped: u64,
+    /// Pipelines that were not measured to their end, because there were too many.
+    #[prost(uint64, tag = "72")]
+    pub pipelines_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
