@@ -4,18 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Aggregate, own,
-    roots::{LISTED_AT_MOST, Range, Wanted},
+    roots::Wanted,
     series::{EdgeSeries, FunctionSeries},
 };
 use crate::{
-    detect::hotspot::{
-        self, LISTED, Spent,
-        slower::{self, Baseline},
-    },
+    detect::hotspot::{self, Baseline, LISTED, LISTED_AT_MOST, Spent, slower},
     record::{EdgeKey, Place, TraceProfile},
     snapshot::{Basis, EdgeKind, Hotspot, HotspotCause, Hotspots, NodeId},
     span::ArrivalTime,
     window::{SLOT, Series, Time, merge, quantile, sketch, slot_of},
+    windows::Range,
 };
 
 /// Traces that ended within this time tell where the time goes now.
@@ -57,7 +55,7 @@ impl Aggregate {
         let limit = if self.config.is_capture { LISTED_AT_MOST } else { LISTED };
         let ranked = self.roots.rank(range, Wanted::All, limit, &|node| self.name(node));
         let mut found = ranked.hotspots_at(|place, spot| self.measure(place, self.time(now), spot));
-        found.range = (!self.config.is_capture).then_some((range.from, now));
+        found.range = (!self.config.is_capture).then_some(Range { to: now, ..range });
         (!found.list.is_empty()).then_some(found)
     }
 
@@ -107,7 +105,7 @@ impl Aggregate {
         let range = match time {
             Time::Current(slot) => {
                 let start = slot.saturating_sub(1).saturating_mul(SLOT.as_nanos() as u64);
-                Some((ArrivalTime(start), now)).filter(|_| !list.is_empty())
+                Some(Range { from: ArrivalTime(start), to: now }).filter(|_| !list.is_empty())
             }
             Time::All => None,
         };
@@ -131,24 +129,13 @@ impl Aggregate {
         own.chain(between)
     }
 
-    /// All that it measured, to hold another time against it.
+    /// All that it measured of a capture, to hold another one against it.
     pub fn baseline(&self) -> Baseline {
-        let mut baseline = Baseline::new(self.root_ms.over(Time::All));
-        for (id, series) in &self.functions {
-            baseline.name(*id, Arc::clone(series.name()));
-            baseline.add(Place::Own(*id), &series.self_time().total, 0.0);
-        }
-        for (id, (node, _)) in &self.resources {
-            baseline.name(*id, Arc::clone(&node.name));
-        }
-        for (key, series) in &self.edges {
-            let Some((cause, time)) = series.spent(key.kind) else { continue };
-            let place = match cause {
-                HotspotCause::Gap => Place::Gap { source: key.source, target: key.target },
-                _ => Place::Resource { function: key.source, resource: key.target },
-            };
-            baseline.add(place, &time.total, series.duration().total.sum().unwrap_or_default());
-        }
+        let (_, measured) = self.running();
+        let mut baseline = Baseline::of(measured, self.root_ms.over(Time::All));
+        let functions = self.functions.iter().map(|(id, series)| (*id, Arc::clone(series.name())));
+        let resources = self.resources.iter().map(|(id, (node, _))| (*id, Arc::clone(&node.name)));
+        functions.chain(resources).for_each(|(id, name)| baseline.name(id, name));
         baseline.add_paths(self.roots.seen());
         baseline
     }

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use self::sample::Sample;
 use crate::{
     detect::hotspot::{
+        LISTED_AT_MOST,
         ranking::{self, Ranked},
         tail::{Seen, Tail},
     },
@@ -28,9 +29,6 @@ pub(crate) const ROOTS: usize = 1_000;
 
 /// Pieces of all profiles together, about 60 bytes each; the root operation that has most loses first.
 pub(crate) const PIECES: usize = 500_000;
-
-/// Places that one answer lists at most.
-pub const LISTED_AT_MOST: usize = 1_000;
 
 /// A trace that ended longer ago than this has a clock that is not believed: it counts as of now.
 const BELIEVED: Duration = Duration::from_secs(900);

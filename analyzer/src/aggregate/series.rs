@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
     sampling::{part_kept, rounded},
+    sketch::DDSketch,
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
@@ -296,11 +295,6 @@ impl EdgeSeries {
     /// When a call came last.
     pub(super) fn last_call(&self) -> ArrivalTime {
         self.last_call
-    }
-
-    /// How long callers wait.
-    pub(super) fn duration(&self) -> &Series {
-        &self.details.duration
     }
 
     /// The time that is spent on such an edge, and what on.

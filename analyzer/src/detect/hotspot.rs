@@ -8,6 +8,7 @@
 //!   of them in one list.
 //! - Without them, this file ranks all places by how much time they took in the current window, because what is slow and
 //!   rare costs less than what is fast and everywhere.
+//! - For a range of time of which no trace is kept, `hotspot/sums.rs` does the same with what was measured in it.
 //! - Against a baseline, `hotspot/slower.rs` ranks them by how they became slower.
 
 mod cause;
@@ -15,6 +16,7 @@ pub(crate) mod ranking;
 #[cfg(test)]
 mod simulated;
 pub(crate) mod slower;
+mod sums;
 pub(crate) mod tail;
 mod what_if;
 
@@ -26,8 +28,13 @@ use crate::{
     window::{Series, Time, quantile},
 };
 
+pub use self::{slower::Baseline, sums::by_sums};
+
 /// Hotspots that are listed unless somebody asks for more.
-pub(crate) const LISTED: usize = 50;
+pub const LISTED: usize = 50;
+
+/// Hotspots that are listed at most.
+pub const LISTED_AT_MOST: usize = 1_000;
 
 /// Time spent at one place.
 pub(crate) struct Spent<'a> {

@@ -274,4 +274,4 @@ state!(FunctionDelta {
     exemplars,
     versions
 });
-state!(EdgeDelta { kept, belief, calls, errors, duration, gap, exemplars });
+state!(EdgeDelta { kept, belief, calls, errors, duration, gap, server, exemplars });

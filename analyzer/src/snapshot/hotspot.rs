@@ -67,8 +67,6 @@ pub struct TailPart {
     pub share: f64,
     /// The root operation to whose tail it contributes most; what follows is of that one.
     pub root: RootOperation,
-    /// Name of the function of the root operation.
-    pub root_name: Arc<str>,
     /// How much lower its 95th percentile were with 10 % less time here, milliseconds.
     pub saves_10_ms: f64,
     /// The same with 50 % less.

@@ -55,7 +55,6 @@ impl RangeQuery {
 }
 
 /// What was measured in the time that is asked for, and the time of the whole windows around it.
-#[expect(dead_code, reason = "the endpoints that are about windows come one by one")]
 pub(super) async fn measured(shared: &Shared, query: &RangeQuery) -> Result<(Measured, Range), ApiError> {
     let now = ArrivalTime(clock::unix_nanos());
     let range = query.range(now)?;

@@ -86,6 +86,8 @@ impl StatusSource {
             trace_spans_dropped: losses.trace_spans_dropped,
             clock_offsets_dropped: losses.clock_offsets_dropped,
             pipelines_dropped: losses.pipelines_dropped,
+            roots_overflowed: losses.roots_overflowed,
+            profiles_overflowed: losses.profiles_overflowed,
         }
     }
 }

@@ -55,7 +55,10 @@ fn view() -> View {
         graph: v1::Graph { functions: vec![function(F)], ..Default::default() },
         loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
         anomalies: vec![v1::Anomaly { kind: "orphan".to_owned(), count: 1, ..Default::default() }],
-        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
+        hotspots: v1::HotspotList {
+            hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }],
+            ..Default::default()
+        },
         node_exemplars: BTreeMap::from([(f, vec![trace]), (NodeId(170), vec![])]),
         edge_exemplars: BTreeMap::from([((f, NodeId(170)), vec![trace])]),
         ..View::default()

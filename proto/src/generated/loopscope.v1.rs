@@ -749,15 +749,33 @@ pub struct AnomalyList {
     #[prost(message, repeated, tag = "1")]
     pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
 }
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hotspot {
-    /// Place in the list; 1 takes the most time.
+    /// Place in the list; 1 contributes most to the slowest traces, or became slower most.
     #[prost(uint32, tag = "1")]
     pub rank: u32,
-    /// Name of the function, or of the calling function of the edge.
+    /// Name of the function, or of the calling function of the edge; behind a queue, of the one that handles the messages.
     #[prost(string, tag = "2")]
     pub function: ::prost::alloc::string::String,
     /// Id of that function.
@@ -766,24 +784,100 @@ pub struct Hotspot {
     /// The edge on which the time is spent; absent when the function itself spends it.
     #[prost(message, optional, tag = "4")]
     pub edge: ::core::option::Option<EdgeRef>,
-    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
-    /// what a function waits for a resource.
+    /// "self" for the function's own work, "gap" for what the caller waits longer than the callee works (network, queueing,
+    /// throttling), "resource" for what a function waits for a resource or for somebody unknown, "cold_start", "queue" for
+    /// messages that wait, "n_plus_one" for ten or more calls of one operation in a row, "retries" for calls of which a third
+    /// or more tries again what has failed.
     #[prost(string, tag = "5")]
     pub cause: ::prost::alloc::string::String,
-    /// 95th percentile of that time over the current window, in milliseconds.
+    /// 95th percentile of the time that one call spends there, in milliseconds.
     #[prost(double, tag = "6")]
     pub p95_ms: f64,
-    /// The same over the baseline window, in milliseconds; absent while learning.
+    /// The same over the baseline, in milliseconds; absent while learning, and where the baseline does not have it.
     #[prost(double, optional, tag = "7")]
     pub baseline_p95_ms: ::core::option::Option<f64>,
-    /// Part of the root's time over the current window, 0 to 1.
+    /// Part of the time of all roots, 0 to 1.
     #[prost(double, tag = "8")]
     pub share: f64,
-    /// Runs or calls in the current window.
+    /// Runs or calls that were measured; with basis "critical_path", traces that came by and were looked at.
     #[prost(uint64, tag = "9")]
     pub samples: u64,
+    /// How sure the numbers are, 0 to 1: few samples lower it. Against a baseline, how clear the change is.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+    /// Part of the time of the traces around the 95th percentile, 0 to 1, over all root operations that were looked at; absent
+    /// with basis "sums", like the rest of this message.
+    #[prost(double, optional, tag = "11")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// The root operation to whose slowest traces it contributes most; what follows is of that one.
+    #[prost(message, optional, tag = "12")]
+    pub root: ::core::option::Option<RootOperation>,
+    /// How much lower its 95th percentile were with 10 % less time here, in milliseconds.
+    #[prost(double, optional, tag = "13")]
+    pub saves_10_ms: ::core::option::Option<f64>,
+    /// The same with 50 % less, in milliseconds.
+    #[prost(double, optional, tag = "14")]
+    pub saves_50_ms: ::core::option::Option<f64>,
+    /// Calls a trace.
+    #[prost(double, optional, tag = "15")]
+    pub calls_per_trace: ::core::option::Option<f64>,
+    /// How it changed; only against a baseline that has it.
+    #[prost(message, optional, tag = "16")]
+    pub change: ::core::option::Option<HotspotChange>,
 }
-/// What takes the time now.
+/// How a place became slower, or faster, than in the baseline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct HotspotChange {
+    /// Cliff's delta of the times of a call: 1 when all are above all of the baseline, -1 when all are below.
+    #[prost(double, tag = "1")]
+    pub delta: f64,
+    /// How far these times moved, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub shift_ms: f64,
+    /// Time spent there in a root invocation, on average, that was not spent before, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub added_ms: f64,
+    /// Calls of the baseline that were measured.
+    #[prost(uint64, tag = "4")]
+    pub baseline_samples: u64,
+}
+/// An operation that begins traces.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RootOperation {
+    /// Its id, which /api/v1/hotspots takes as `root`.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Name of the function of the root.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "3")]
+    pub function_id: ::prost::alloc::string::String,
+    /// Name of the root span.
+    #[prost(string, tag = "4")]
+    pub operation: ::prost::alloc::string::String,
+    /// Traces, those that were not looked at included.
+    #[prost(double, tag = "5")]
+    pub traces: f64,
+    /// Traces that were looked at.
+    #[prost(uint64, tag = "6")]
+    pub samples: u64,
+    /// 95th percentile of their duration, in milliseconds.
+    #[prost(double, tag = "7")]
+    pub p95_ms: f64,
+    /// Name of the function at which a pipeline of messages ends, whose time is meant then; empty where it is the time of the
+    /// root itself.
+    #[prost(string, tag = "8")]
+    pub until: ::prost::alloc::string::String,
+    /// Id of that function, or empty.
+    #[prost(string, tag = "9")]
+    pub until_id: ::prost::alloc::string::String,
+}
+/// Where the time goes.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -791,6 +885,17 @@ pub struct HotspotList {
     /// The hotspots, by rank.
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What the ranking rests on: "critical_path" for the critical paths of sampled traces, "sums" for the time of all calls,
+    /// whether anybody waited for it or not, "baseline" for what became slower.
+    #[prost(string, tag = "2")]
+    pub basis: ::prost::alloc::string::String,
+    /// The time that it covers; absent when it is about all that was seen, or nothing was. With critical paths it reaches from
+    /// the first to the last trace that is still kept of the time that was asked for.
+    #[prost(message, optional, tag = "3")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// The root operations that were looked at, the one that takes most of the time first.
+    #[prost(message, repeated, tag = "4")]
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }
 /// What `loopscope check` finds in files.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -803,7 +908,7 @@ pub struct CheckReport {
     /// The loops, the worst first.
     #[prost(message, repeated, tag = "2")]
     pub loops: ::prost::alloc::vec::Vec<Loop>,
-    /// What takes the time, by rank.
+    /// What takes the time, by rank; with a baseline, what became slower against it.
     #[prost(message, repeated, tag = "3")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
     /// What cannot be right in the input.
@@ -812,6 +917,12 @@ pub struct CheckReport {
     /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
     #[prost(string, repeated, tag = "5")]
     pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the ranking of the hotspots rests on: "critical_path", "sums", or "baseline".
+    #[prost(string, tag = "6")]
+    pub hotspot_basis: ::prost::alloc::string::String,
+    /// The root operations, the one that takes most of the time first.
+    #[prost(message, repeated, tag = "7")]
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1139,6 +1250,12 @@ pub struct Status {
     /// Pipelines that were not measured to their end, because there were too many.
     #[prost(uint64, tag = "72")]
     pub pipelines_dropped: u64,
+    /// Root operations whose sampled traces were let go, because there were too many.
+    #[prost(uint64, tag = "80")]
+    pub roots_overflowed: u64,
+    /// Sampled traces that were let go, because all of them together named too many places.
+    #[prost(uint64, tag = "81")]
+    pub profiles_overflowed: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1169,24 +1286,6 @@ pub struct LiveEvent {
     /// The counters.
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
-}
-/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
-/// for, depending on how far back it begins.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct TimeRange {
-    /// Where it begins.
-    #[prost(message, optional, tag = "1")]
-    #[serde(with = "crate::json::timestamp")]
-    pub from: ::core::option::Option<::prost_types::Timestamp>,
-    /// Where it ends; not later than the time of the answer.
-    #[prost(message, optional, tag = "2")]
-    #[serde(with = "crate::json::timestamp")]
-    pub to: ::core::option::Option<::prost_types::Timestamp>,
-    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
-    #[prost(double, tag = "3")]
-    pub seen_seconds: f64,
 }
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]

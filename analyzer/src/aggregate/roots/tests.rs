@@ -56,7 +56,7 @@ fn a_range_is_answered_from_its_own_traces_and_says_what_it_covers() {
     assert_eq!(&*early.list[0].name, "f2");
     let tail = early.list[0].tail.as_ref().unwrap();
     assert!((tail.share - 0.75).abs() < 1e-9 && (tail.saves_10_ms - 0.75).abs() < 1e-9, "{tail:?}");
-    assert_eq!((&*tail.root_name, tail.calls_per_trace), ("f1", 1.0));
+    assert_eq!((tail.root.function, tail.calls_per_trace), (NodeId(1), 1.0));
     assert_eq!(rank(&roots, Range::ALL).unwrap().roots[0].p95_ms, 20.0);
     assert!(rank(&roots, Range { from: at(5_000), to: at(6_000) }).is_none());
     let id = early.roots[0].id;

@@ -149,7 +149,6 @@ impl Sum<'_> {
         let tail_part = TailPart {
             share: of(self.contribution(), tail_ms),
             root: operation(key, tail),
-            root_name: name(key.function),
             saves_10_ms: part.saves_ms.0,
             saves_50_ms: part.saves_ms.1,
             calls_per_trace: part.calls / tail.traces,

@@ -10,13 +10,14 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-
 use super::{
     cause::of_place,
     ranking::{edge, function},
+    sums::times_of,
     tail::Seen,
 };
 use crate::{
+    measured::Measured,
     record::Place,
     sketch::DDSketch,
     snapshot::{Hotspot, HotspotCause, HotspotChange, NodeId},
@@ -67,12 +68,22 @@ struct Shift {
 }
 
 impl Baseline {
-    pub(crate) fn new(root_ms: f64) -> Self {
-        Self { root_ms, ..Self::default() }
+    /// What was measured in some time, in which all roots together took so long.
+    pub(crate) fn of(measured: &Measured, root_ms: f64) -> Self {
+        let mut baseline = Self { root_ms, ..Self::default() };
+        for (id, function) in &measured.functions {
+            baseline.add(Place::Own(*id), &function.self_time, 0.0);
+        }
+        for (key, edge) in &measured.edges {
+            if let Some((place, times)) = times_of(*key, edge) {
+                baseline.add(place, times, edge.duration.sum().unwrap_or_default());
+            }
+        }
+        baseline
     }
 
     /// Adds times of a place. `whole_ms` is how long callers wait at the place altogether, what happens below included.
-    pub(crate) fn add(&mut self, place: Place, own: &DDSketch, whole_ms: f64) {
+    fn add(&mut self, place: Place, own: &DDSketch, whole_ms: f64) {
         let times = self.places.entry(place).or_insert_with(|| Times { own: sketch(), whole_ms: 0.0 });
         merge(&mut times.own, own);
         times.whole_ms += whole_ms;

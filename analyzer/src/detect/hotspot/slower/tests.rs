@@ -16,7 +16,7 @@ fn system(chance: &mut Chance) -> Vec<(Place, f64, f64)> {
 }
 
 fn measure(system: &[(Place, f64, f64)], calls: u64, slower: (Place, f64), chance: &mut Chance) -> Baseline {
-    let mut measured = Baseline::new(0.0);
+    let mut measured = Baseline::with_roots(0.0);
     for (place, median_ms, sigma) in system {
         let factor = if *place == slower.0 { slower.1 } else { 1.0 };
         let mut times = sketch();
@@ -25,6 +25,12 @@ fn measure(system: &[(Place, f64, f64)], calls: u64, slower: (Place, f64), chanc
         measured.add(*place, &times, 0.0);
     }
     measured
+}
+
+impl Baseline {
+    fn with_roots(root_ms: f64) -> Self {
+        Self { root_ms, ..Self::default() }
+    }
 }
 
 fn named(node: NodeId) -> Arc<str> {
@@ -73,7 +79,7 @@ fn a_handful_of_calls_is_told_with_the_confidence_that_it_has() {
     let place = Place::Gap { source: NodeId(1), target: NodeId(2) };
     let steady = Place::Own(NodeId(1));
     let measured = |samples: &[f64]| {
-        let mut measured = Baseline::new(1_000.0);
+        let mut measured = Baseline::with_roots(1_000.0);
         measured.add(place, &times(samples), 0.0);
         measured.add(steady, &times(&[100.0; 10]), 0.0);
         measured
@@ -94,7 +100,7 @@ fn a_handful_of_calls_is_told_with_the_confidence_that_it_has() {
 #[test]
 fn what_is_new_stands_between_what_is_slower_and_what_is_faster() {
     let (slower, new, faster) = (Place::Own(NodeId(1)), Place::Own(NodeId(2)), Place::Own(NodeId(3)));
-    let (mut before, mut now) = (Baseline::new(100.0), Baseline::new(100.0));
+    let (mut before, mut now) = (Baseline::with_roots(100.0), Baseline::with_roots(100.0));
     before.add(slower, &times(&[10.0; 9]), 0.0);
     before.add(faster, &times(&[50.0; 9]), 0.0);
     now.add(slower, &times(&[14.0; 9]), 0.0);
@@ -110,7 +116,7 @@ fn what_is_new_stands_between_what_is_slower_and_what_is_faster() {
 fn calls_in_a_row_are_found_although_each_is_as_fast_as_before() {
     let (caller, query) = (NodeId(1), Place::Resource { function: NodeId(1), resource: NodeId(9) });
     let measured = |calls: usize| {
-        let mut measured = Baseline::new(1_000.0);
+        let mut measured = Baseline::with_roots(1_000.0);
         measured.add(Place::Own(caller), &times(&[20.0; 10]), 0.0);
         measured.add(Place::Own(NodeId(2)), &times(&[20.0; 10]), 0.0);
         measured.add(query, &times(&vec![3.0; 10 * calls]), 30.0 * calls as f64);
@@ -124,7 +130,7 @@ fn calls_in_a_row_are_found_although_each_is_as_fast_as_before() {
 #[test]
 fn another_environment_is_told_by_names() {
     let measured = |function: u64, ms: f64| {
-        let mut measured = Baseline::new(100.0);
+        let mut measured = Baseline::with_roots(100.0);
         measured.name(NodeId(function), "shop".into());
         measured.add(Place::Own(NodeId(function)), &times(&[ms; 9]), 0.0);
         measured
