@@ -132,7 +132,8 @@ impl Aggregate {
     /// All that it measured of a capture, to hold another one against it.
     pub fn baseline(&self) -> Baseline {
         let (_, measured) = self.running();
-        let mut baseline = Baseline::of(measured, self.root_ms.over(Time::All));
+        let roots: f64 = self.roots.seen().filter(|seen| seen.profile.until.is_none()).map(|seen| seen.weight).sum();
+        let mut baseline = Baseline::of(measured, self.root_ms.over(Time::All), roots);
         let functions = self.functions.iter().map(|(id, series)| (*id, Arc::clone(series.name())));
         let resources = self.resources.iter().map(|(id, (node, _))| (*id, Arc::clone(&node.name)));
         functions.chain(resources).for_each(|(id, name)| baseline.name(id, name));

@@ -135,7 +135,7 @@ fn kendall(pairs: &[(f64, f64)]) -> f64 {
 
 /// Tau of what is predicted from `sampled` traces with what a faster place really does to many, and the number of places.
 fn tau(seed: u64, sampled: u64, faster: f64) -> (usize, f64) {
-    const MANY: u64 = 4_000;
+    const MANY: u64 = 3_000;
     let root = system(&mut Chance(seed), &mut 0, 2);
     let nowhere = (Place::Own(NodeId(0)), 0.0);
     let before_ms = tail_of(&traces(&root, seed, MANY, nowhere)).p95_ms;
@@ -154,7 +154,7 @@ fn tau(seed: u64, sampled: u64, faster: f64) -> (usize, f64) {
 fn what_a_faster_place_buys_is_ranked_as_a_run_with_it_ranks_it() {
     let mut all = Vec::new();
     for faster in [0.1, 0.5] {
-        let taus: Vec<(usize, f64)> = [5, 11, 42].map(|seed| tau(seed * 1_000_003, 2_000, faster)).to_vec();
+        let taus: Vec<(usize, f64)> = [5, 11].map(|seed| tau(seed * 1_000_003, 2_000, faster)).to_vec();
         eprintln!("{faster}: places and tau {taus:.2?}");
         all.extend(taus);
     }

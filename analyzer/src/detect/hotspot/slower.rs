@@ -34,7 +34,7 @@ const PAIRED: usize = 40;
 const NOISE_MS: f64 = 0.2;
 
 /// Times below this part of a root invocation matter to nobody.
-const NOISE: f64 = 0.002;
+const NOISE: f64 = 0.005;
 
 /// Twice the square of the z at which evidence is e to the minus first short of full; the noise of 60 places reaches 2.5.
 const DOUBT: f64 = 18.0;
@@ -46,8 +46,9 @@ const MORE_CALLS: f64 = 2.0;
 #[derive(Clone, Default)]
 pub struct Baseline {
     places: BTreeMap<Place, Times>,
-    /// Time of all roots, milliseconds.
+    /// Time of all roots, milliseconds, and how many there were.
     root_ms: f64,
+    roots: f64,
     names: BTreeMap<NodeId, Arc<str>>,
 }
 
@@ -68,9 +69,9 @@ struct Shift {
 }
 
 impl Baseline {
-    /// What was measured in some time, in which all roots together took so long.
-    pub(crate) fn of(measured: &Measured, root_ms: f64) -> Self {
-        let mut baseline = Self { root_ms, ..Self::default() };
+    /// What was measured in some time, in which so many roots together took so long.
+    pub(crate) fn of(measured: &Measured, root_ms: f64, roots: f64) -> Self {
+        let mut baseline = Self { root_ms, roots: roots.max(1.0), ..Self::default() };
         for (id, function) in &measured.functions {
             baseline.add(Place::Own(*id), &function.self_time, 0.0);
         }
@@ -117,7 +118,7 @@ impl Baseline {
             Some(name) if !other.names.contains_key(&node) => by_name.get(&**name).copied().flatten().unwrap_or(node),
             _ => node,
         };
-        let mut same = Self { root_ms: self.root_ms, ..Self::default() };
+        let mut same = Self { root_ms: self.root_ms, roots: self.roots, ..Self::default() };
         for (place, times) in &self.places {
             let place = match place.renamed(id) {
                 Place::Resource { function, resource } => Place::Resource { function, resource: id(resource) },
@@ -127,15 +128,6 @@ impl Baseline {
             same.add(place, &times.own, times.whole_ms);
         }
         same
-    }
-
-    /// Runs that no other called: those of all functions, without those that answer a call.
-    fn roots(&self) -> f64 {
-        let count = |wanted: fn(&Place) -> bool| -> f64 {
-            self.places.iter().filter(|(place, _)| wanted(place)).map(|(_, times)| times.own.count() as f64).sum()
-        };
-        let runs = count(|place| matches!(place, Place::Own(_)));
-        (runs - count(|place| matches!(place, Place::Gap { .. }))).max(1.0)
     }
 
     fn runs(&self, function: NodeId) -> f64 {
@@ -151,7 +143,7 @@ pub(crate) fn rank(
     name: &dyn Fn(NodeId) -> Arc<str>,
 ) -> Vec<Hotspot> {
     let before = before.with_ids_of(now);
-    let noise_ms = NOISE_MS + NOISE * (before.root_ms / before.roots()).max(0.0);
+    let noise_ms = NOISE_MS + NOISE * (before.root_ms / before.roots).max(0.0);
     let mut ranked: Vec<(Place, &Times, Option<Shift>)> = now
         .places
         .iter()
@@ -206,7 +198,7 @@ fn shift(place: Place, now: &Baseline, before: &Baseline, noise_ms: f64) -> Opti
     let change = HotspotChange {
         delta,
         shift_ms: median_of_pairs(&few_before, &few_now, |was, is| is - was),
-        added_ms: total_ms(is) / now.roots() - total_ms(was) / before.roots(),
+        added_ms: total_ms(is) / now.roots - total_ms(was) / before.roots,
         baseline_samples: was.own.count() as u64,
     };
     Some(Shift { score: relative * evidence, evidence, change, has_more_calls })

@@ -16,7 +16,7 @@ fn system(chance: &mut Chance) -> Vec<(Place, f64, f64)> {
 }
 
 fn measure(system: &[(Place, f64, f64)], calls: u64, slower: (Place, f64), chance: &mut Chance) -> Baseline {
-    let mut measured = Baseline::with_roots(0.0);
+    let mut measured = Baseline::with_roots(0.0, calls);
     for (place, median_ms, sigma) in system {
         let factor = if *place == slower.0 { slower.1 } else { 1.0 };
         let mut times = sketch();
@@ -28,8 +28,8 @@ fn measure(system: &[(Place, f64, f64)], calls: u64, slower: (Place, f64), chanc
 }
 
 impl Baseline {
-    fn with_roots(root_ms: f64) -> Self {
-        Self { root_ms, ..Self::default() }
+    fn with_roots(root_ms: f64, roots: u64) -> Self {
+        Self { root_ms, roots: roots as f64, ..Self::default() }
     }
 }
 
@@ -61,7 +61,7 @@ fn found(calls: u64, factor: f64, is_wanted: fn(&Place) -> bool) -> f64 {
 fn the_culprit_is_among_the_first_two_of_ninety() {
     let own: fn(&Place) -> bool = |place| matches!(place, Place::Own(_));
     let gap: fn(&Place) -> bool = |place| matches!(place, Place::Gap { .. });
-    for (calls, factor) in [(1_500, 1.2), (250, 1.5), (20, 3.0)] {
+    for (calls, factor) in [(500, 1.2), (100, 1.5), (12, 3.0)] {
         let (own, gap) = (found(calls, factor, own), found(calls, factor, gap));
         eprintln!("{factor} times slower, {calls} calls: own {own:.2}, gap {gap:.2}");
         assert!(own >= 0.95 && gap >= 0.95, "{factor} times slower, {calls} calls: own {own:.2}, gap {gap:.2}");
@@ -79,7 +79,7 @@ fn a_handful_of_calls_is_told_with_the_confidence_that_it_has() {
     let place = Place::Gap { source: NodeId(1), target: NodeId(2) };
     let steady = Place::Own(NodeId(1));
     let measured = |samples: &[f64]| {
-        let mut measured = Baseline::with_roots(1_000.0);
+        let mut measured = Baseline::with_roots(1_000.0, 10);
         measured.add(place, &times(samples), 0.0);
         measured.add(steady, &times(&[100.0; 10]), 0.0);
         measured
@@ -100,7 +100,7 @@ fn a_handful_of_calls_is_told_with_the_confidence_that_it_has() {
 #[test]
 fn what_is_new_stands_between_what_is_slower_and_what_is_faster() {
     let (slower, new, faster) = (Place::Own(NodeId(1)), Place::Own(NodeId(2)), Place::Own(NodeId(3)));
-    let (mut before, mut now) = (Baseline::with_roots(100.0), Baseline::with_roots(100.0));
+    let (mut before, mut now) = (Baseline::with_roots(100.0, 9), Baseline::with_roots(100.0, 9));
     before.add(slower, &times(&[10.0; 9]), 0.0);
     before.add(faster, &times(&[50.0; 9]), 0.0);
     now.add(slower, &times(&[14.0; 9]), 0.0);
@@ -116,7 +116,7 @@ fn what_is_new_stands_between_what_is_slower_and_what_is_faster() {
 fn calls_in_a_row_are_found_although_each_is_as_fast_as_before() {
     let (caller, query) = (NodeId(1), Place::Resource { function: NodeId(1), resource: NodeId(9) });
     let measured = |calls: usize| {
-        let mut measured = Baseline::with_roots(1_000.0);
+        let mut measured = Baseline::with_roots(1_000.0, 10);
         measured.add(Place::Own(caller), &times(&[20.0; 10]), 0.0);
         measured.add(Place::Own(NodeId(2)), &times(&[20.0; 10]), 0.0);
         measured.add(query, &times(&vec![3.0; 10 * calls]), 30.0 * calls as f64);
@@ -130,7 +130,7 @@ fn calls_in_a_row_are_found_although_each_is_as_fast_as_before() {
 #[test]
 fn another_environment_is_told_by_names() {
     let measured = |function: u64, ms: f64| {
-        let mut measured = Baseline::with_roots(100.0);
+        let mut measured = Baseline::with_roots(100.0, 9);
         measured.name(NodeId(function), "shop".into());
         measured.add(Place::Own(NodeId(function)), &times(&[ms; 9]), 0.0);
         measured
