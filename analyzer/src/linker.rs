@@ -6,13 +6,13 @@
 //! earlier one of the same function on its path; which loop it belongs to is read from the path between the two.
 //!
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
-//! - `linker/batch.rs` keeps the causes of an invocation of several messages until they can be compared.
+//! - `linker/awaiting.rs` keeps the causes of a batch of messages until they can be compared.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
 //! - `linker/findings.rs` is what goes on and on although no chain shows it.
 //! - `linker/joined.rs` tells which causes of a deepest chain no trace names.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
-mod batch;
+mod awaiting;
 mod cause;
 mod chains;
 mod continuation;
@@ -41,7 +41,7 @@ use crate::{
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
-use batch::Batches;
+use awaiting::Awaiting;
 use cause::Way;
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
@@ -68,7 +68,7 @@ pub struct Linker {
     /// Links whose cause is not here yet.
     waiting: Generations<SmallVec<[PendingLink; 1]>>,
     continuations: Continuations,
-    batches: Batches,
+    awaiting: Awaiting,
     /// Old invocations whose answer may take days, in order of arrival.
     held: VecDeque<(ArrivalTime, u64)>,
     fragments: Fragments,
@@ -195,7 +195,7 @@ impl Linker {
             spans: Generations::new(config.span_capacity, config.lateness),
             waiting: Generations::new(config.span_capacity, config.lateness),
             continuations: Continuations::new(config),
-            batches: Batches::default(),
+            awaiting: Awaiting::default(),
             held: VecDeque::new(),
             fragments: Fragments::default(),
             functions: Functions::default(),
@@ -265,7 +265,7 @@ impl Linker {
                 Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
-        self.hang_whole_batches(now);
+        self.hang_ready(now);
     }
 
     /// Lets the memory come near that the records need.
@@ -290,7 +290,7 @@ impl Linker {
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
-        self.hang_batches(now, now);
+        self.hang_due(now, now);
         self.decide(now, now);
         self.judge_entities(now, now);
         self.loops.tick(now);
@@ -306,7 +306,7 @@ impl Linker {
 
     /// Does what is due when no span comes any more: decides whatever waited for others.
     pub fn finish(&mut self, now: ArrivalTime) {
-        self.hang_batches(now, ArrivalTime(u64::MAX));
+        self.hang_due(now, ArrivalTime(u64::MAX));
         self.decide(now, ArrivalTime(u64::MAX));
         self.judge_entities(now, ArrivalTime(u64::MAX));
     }
@@ -454,7 +454,7 @@ fn is_entity(class: KeyClass) -> bool {
     matches!(class, KeyClass::Object | KeyClass::Conversation)
 }
 
-state!(Linker { config, invocations, arrivals, spans, waiting, continuations, batches, held, fragments, functions, loops, findings } else { delta, verdicts });
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, awaiting, held, fragments, functions, loops, findings } else { delta, verdicts });
 state!(Invocation {
     fragment,
     path,

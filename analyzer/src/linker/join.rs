@@ -27,7 +27,7 @@ impl Linker {
         match known {
             Some(belonging) => self.follow(now, link, belonging),
             None => {
-                self.expect_cause(now, link.child, link.credit);
+                self.await_cause(now, link.child, link.credit);
                 match self.waiting.get_mut(cause) {
                     Some(links) if links.len() < WAITING => links.push(link),
                     Some(_) => self.delta.losses.links_dropped += 1,
@@ -124,7 +124,9 @@ impl Linker {
         let (found, before) = self.continuations.seek(key, seeker, &mut self.delta.losses);
         match found {
             Some(found) => self.join(now, key.class, &seeker, &found.offer),
-            None => self.expect_cause(now, child, seeker.credit),
+            // Who runs a function gives it an id as well, and few of them are heard of.
+            None if key.class != KeyClass::Request => self.await_cause(now, child, seeker.credit),
+            None => {}
         }
         if names_run {
             self.share_cause(now, child, function, &before);
@@ -137,10 +139,10 @@ impl Linker {
         while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(child) else { continue };
-            if invocation.parent != 0 || self.batches.gathers(child) {
+            let (is_caused, function, knows_id) = (invocation.parent != 0, invocation.function, invocation.knows_id);
+            if is_caused || self.has_awaited_cause(child) {
                 continue;
             }
-            let (function, knows_id) = (invocation.function, invocation.knows_id);
             let Some(found) = self.continuations.decide(&search, function, knows_id, &mut self.delta.losses) else {
                 continue;
             };
@@ -168,7 +170,7 @@ impl Linker {
         }
         let (confidence, credit) = (class.confidence(), seeker.credit);
         let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
-        if self.batches.knows(child, offer.cause) {
+        if self.awaiting.knows(child, offer.cause) {
             self.cause(now, child, cause);
             return;
         }
