@@ -11,6 +11,7 @@ mod exemplars;
 mod flow;
 mod operation;
 mod profile;
+mod samples;
 
 use smallvec::SmallVec;
 
@@ -29,6 +30,7 @@ pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
 pub use operation::{OperationCycle, OperationLap};
 pub(crate) use profile::{Piece, Place, TraceProfile};
+pub(crate) use samples::Samples;
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::{
     identity::Function,
     price::{FunctionFacts, FunctionRule},
-    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Samples, Versions},
     sampling::{part_kept, rounded},
     sketch::DDSketch,
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
-    window::{Rate, Series, merge, quantile, sketch, slot_of},
+    window::{Rate, Series, quantile, slot_of},
 };
 
 /// A function over time.
@@ -55,7 +55,7 @@ struct EdgeDetails {
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
     /// The callee's time, over all time.
-    server: Option<DDSketch>,
+    server: Samples,
     server_p95_ms: Option<f64>,
     is_stale: bool,
 }
@@ -210,7 +210,7 @@ impl EdgeSeries {
             p50_ms: 0.0,
             p95_ms: 0.0,
             gap_p95_ms: None,
-            server: None,
+            server: Samples::default(),
             server_p95_ms: None,
             is_stale: true,
         };
@@ -235,9 +235,7 @@ impl EdgeSeries {
                 _ => known.merge_total(gap),
             }
         }
-        if let Some(server) = &delta.server {
-            merge(self.details.server.get_or_insert_with(sketch), server);
-        }
+        self.details.server.merge(&delta.server);
         self.details.exemplars.merge(&delta.exemplars);
         self.details.is_stale = true;
         self.last_call = now;
@@ -254,9 +252,7 @@ impl EdgeSeries {
         if let Some(gap) = &other.details.gap {
             self.details.gap.get_or_insert_with(Series::new).absorb(gap);
         }
-        if let Some(server) = &other.details.server {
-            merge(self.details.server.get_or_insert_with(sketch), server);
-        }
+        self.details.server.merge(&other.details.server);
         self.details.exemplars.merge(&other.details.exemplars);
         self.details.is_stale = true;
         self.last_call = self.last_call.max(other.last_call);
@@ -267,7 +263,7 @@ impl EdgeSeries {
             self.details.is_stale = false;
             self.details.p50_ms = quantile(&self.details.duration.total, 0.5);
             self.details.p95_ms = quantile(&self.details.duration.total, 0.95);
-            self.details.server_p95_ms = self.details.server.as_ref().map(|server| quantile(server, 0.95));
+            self.details.server_p95_ms = self.details.server.quantile(0.95);
             self.details.gap_p95_ms = self.details.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
         }
         Edge {

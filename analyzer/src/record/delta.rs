@@ -4,7 +4,9 @@ use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
+use super::{
+    Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, Samples, TraceProfile, Versions,
+};
 use crate::{
     generations::Dropped,
     identity::{Function, TouchedResource},
@@ -71,7 +73,7 @@ pub(crate) struct EdgeDelta {
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
     /// The callee's time of the calls that the caller timed as well.
-    pub(crate) server: Option<DDSketch>,
+    pub(crate) server: Samples,
     pub(crate) exemplars: Exemplars,
 }
 
@@ -137,7 +139,7 @@ impl EdgeDelta {
             errors: 0.0,
             duration: sketch(),
             gap: None,
-            server: None,
+            server: Samples::default(),
             exemplars: Exemplars::default(),
         }
     }
@@ -152,9 +154,7 @@ impl EdgeDelta {
         if let Some(gap) = &other.gap {
             merge(self.gap.get_or_insert_with(sketch), gap);
         }
-        if let Some(server) = &other.server {
-            merge(self.server.get_or_insert_with(sketch), server);
-        }
+        self.server.merge(&other.server);
         self.exemplars.merge(&other.exemplars);
     }
 }
@@ -207,7 +207,7 @@ impl Delta {
         edge.belief.add(call.confidence);
         edge.duration.add(call.duration_ms);
         if let Some(server_ms) = call.server_ms {
-            edge.server.get_or_insert_with(sketch).add(server_ms);
+            edge.server.add(server_ms);
             edge.gap.get_or_insert_with(sketch).add((call.duration_ms - server_ms).max(0.0));
         }
         edge.exemplars.add(call.trace_id);

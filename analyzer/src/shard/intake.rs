@@ -57,43 +57,45 @@ impl Shard {
         }
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
-        let record = SpanRecord {
-            function,
-            occurrence,
-            trace_id: span.trace_id,
-            span_id: span.span_id,
-            parent: if parent == key { 0 } else { parent },
-            invocation: 0,
-            start,
-            has_sound_start: start == span.start,
-            duration_nanos,
-            touches: touch.map(|touch| touch.node.id).into(),
-            touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
-            invokes: invokes.into(),
-            trigger,
-            sampling,
-            is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
-            run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
-            kind: span.kind,
-            error: span.error,
-            cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
-            is_call_counted: false,
-            is_answered: false,
-            has_pair: false,
-            is_looked_at: false,
-        };
-        self.look(now, key, span, &record, cause);
-        self.spans.insert(key, record);
+        self.spans.insert(
+            key,
+            SpanRecord {
+                function,
+                occurrence,
+                trace_id: span.trace_id,
+                span_id: span.span_id,
+                parent: if parent == key { 0 } else { parent },
+                invocation: 0,
+                start,
+                has_sound_start: start == span.start,
+                duration_nanos,
+                touches: touch.map(|touch| touch.node.id).into(),
+                touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
+                invokes: invokes.into(),
+                trigger,
+                sampling,
+                is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
+                run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
+                kind: span.kind,
+                error: span.error,
+                cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
+                is_call_counted: false,
+                is_answered: false,
+                has_pair: false,
+                is_looked_at: false,
+            },
+        );
+        self.look(now, key, span, cause);
     }
 
     /// Keeps the times of a span of a trace that is looked at closely.
-    fn look(&mut self, now: ArrivalTime, key: u64, span: &Span, record: &SpanRecord, cause: u64) {
+    fn look(&mut self, now: ArrivalTime, key: u64, span: &Span, cause: u64) {
         let trace = (timing::hash_of(span.trace_id), span.trace_id);
         if !self.timing.may_look_at(trace.0) {
             return;
         }
         let Self { timing, operations, spans, delta, .. } = self;
-        timing.see(now, trace, spans, delta, || Seen::of(key, span, record, cause, operations));
+        timing.see(now, trace, spans, delta, || Some(Seen::of(key, span, spans.get(key)?, cause, operations)));
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.

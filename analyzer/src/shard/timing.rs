@@ -172,17 +172,18 @@ impl Timing {
         (hash, trace_id): (u64, TraceId),
         spans: &Generations<SpanRecord>,
         delta: &mut Delta,
-        seen: impl FnOnce() -> Seen,
+        seen: impl FnOnce() -> Option<Seen>,
     ) {
         if !self.open.contains(hash) && !self.begin(now, hash, trace_id, spans, delta) {
             return;
         }
         let Some(open) = self.open.get_mut(hash) else { return };
         open.last = now;
-        match open.part {
-            Part::Nothing => return,
-            Part::All if open.spans.len() < SPANS => open.spans.push(seen()),
-            _ => delta.losses.trace_spans_dropped += open.reduce(seen()),
+        let Some(seen) = Some(open.part).filter(|part| *part != Part::Nothing).and_then(|_| seen()) else { return };
+        if open.part == Part::All && open.spans.len() < SPANS {
+            open.spans.push(seen);
+        } else {
+            delta.losses.trace_spans_dropped += open.reduce(seen);
         }
         self.chance.take();
     }
@@ -246,7 +247,7 @@ impl Timing {
     /// True when the trace that caused this one is still looked at, and has not been waited for long.
     fn waits_for_cause(&mut self, hash: u64, spans: &Generations<SpanRecord>) -> bool {
         let Some(open) = self.open.get(hash).filter(|open| open.waited < WAITS) else { return false };
-        let mut causes = open.spans.iter().filter_map(|span| spans.get(span.cause));
+        let mut causes = open.spans.iter().filter(|span| span.cause != 0).filter_map(|span| spans.get(span.cause));
         let waits = causes.any(|cause| {
             let other = hash_of(cause.trace_id);
             other != hash && self.open.get(other).is_some_and(|other| other.part != Part::Nothing)

@@ -148,6 +148,7 @@ impl Summary<'_> {
             self.trace.node(node.tree).parent.is_none().then(|| self.begin(node.tree))
         })?;
         self.send(&mut route, at, u64::MAX);
+        route.sum_up();
         route.sent = Sent { by: node.function.id, to: sends_to(span), at: span.end, clock: clock(span, node) };
         Some(route)
     }
@@ -229,7 +230,7 @@ impl Summary<'_> {
             start: EventTime(span.start),
             weight: self.weight * span.sampling.adjusted_count(),
             nanos: 0,
-            pieces: BTreeMap::new(),
+            pieces: Vec::new(),
             sent: Sent { by: node.function.id, to: None, at: span.start, clock: clock(span, node) },
         }
     }

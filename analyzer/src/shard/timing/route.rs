@@ -1,6 +1,6 @@
 //! How a trace came to some moment, while a message waits to be handled: the way from its root, summed up by place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     record::{Piece, Place, TraceProfile},
@@ -20,7 +20,7 @@ pub(super) struct Route {
     pub(super) weight: f64,
     /// How long it is.
     pub(super) nanos: u64,
-    pub(super) pieces: BTreeMap<Place, Piece>,
+    pub(super) pieces: Vec<Piece>,
     pub(super) sent: Sent,
 }
 
@@ -39,15 +39,23 @@ impl Route {
     /// Adds what one place contributes.
     pub(super) fn add(&mut self, more: Piece, nanos: u64) {
         self.nanos += nanos;
-        let Some(known) = self.pieces.get_mut(&more.place) else {
-            self.pieces.insert(more.place, more);
-            return;
-        };
-        known.critical_ms += more.critical_ms;
-        known.drag_ms += more.drag_ms;
-        known.calls = known.calls.saturating_add(more.calls);
-        known.in_a_row = known.in_a_row.max(more.in_a_row);
-        known.retries = known.retries.saturating_add(more.retries);
+        self.pieces.push(more);
+    }
+
+    /// Makes one piece of all of a place.
+    pub(super) fn sum_up(&mut self) {
+        self.pieces.sort_by_key(|piece| piece.place);
+        self.pieces.dedup_by(|next, known| {
+            let is_same = next.place == known.place;
+            if is_same {
+                known.critical_ms += next.critical_ms;
+                known.drag_ms += next.drag_ms;
+                known.calls = known.calls.saturating_add(next.calls);
+                known.in_a_row = known.in_a_row.max(next.in_a_row);
+                known.retries = known.retries.saturating_add(next.retries);
+            }
+            is_same
+        });
     }
 
     /// The message waits, until a function handles it.
@@ -60,7 +68,8 @@ impl Route {
     }
 
     /// The way as a profile.
-    pub(super) fn profile(self, until: Option<NodeId>) -> TraceProfile {
+    pub(super) fn profile(mut self, until: Option<NodeId>) -> TraceProfile {
+        self.sum_up();
         TraceProfile {
             function: self.function,
             operation: self.operation,
@@ -69,7 +78,7 @@ impl Route {
             start: self.start,
             duration_ms: millis(self.nanos),
             weight: self.weight,
-            pieces: self.pieces.into_values().collect(),
+            pieces: self.pieces,
         }
     }
 }

@@ -303,6 +303,48 @@ fn what_bounds_cost_is_counted() {
 }
 
 #[test]
+fn under_load_whole_traces_are_chosen_and_stand_for_all() {
+    const TRACES: u64 = 20_000;
+    let mut shard = Shard::new(&Config::recommended(), 1);
+    let mut one = Spans::default();
+    let front = one.add(Server, "front", (0, 100), None);
+    one.call(front, "orders", (10, 70), (15, 65));
+    // A thousand traces a second, whose spans come half a second apart, the root last.
+    let mut profiles = Vec::new();
+    for at in 0..TRACES + 1_000 {
+        let now = ArrivalTime(START.0 + at * MS);
+        for (span, delay) in one.0.iter().zip([1_000, 500, 0]) {
+            let Some(trace) = at.checked_sub(delay).filter(|trace| *trace < TRACES) else { continue };
+            let trace_id = TraceId((u128::from(trace) + 1).to_be_bytes());
+            shard.ingest(now, [Span { trace_id, ..span.clone() }]);
+        }
+        if at % 250 == 0 {
+            shard.tick(now);
+            profiles.extend(shard.drain().delta.profiles);
+        }
+    }
+    shard.finish(ArrivalTime(START.0 + 60 * SECOND));
+    profiles.extend(shard.drain().delta.profiles);
+    assert!((1_000..8_000).contains(&profiles.len()), "{}", profiles.len());
+    assert!(profiles.iter().all(|profile| profile.pieces.len() == 3 && profile.duration_ms == 100.0));
+    let all: f64 = profiles.iter().map(|profile| profile.weight).sum();
+    assert!((all / TRACES as f64 - 1.0).abs() < 0.15, "{all}");
+}
+
+#[test]
+fn a_capture_is_measured_at_its_end() {
+    let mut spans = Spans::default();
+    let front = spans.add(Server, "front", (0, 100), None);
+    spans.call(front, "orders", (10, 70), (15, 65));
+    let mut shard = Shard::new(&Config::for_capture(3), 1);
+    shard.ingest(START, spans.0.iter().cloned());
+    shard.tick(ArrivalTime(START.0 + 3_600 * SECOND));
+    assert_eq!(shard.drain().delta.profiles, []);
+    shard.finish(START);
+    assert_eq!(shard.drain().delta.profiles, spans.profiles());
+}
+
+#[test]
 fn half_a_trace_is_no_trace() {
     let mut spans = Spans::default();
     let front = spans.add(Server, "front", (0, 100), None);

@@ -63,6 +63,9 @@ pub(super) struct Node<'a> {
     pub(super) end: u64,
 }
 
+/// Traces with no more spans are looked through from the beginning.
+const FEW: usize = 16;
+
 /// How many nanoseconds the clock of each span is ahead of that of its root.
 type Shifts = Vec<i64>;
 
@@ -144,6 +147,16 @@ pub(super) struct Places {
 impl Places {
     fn number(&mut self, place: Place) -> u32 {
         let Self { list, numbers } = self;
+        if numbers.is_empty() {
+            if let Some(known) = list.iter().position(|known| *known == place) {
+                return known as u32;
+            }
+            if list.len() < FEW {
+                list.push(place);
+                return list.len() as u32 - 1;
+            }
+            numbers.extend((0..).zip(list.iter()).map(|(number, place)| (*place, number)));
+        }
         *numbers.entry(place).or_insert_with(|| {
             list.push(place);
             list.len() as u32 - 1
@@ -151,16 +164,40 @@ impl Places {
     }
 }
 
+/// Where the spans of a trace stand by their keys. Most traces are so small that a table is not worth making.
+enum Index<'a> {
+    Few(&'a [Seen]),
+    Many(FxHashMap<u64, u32>),
+}
+
+impl<'a> Index<'a> {
+    fn of(spans: &'a [Seen]) -> Self {
+        if spans.len() <= FEW {
+            Self::Few(spans)
+        } else {
+            Self::Many((0..).zip(spans).map(|(at, span)| (span.key, at)).collect())
+        }
+    }
+
+    fn get(&self, key: u64) -> Option<u32> {
+        match self {
+            _ if key == 0 => None,
+            Self::Few(spans) => spans.iter().position(|span| span.key == key).map(|at| at as u32),
+            Self::Many(index) => index.get(&key).copied(),
+        }
+    }
+}
+
 /// Finds parent and function of each span.
 fn resolve<'a>(spans: &'a [Seen], is_reduced: bool, kept: &'a Generations<SpanRecord>) -> Vec<Node<'a>> {
-    let places: FxHashMap<u64, u32> = (0..).zip(spans).map(|(at, span)| (span.key, at)).collect();
+    let index = Index::of(spans);
     let node = |(at, span): (u32, &'a Seen)| {
         let record = kept.get(span.key);
         let above = record.map_or(span.parent, |record| record.parent);
-        let mut parent = places.get(&above).or_else(|| places.get(&span.cause)).copied();
+        let mut parent = index.get(above).or_else(|| index.get(span.cause));
         let record_above = if parent.is_none() && above != 0 { kept.get(above) } else { None };
         if is_reduced && parent.is_none() {
-            parent = record_above.and_then(|record| places.get(&record.invocation)).copied();
+            parent = record_above.and_then(|record| index.get(record.invocation));
         }
         Node {
             function: record.map_or(&span.function, |record| &record.function),
