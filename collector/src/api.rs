@@ -25,6 +25,7 @@ use tower_http::{
 
 pub use self::{
     alerts::AlertSource,
+    changes::ChangeSource,
     guard::Hosts,
     health::Ready,
     live::Live,
@@ -37,6 +38,7 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod changes;
 mod error;
 mod exemplars;
 mod graph;
@@ -81,6 +83,8 @@ pub struct ApiState {
     pub identify: Identify,
     /// Reads what was measured in a range of time.
     pub windows: WindowSource,
+    /// Says what changed.
+    pub changes: ChangeSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.
@@ -119,6 +123,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/intended", get(intended::list).post(intended::post))
         .route("/api/v1/intended/{id}", delete(intended::delete))
         .route("/api/v1/hotspots", get(hotspots::get))
+        .route("/api/v1/changes", get(changes::get))
         .route("/api/v1/anomalies", get(anomalies::get))
         .route("/api/v1/exemplars", get(exemplars::get))
         .route("/api/v1/traces/{trace_id}", get(traces::get))

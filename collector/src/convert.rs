@@ -4,11 +4,12 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod change;
 mod hotspot;
 mod range;
 
 pub(crate) use self::appraisal::breach;
-pub use self::{hotspot::hotspots, range::range};
+pub use self::{change::change, hotspot::hotspots, range::range};
 
 use loopscope_analyzer::{
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Loop, LoopState, ResourceNode, Severity},

@@ -249,7 +249,8 @@ impl Core {
 
     fn api_state(&self, engine: &Engine, live: Arc<Live>) -> ApiState {
         let (journal, store) = (self.journal.clone(), Arc::clone(&self.store));
-        let (is_ready, windows) = (Arc::clone(&engine.is_ready), Arc::clone(&engine.windows));
+        let is_ready = Arc::clone(&engine.is_ready);
+        let (windows, changes) = (Arc::clone(&engine.windows), Arc::clone(&engine.windows));
         let public = self.config.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
         let public_host = public.and_then(|url| url.host().map(str::to_owned));
         ApiState {
@@ -266,6 +267,7 @@ impl Core {
                 let function = identify::function_of(resource, span);
                 Identity { id: function.id, name: Arc::clone(&function.name) }
             }),
+            changes: Arc::new(move || changes.changes()),
             windows: Arc::new(move |range, now| Ok(windows.measured(range, now)?)),
             alerts: Arc::new(move || Ok(alert::history(&store, ALERTS_LISTED)?)),
             registry: Arc::clone(&self.registry),

@@ -1,13 +1,13 @@
 //! What functions and edges did over time, on disk: windows of a minute, five minutes and an hour.
 //!
 //! ```text
-//!   aggregator -- closed minutes --> keeper (rolls, compresses, writes) --> windows.sqlite --> reader --> API
+//!   aggregator -- closed minutes --> keeper (rolls, compresses, writes, watches) --> windows.sqlite --> reader --> API
 //!        \------------------- the running minute, when somebody asks -------------------------^
 //! ```
 //!
 //! A window is one row, known by its length and its start. After a restart the engine goes on at the position of its
 //! state with the minute that ran there, and writes the minutes after it again: rows take the place of rows, so nothing
-//! is counted twice. The bytes of the state wait until the windows before it are written, so nothing is missing either.
+//! is counted twice; the watch over changes takes each minute once, and is saved with them. The bytes of the state wait until the windows before it are written, so nothing is missing either.
 //! What is in a window is the analyzer's; see `analyzer/src/windows.rs`.
 
 mod keeper;
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loopscope_analyzer::{measured::Measured, span::ArrivalTime};
+use loopscope_analyzer::{detect::change::Change, measured::Measured, span::ArrivalTime};
 
 pub use self::{keeper::Inlet, reader::Windows};
 use crate::counters::Counters;
@@ -74,6 +74,7 @@ struct Shown {
     /// True when somebody waits for the running minute.
     is_asked: bool,
     running: Option<Arc<Running>>,
+    changes: Arc<Vec<Change>>,
     /// True when the engine is gone.
     has_ended: bool,
 }

@@ -4,8 +4,10 @@
 
 use std::{fs, path::Path};
 
-const FILES: &[&str] =
-    &["alert", "anomaly", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status", "trace"];
+const FILES: &[&str] = &[
+    "alert", "anomaly", "change", "check", "graph", "hotspot", "intended", "laps", "live", "loop", "range", "status",
+    "trace",
+];
 
 #[test]
 fn committed_types_match_the_schema() {
@@ -28,7 +30,13 @@ fn committed_types_match_the_schema() {
         "at",
         "opened_at",
         "closed_at",
+        "ChangeList.from",
+        "ChangeList.to",
         "TimeRange.from",
+        "since",
+        "found_at",
+        "until",
+        "version_first_seen",
         "TimeRange.to",
     ] {
         config.field_attribute(field, "#[serde(with = \"crate::json::timestamp\")]");

@@ -7,7 +7,6 @@ use crate::{
     price::{FunctionFacts, FunctionRule},
     record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Samples, Versions},
     sampling::{part_kept, rounded},
-    sketch::DDSketch,
     snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,

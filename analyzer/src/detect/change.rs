@@ -45,8 +45,11 @@ use crate::{
     windows::{ClosedWindow, Length, Range},
 };
 
-/// Series that are watched; beyond, those that were quiet longest go. Each takes about 200 bytes.
+/// Series that are watched, about 250 bytes each. Beyond, those that are quiet go, and when all are busy, newcomers are
+/// not watched: what is usual is known only of those that stay.
 const SERIES: usize = 40_000;
+/// A series that ran last before so long is quiet.
+const QUIET: Duration = Duration::from_secs(3_600);
 /// Changes that are remembered; beyond, the oldest go.
 const CHANGES: usize = 1_000;
 /// Suspects that are looked into at once; the others come with the next window.
@@ -96,8 +99,10 @@ pub struct Change {
 /// What was let go, and what came to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchLosses {
-    /// Series that are not watched any more, because there were too many.
+    /// Series that were watched and are quiet, let go because there were too many.
     pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    pub series_unwatched: u64,
     /// Changes that are not remembered any more, because there were too many.
     pub changes_dropped: u64,
     /// Suspects that were looked into and turned out not to matter.
@@ -180,9 +185,12 @@ impl Watch {
         let thresholds = self.thresholds();
         let (minute, now) = (to_minute(window.start), self.seen);
         let mut suspects = Vec::new();
+        self.make_room();
+        self.losses.series_unwatched = 0;
         each_series(&window.measured, |key, part| {
-            if !self.tracks.contains_key(&key) {
-                self.make_room();
+            if self.tracks.len() >= SERIES && !self.tracks.contains_key(&key) {
+                self.losses.series_unwatched += 1;
+                return;
             }
             let track = self.tracks.entry(key).or_insert_with(|| Track::new(&part));
             track.last = now;
@@ -202,14 +210,10 @@ impl Watch {
     }
 
     fn make_room(&mut self) {
-        if self.tracks.len() < SERIES {
-            return;
-        }
-        let mut by_age: Vec<(ArrivalTime, SeriesKey)> = self.tracks.iter().map(|(key, it)| (it.last, *key)).collect();
-        by_age.sort_unstable();
-        for (_, key) in by_age.into_iter().take(SERIES / 10) {
-            self.tracks.remove(&key);
-            self.losses.series_dropped += 1;
+        if self.tracks.len() >= SERIES {
+            let (now, before) = (self.seen, self.tracks.len());
+            self.tracks.retain(|_, track| now.since(track.last) < QUIET);
+            self.losses.series_dropped += (before - self.tracks.len()) as u64;
         }
     }
 
@@ -299,5 +303,5 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 state!(Change { series, direction, since, found, until, before, after, confidence, version });
-state!(WatchLosses { series_dropped, changes_dropped, refused });
+state!(WatchLosses { series_dropped, series_unwatched, changes_dropped, refused });
 state!(Watch { tracks, changes, losses, seen, learned });

@@ -2,10 +2,10 @@
 //!
 //! A sketch takes a kilobyte and is slow to make, and most deltas have one or two calls of an edge.
 
-use sketches_ddsketch::DDSketch;
 use smallvec::SmallVec;
 
 use crate::{
+    sketch::DDSketch,
     state::state,
     window::{merge, quantile, sketch},
 };

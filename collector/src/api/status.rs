@@ -88,6 +88,14 @@ impl StatusSource {
             pipelines_dropped: losses.pipelines_dropped,
             roots_overflowed: losses.roots_overflowed,
             profiles_overflowed: losses.profiles_overflowed,
+            windows_written: c.windows_written.get(),
+            windows_failed: c.windows_failed.get(),
+            windows_dropped: c.windows_dropped.get(),
+            series_watched: c.series_watched.get(),
+            series_dropped: c.series_dropped.get(),
+            series_unwatched: c.series_unwatched.get(),
+            changes_refused: c.changes_refused.get(),
+            changes_dropped: c.changes_dropped.get(),
         }
     }
 }

@@ -11,7 +11,12 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode},
 };
-use loopscope_analyzer::{measured::Measured, snapshot::NodeId, span::TraceId};
+use loopscope_analyzer::{
+    detect::change::{Aspect, Change, Direction, Level, SeriesKey, Subject},
+    measured::Measured,
+    snapshot::{EdgeKind, NodeId},
+    span::{ArrivalTime, EventTime, TraceId},
+};
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
@@ -22,7 +27,7 @@ use tokio::{
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::counters::Counters;
+use crate::{clock, counters::Counters};
 
 const F: &str = "000000000000000f";
 const Q: &str = "00000000000000aa";
@@ -65,6 +70,25 @@ fn view() -> View {
     }
 }
 
+/// An edge from the function to a resource became slower an hour ago.
+fn slower() -> Change {
+    let now = clock::unix_nanos();
+    let hour = clock::nanos(Duration::from_secs(3_600));
+    let subject = Subject { function: NodeId(15), edge: Some((NodeId(170), EdgeKind::Write)) };
+    let level = |p95_ms| Level { samples: 900, p50_ms: 10.0, p95_ms, share: 0.0 };
+    Change {
+        series: SeriesKey { subject, aspect: Aspect::Duration },
+        direction: Direction::Regression,
+        since: ArrivalTime(now - hour),
+        found: ArrivalTime(now - hour / 2),
+        until: Some(ArrivalTime(now - hour / 4)),
+        before: level(20.0),
+        after: level(40.0),
+        confidence: 0.999,
+        version: Some(("7".into(), EventTime(now - hour - 1))),
+    }
+}
+
 /// A service over fixed sources, and the sender of its views.
 fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
     let (views, view) = watch::channel(Arc::new(view()));
@@ -91,6 +115,7 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
             _ => Ok(TraceSpans::default()),
         }),
         identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
+        changes: Arc::new(|| Arc::new(vec![slower()])),
         windows: Arc::new(|range, _| Ok((Measured::default(), range))),
         alerts: Arc::new(|| {
             Ok(v1::AlertList { alerts: vec![v1::AlertRecord { id: "m1".to_owned(), ..Default::default() }] })
@@ -169,6 +194,23 @@ async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
     assert_eq!(found["id"], "ab".repeat(16));
+}
+
+#[tokio::test]
+async fn changes_are_those_that_lasted_in_the_time_that_is_asked_for() {
+    let answer = get_json("/api/v1/changes?from=-20m").await;
+    let found = &answer["changes"][0];
+    assert_eq!((&found["function"], &found["target"]), (&"resize".into(), &Q.into()), "a name where there is one");
+    assert_eq!((&found["aspect"], &found["direction"]), (&"duration".into(), &"regression".into()));
+    assert_eq!((&found["after"]["p95_ms"], &found["after"]["share"]), (&40.0.into(), &Value::Null));
+    assert_eq!((&found["version"], &found["edge_kind"]), (&"7".into(), &"write".into()));
+    for query in ["from=-10m", "from=-3h&to=-2h"] {
+        let answer = get_json(&format!("/api/v1/changes?{query}")).await;
+        assert_eq!(answer["changes"], Value::Array(Vec::new()), "{query}");
+    }
+    let (status, _, body) = get("/api/v1/changes?from=tomorrow").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(String::from_utf8_lossy(&body).contains("from must be"));
 }
 
 #[tokio::test]

@@ -59,8 +59,8 @@ fn root_operation(root: &RootOperation, names: &BTreeMap<NodeId, String>) -> v1:
         traces: finite(root.traces),
         samples: root.samples,
         p95_ms: finite(root.p95_ms),
-        until: root.until.map(name).unwrap_or_default(),
-        until_id: root.until.map(|id| id.to_string()).unwrap_or_default(),
+        until_function: root.until.map(name).unwrap_or_default(),
+        until_function_id: root.until.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(gap.edge.as_ref().unwrap().target, "0000000000000008");
         assert_eq!(gap.change.as_ref().unwrap().shift_ms, 5.0);
         let root = &message.roots[0];
-        assert_eq!((root.function.as_str(), root.p95_ms, root.until.as_str()), ("shop", 0.0, ""));
+        assert_eq!((root.function.as_str(), root.p95_ms, root.until_function.as_str()), ("shop", 0.0, ""));
         assert_eq!(root.id, "00000000000000ab");
     }
 }

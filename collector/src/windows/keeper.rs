@@ -12,21 +12,26 @@ use std::{
 };
 
 use loopscope_analyzer::{
+    detect::change::{Change, Watch},
     measured::Measured,
     span::ArrivalTime,
-    windows::{ClosedWindow, Length, ended_by},
+    windows::{ClosedWindow, Length, Range, ended_by},
 };
 use rusqlite::Connection;
 
 use super::{Running, Shared, WindowError, table};
 use crate::counters::Counters;
 
-/// Minutes that wait to be written; beyond, the aggregator waits, and the journal holds what comes.
-const WAITING: usize = 64;
+/// Minutes that wait to be written, each as large as a window in memory; beyond, the aggregator waits, and the journal
+/// holds what comes.
+const WAITING: usize = 4;
 
 /// Bound on the bytes on disk of the windows of each length, 1 GiB in all; beyond, the oldest go.
 const MAX_BYTES: [(Length, u64); 3] =
     [(Length::Minute, 384 << 20), (Length::FiveMinutes, 320 << 20), (Length::Hour, 320 << 20)];
+
+/// How often the watch is saved; a start shows it the minutes since.
+const SAVE: Duration = Duration::from_secs(300);
 
 /// How long a state of the engine waits for the windows before it. A disk that takes longer has failed them by then.
 const FLUSH: Duration = Duration::from_secs(30);
@@ -44,10 +49,8 @@ pub struct Inlet {
 impl Inlet {
     pub(super) fn start(connection: Connection, shared: Arc<Shared>, counters: Arc<Counters>) -> io::Result<Self> {
         let (sender, windows) = sync_channel(WAITING);
-        let known = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("windows".into())
-            .spawn(move || Keeper { connection, shared: known, counters, newest: None }.run(&windows))?;
+        let keeper = Keeper::new(connection, Arc::clone(&shared), counters);
+        let thread = thread::Builder::new().name("windows".into()).spawn(move || keeper.run(&windows))?;
         Ok(Self { sender: Some(sender), shared, thread: Some(thread) })
     }
 
@@ -86,7 +89,6 @@ impl Drop for Inlet {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that keeps windows had panicked");
         }
-        self.shared.change(|shown| shown.has_ended = true);
     }
 }
 
@@ -96,16 +98,69 @@ struct Keeper {
     counters: Arc<Counters>,
     /// The newest minute that was written.
     newest: Option<ArrivalTime>,
+    watch: Watch,
+    /// Up to here the watch was saved.
+    saved: ArrivalTime,
+}
+
+/// Also when it panics: nobody must wait for it then.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.change(|shown| shown.has_ended = true);
+    }
 }
 
 impl Keeper {
+    fn new(connection: Connection, shared: Arc<Shared>, counters: Arc<Counters>) -> Self {
+        let watch = table::load_watch(&connection).unwrap_or_default().and_then(|bytes| Watch::load(&bytes));
+        let newest = table::newest(&connection, Length::Minute).unwrap_or_default();
+        let watch = watch.unwrap_or_default();
+        let saved = watch.seen();
+        let keeper = Self { connection, shared, counters, newest, watch, saved };
+        keeper.tell();
+        keeper
+    }
+
+    /// Shows the watch the minutes that were written since it was saved.
+    fn catch_up(&mut self) {
+        if let Some(newest) = self.newest.filter(|_| self.saved > ArrivalTime(0)) {
+            let time = Range { from: self.saved, to: Length::Minute.around(newest).to };
+            let minutes = table::kept(&self.connection, time).unwrap_or_default();
+            for (_, start) in minutes.into_iter().filter(|(length, _)| *length == Length::Minute) {
+                if let Ok(Some(measured)) = table::get(&self.connection, Length::Minute, start) {
+                    self.watch.take(&ClosedWindow { start, measured }, &table::Rows(&self.connection));
+                }
+            }
+        }
+        self.tell();
+    }
+
+    /// Shows what the watch knows to those who ask.
+    fn tell(&self) {
+        let losses = self.watch.losses();
+        self.counters.series_watched.set(self.watch.series() as u64);
+        self.counters.series_dropped.set(losses.series_dropped);
+        self.counters.series_unwatched.set(losses.series_unwatched);
+        self.counters.changes_refused.set(losses.refused);
+        self.counters.changes_dropped.set(losses.changes_dropped);
+        let changes: Vec<Change> = self.watch.changes().cloned().collect();
+        self.shared.change(|shown| {
+            if *shown.changes != changes {
+                shown.changes = Arc::new(changes);
+            }
+        });
+    }
+
     fn run(mut self, windows: &Receiver<ClosedWindow>) {
-        self.newest = table::newest(&self.connection, Length::Minute).unwrap_or_default();
+        self.catch_up();
         while let Ok(first) = windows.recv() {
             // A replay closes many minutes at once; one sync is enough for them.
             let batch: Vec<ClosedWindow> = std::iter::once(first).chain(windows.try_iter().take(WAITING - 1)).collect();
             match self.write(&batch) {
-                Ok(()) => self.counters.windows_written.add(batch.len() as u64),
+                Ok(()) => {
+                    self.counters.windows_written.add(batch.len() as u64);
+                    self.tell();
+                }
                 Err(error) => {
                     self.counters.windows_failed.add(batch.len() as u64);
                     tracing::error!(%error, "windows cannot be written; their minutes are missing");
@@ -113,6 +168,14 @@ impl Keeper {
             }
             self.shared.change(|shown| shown.written += batch.len() as u64);
         }
+        if let Err(error) = self.save() {
+            tracing::error!(%error, "what is watched cannot be saved; a start looks at the last minutes again");
+        }
+    }
+
+    /// Saves the watch when it has seen something since.
+    fn save(&self) -> Result<(), WindowError> {
+        if self.watch.seen() > self.saved { table::save_watch(&self.connection, &self.watch.save()) } else { Ok(()) }
     }
 
     fn write(&mut self, batch: &[ClosedWindow]) -> Result<(), WindowError> {
@@ -126,6 +189,13 @@ impl Keeper {
         // The shorter first: the longer are made of them.
         for (length, start) in ended {
             roll(&transaction, length, start)?;
+        }
+        for window in batch {
+            self.watch.take(window, &table::Rows(&transaction));
+        }
+        if self.watch.seen().since(self.saved) >= SAVE {
+            table::save_watch(&transaction, &self.watch.save())?;
+            self.saved = self.watch.seen();
         }
         let now = batch.last().map_or(ArrivalTime(0), |window| window.start);
         for (length, bytes) in MAX_BYTES {

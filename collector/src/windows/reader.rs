@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use loopscope_analyzer::{measured::Measured, span::ArrivalTime, windows::Range};
+use loopscope_analyzer::{detect::change::Change, measured::Measured, span::ArrivalTime, windows::Range};
 use rusqlite::Connection;
 
 use super::{Running, Shared, WindowError, keeper::FRESH, table};
@@ -44,6 +44,11 @@ impl Windows {
             all.merge(&running.measured);
         }
         Ok((all, Range { to: whole.to.min(now), ..whole }))
+    }
+
+    /// What changed, the newest last, as far as it was known a minute ago.
+    pub fn changes(&self) -> Arc<Vec<Change>> {
+        Arc::clone(&self.shared.lock().changes)
     }
 
     /// The running minute as it is now or was a second ago; `None` while the engine has no time to show it.

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, io::Read as _, path::Path, time::Duration};
 
 use loopscope_analyzer::{
+    detect::change::Past,
     measured::Measured,
     span::ArrivalTime,
     windows::{Length, Range, WINDOW_FORMAT},
@@ -123,6 +124,41 @@ pub(super) fn measured(connection: &Connection, time: Range) -> Result<Measured,
         }
     }
     Ok(all)
+}
+
+/// The windows behind a connection, for the watch.
+pub(super) struct Rows<'a>(pub(super) &'a Connection);
+
+impl Past for Rows<'_> {
+    fn each(&self, time: Range, take: &mut dyn FnMut(ArrivalTime, &Measured)) {
+        let mut read = || -> Result<(), WindowError> {
+            for (length, start) in time.covered_by(&kept(self.0, time)?) {
+                if let Some(window) = get(self.0, length, start)? {
+                    take(start, &window);
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            tracing::error!(%error, "windows cannot be read; what changed may go unseen");
+        }
+    }
+}
+
+/// What was saved of the watch; `None` when nothing was.
+pub(super) fn load_watch(connection: &Connection) -> Result<Option<Vec<u8>>, WindowError> {
+    let blob: Option<Vec<u8>> = connection.query_row("SELECT blob FROM watch", [], |row| row.get(0)).optional()?;
+    Ok(blob.as_deref().and_then(read))
+}
+
+/// Saves the watch in place of what was saved before.
+pub(super) fn save_watch(connection: &Connection, bytes: &[u8]) -> Result<(), WindowError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO watch (only, blob) VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET blob = excluded.blob",
+        )?
+        .execute([zstd::bulk::compress(bytes, LEVEL)?])?;
+    Ok(())
 }
 
 /// The newest window of a length.

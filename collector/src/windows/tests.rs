@@ -2,6 +2,7 @@ use loopscope_analyzer::{
     aggregate::Aggregate,
     attribute::{Attributes, Value},
     config::Config,
+    detect::change::{Aspect, Direction},
     engine::Engine,
     identity::Resource,
     span::{EventTime, Span, SpanId, SpanKind, TraceId},
@@ -21,6 +22,10 @@ fn at(minute: u64) -> ArrivalTime {
 
 /// A run of 20 ms, other than all others.
 fn span(number: u64, now: ArrivalTime) -> Span {
+    run(number, 20, now)
+}
+
+fn run(number: u64, ms: u64, now: ArrivalTime) -> Span {
     let mut attributes = Attributes::default();
     attributes.insert("service.name", Value::Text(format!("function-{}", number % 3).into()));
     Span {
@@ -30,7 +35,7 @@ fn span(number: u64, now: ArrivalTime) -> Span {
         kind: SpanKind::Server,
         name: "handle".into(),
         start: EventTime(now.0),
-        end: EventTime(now.0 + SECOND / 50),
+        end: EventTime(now.0 + ms * SECOND / 1_000),
         error: false,
         resource: Resource::new(attributes),
         attributes: Attributes::default(),
@@ -139,6 +144,39 @@ fn the_running_minute_is_part_of_what_is_read() {
     assert!(running.0.to_bytes() == expected);
     assert_eq!(running.1, Range { from: at(1), to: now });
     assert!(running.0.seconds > 140.0, "{}", running.0.seconds);
+}
+
+#[test]
+fn a_change_is_told_once_over_a_restart_that_brings_minutes_again() {
+    let mut engine = Engine::new(&Config::recommended(), 1);
+    let mut closed = Vec::new();
+    for step in 0..110 * 60 * 3 {
+        let now = ArrivalTime(START + step * SECOND / 3);
+        // One of three functions becomes slower; all vary.
+        let slower = if step % 3 == 0 && step >= 100 * 60 * 3 { 2 } else { 1 };
+        engine.tick(now);
+        engine.ingest(now, [run(step, (50 + step * 37 % 101) * slower, now)]);
+        closed.extend(engine.aggregate_mut().take_closed());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let counters = Arc::new(Counters::default());
+    let told = |windows: &Windows| {
+        let minute = |time: ArrivalTime| time.since(at(0)).as_secs() / 60;
+        let changes = windows.changes();
+        let told = changes.iter().map(|it| (it.series.aspect, it.direction, minute(it.since), minute(it.found)));
+        told.collect::<Vec<_>>()
+    };
+    let expected = [Aspect::Duration, Aspect::SelfTime].map(|aspect| (aspect, Direction::Regression, 100, 102));
+    for part in [&closed[..101], &closed[98..106], &closed[100..]] {
+        let (inlet, windows) = open(folder.path(), &counters).unwrap();
+        inlet.keep(part.to_vec());
+        drop(inlet);
+        let has_come = part.last().is_some_and(|last| last.start >= at(101));
+        assert_eq!(told(&windows), if has_come { &expected[..] } else { &[] });
+    }
+    let (_inlet, windows) = open(folder.path(), &counters).unwrap();
+    assert_eq!(told(&windows), expected);
+    assert_eq!((counters.series_watched.get(), counters.changes_refused.get()), (12, 0));
 }
 
 #[test]

@@ -749,6 +749,98 @@ pub struct AnomalyList {
     #[prost(message, repeated, tag = "1")]
     pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
 }
+/// A function, or an edge, that is not what it was in the day before.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// Name of the function, or of the calling function of the edge.
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "2")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The edge that changed; absent when the function itself did.
+    #[prost(message, optional, tag = "3")]
+    pub edge: ::core::option::Option<EdgeRef>,
+    /// What the edge stands for, as in the graph; empty without an edge.
+    #[prost(string, tag = "4")]
+    pub edge_kind: ::prost::alloc::string::String,
+    /// Name of the function or the resource that the edge ends at; empty without an edge.
+    #[prost(string, tag = "5")]
+    pub target: ::prost::alloc::string::String,
+    /// What changed: "duration" (all of the runs, or what is waited for a resource), "self" (the function's own time),
+    /// "gap" (what a caller waits longer than the callee works), "errors" or "cold_starts" (their share of the runs).
+    #[prost(string, tag = "6")]
+    pub aspect: ::prost::alloc::string::String,
+    /// "regression" or "improvement".
+    #[prost(string, tag = "7")]
+    pub direction: ::prost::alloc::string::String,
+    /// When it began, to the minute.
+    #[prost(message, optional, tag = "8")]
+    #[serde(with = "crate::json::timestamp")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was found.
+    #[prost(message, optional, tag = "9")]
+    #[serde(with = "crate::json::timestamp")]
+    pub found_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was as before again; absent while it lasts, and when it lasted so long that it is the usual.
+    #[prost(message, optional, tag = "10")]
+    #[serde(with = "crate::json::timestamp")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// How it was in the day before.
+    #[prost(message, optional, tag = "11")]
+    pub before: ::core::option::Option<Level>,
+    /// How it was from its begin until it was found.
+    #[prost(message, optional, tag = "12")]
+    pub after: ::core::option::Option<Level>,
+    /// How sure it is that it is not by chance, 0 to 1.
+    #[prost(double, tag = "13")]
+    pub confidence: f64,
+    /// The version of the function, of an edge first of the one that is called, that was first seen in the hour before;
+    /// empty when there was none.
+    #[prost(string, tag = "14")]
+    pub version: ::prost::alloc::string::String,
+    /// When that version was first seen.
+    #[prost(message, optional, tag = "15")]
+    #[serde(with = "crate::json::timestamp")]
+    pub version_first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How a function or an edge was in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Level {
+    /// Runs or calls that were kept.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Median, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "2")]
+    pub p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "3")]
+    pub p95_ms: ::core::option::Option<f64>,
+    /// Part of the runs that failed or started cold, 0 to 1; absent for times.
+    #[prost(double, optional, tag = "4")]
+    pub share: ::core::option::Option<f64>,
+}
+/// What changed in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeList {
+    /// The changes, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// The time that was asked for: all changes are listed that lasted in it. Where it begins,
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// and where it ends.
+    #[prost(message, optional, tag = "3")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
 /// for, depending on how far back it begins.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -872,10 +964,10 @@ pub struct RootOperation {
     /// Name of the function at which a pipeline of messages ends, whose time is meant then; empty where it is the time of the
     /// root itself.
     #[prost(string, tag = "8")]
-    pub until: ::prost::alloc::string::String,
+    pub until_function: ::prost::alloc::string::String,
     /// Id of that function, or empty.
     #[prost(string, tag = "9")]
-    pub until_id: ::prost::alloc::string::String,
+    pub until_function_id: ::prost::alloc::string::String,
 }
 /// Where the time goes.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1251,11 +1343,35 @@ pub struct Status {
     #[prost(uint64, tag = "72")]
     pub pipelines_dropped: u64,
     /// Root operations whose sampled traces were let go, because there were too many.
-    #[prost(uint64, tag = "80")]
+    #[prost(uint64, tag = "95")]
     pub roots_overflowed: u64,
     /// Sampled traces that were let go, because all of them together named too many places.
-    #[prost(uint64, tag = "81")]
+    #[prost(uint64, tag = "96")]
     pub profiles_overflowed: u64,
+    /// Minutes of measurements written to disk.
+    #[prost(uint64, tag = "80")]
+    pub windows_written: u64,
+    /// Minutes of measurements that could not be written.
+    #[prost(uint64, tag = "81")]
+    pub windows_failed: u64,
+    /// Windows of measurements let go before their time, because they took too many bytes.
+    #[prost(uint64, tag = "82")]
+    pub windows_dropped: u64,
+    /// Series that are watched for changes.
+    #[prost(uint64, tag = "83")]
+    pub series_watched: u64,
+    /// Series that were watched and are quiet, let go because there were too many.
+    #[prost(uint64, tag = "84")]
+    pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    #[prost(uint64, tag = "87")]
+    pub series_unwatched: u64,
+    /// Suspected changes that turned out not to matter.
+    #[prost(uint64, tag = "85")]
+    pub changes_refused: u64,
+    /// Changes that are not listed any more, because there were too many.
+    #[prost(uint64, tag = "86")]
+    pub changes_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -29,7 +29,7 @@ const LEAST_SAMPLES_P99: f32 = 500.0;
 const LEARNING: u16 = 30;
 /// Windows over which the spread is averaged.
 const SPREAD_WINDOWS: f32 = 200.0;
-/// A window adds at most this to the spread, so that a change does not hide itself.
+/// A window adds at most this to the spread.
 const MOST_SPREAD: f64 = 9.0;
 /// Minutes in a day, each with a window.
 const WINDOWS_A_DAY: f64 = 1_440.0;
@@ -139,8 +139,11 @@ pub struct TimeGauge {
     samples: f32,
     above: [f32; 3],
     begun: u32,
-    /// How much wider than by chance the counts spread.
+    /// How much wider than by chance the counts spread, taken from window to window, so that a change does not hide
+    /// itself: the variance is half the mean square of successive differences (von Neumann, 1941).
     spread: f32,
+    /// The last window's counts of the first two quantiles, standardised.
+    last: [f32; 2],
     learned: u16,
     left: Left,
 }
@@ -205,7 +208,9 @@ impl TimeGauge {
             let high = n * (DEAD_BAND * share + error);
             let low = n * ((2.0 - DEAD_BAND) * share - error);
             if place < 2 {
-                squares += ((count - n * share) / deviation).powi(2).min(MOST_SPREAD) / 2.0;
+                let standard = (count - n * share) / deviation;
+                squares += ((standard - f64::from(self.last[place])).powi(2) / 2.0).min(MOST_SPREAD) / 2.0;
+                self.last[place] = standard as f32;
             } else if self.samples < LEAST_SAMPLES_P99 {
                 continue;
             }
@@ -299,7 +304,7 @@ fn ratio(n: f64, k: f64, usual: f64, other: f64) -> f64 {
 state!(Sum { value, since });
 state!(Left(inner));
 state!(UsualTimes { samples, shares });
-state!(TimeGauge { usual, slower, faster, samples, above, begun, spread, learned, left });
+state!(TimeGauge { usual, slower, faster, samples, above, begun, spread, last, learned, left });
 state!(UsualShare { of, events });
 state!(ShareGauge { usual, more, less, left });
 
@@ -349,7 +354,7 @@ mod tests {
                 over.extend(gauge.over(Direction::Regression).map(|since| (minute, since)));
             }
         }
-        assert_eq!(over[0], (59, 40));
+        assert_eq!(over[0], (51, 40));
     }
 
     #[test]

@@ -159,17 +159,31 @@ fn what_changed_is_told_once_with_the_version_before_it_and_nothing_else() {
 }
 
 #[test]
-fn the_oldest_series_go_when_there_are_too_many() {
+fn quiet_series_make_room_and_busy_ones_stay() {
     let mut watch = Watch::new();
-    let key =
-        |number: u64| SeriesKey { subject: Subject { function: NodeId(number), edge: None }, aspect: Aspect::Duration };
-    for number in 0..SERIES as u64 {
-        let sketch = crate::sketch::DDSketch::default();
-        let mut track = Track::new(&summed::Part::Times(&sketch));
-        track.last = ArrivalTime(number);
-        watch.tracks.insert(key(number), track);
-    }
-    watch.make_room();
-    assert_eq!((watch.series(), watch.losses().series_dropped), (SERIES - SERIES / 10, SERIES as u64 / 10));
-    assert!(!watch.tracks.contains_key(&key(0)) && watch.tracks.contains_key(&key(SERIES as u64 - 1)));
+    let minute = |number: u64, functions: std::ops::Range<u64>| {
+        let mut engine = Engine::new(&Config::recommended(), 1);
+        let mut world = World::new();
+        let now = ArrivalTime(START + number * 60 * SECOND);
+        let run = || Run { ms: 1.0, fails: false, version: "1" };
+        let spans: Vec<Span> = functions
+            .map(|function| {
+                world.next = function + 1;
+                world.span(function, run(), now)
+            })
+            .collect();
+        engine.ingest(now, spans);
+        engine.tick(ArrivalTime(now.0 + 60 * SECOND));
+        engine.aggregate_mut().take_closed()
+    };
+    // Each function has four series.
+    let many = SERIES as u64 / 4;
+    let mut take = |number, functions| {
+        minute(number, functions).iter().for_each(|window| watch.take(window, &Kept::new()));
+        let losses = watch.losses();
+        (watch.series(), losses.series_dropped, losses.series_unwatched)
+    };
+    assert_eq!(take(0, 0..many), (SERIES, 0, 0));
+    assert_eq!(take(1, many..many + 5), (SERIES, 0, 20), "all are busy");
+    assert_eq!(take(70, many..many + 5), (20, SERIES as u64, 0), "all were quiet");
 }

@@ -270,7 +270,7 @@ fn median_of_pairs(before: &[f64], now: &[f64], of: impl Fn(f64, f64) -> f64) ->
     }
     let (below, upper, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = *upper;
-    let lower = below.iter().copied().max_by(f64::total_cmp).filter(|_| before.len() * now.len() % 2 == 0);
+    let lower = below.iter().copied().max_by(f64::total_cmp).filter(|_| (before.len() * now.len()).is_multiple_of(2));
     lower.map_or(upper, |lower| f64::midpoint(lower, upper))
 }
 
