@@ -6,9 +6,11 @@
 mod appraisal;
 mod attempts;
 mod flow;
+mod hotspots;
 mod money;
 mod patterns;
 mod pricing;
+pub mod roots;
 mod series;
 mod windows;
 
@@ -23,7 +25,6 @@ use crate::{
     config::Config,
     detect::{
         cycle::{self, Cycle},
-        hotspot::{self, Spent},
         pattern::Surroundings,
         retry::AttemptSeries,
     },
@@ -35,16 +36,18 @@ use crate::{
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
     snapshot::{
-        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
-        NodeId, ResourceNode, Snapshot,
+        Assessment, EdgeKind, FunctionNode, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses, NodeId,
+        ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     state::{self, state},
-    window::{Sums, Time, slot_of},
+    window::{Sums, slot_of},
     windows::ClosedWindow,
 };
 use flow::Flows;
+use hotspots::Rank;
 use pricing::Priced;
+use roots::Roots;
 use series::{EdgeSeries, FunctionSeries};
 use windows::Minutes;
 
@@ -64,6 +67,10 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
+    /// Where the time of traces went.
+    roots: Roots,
+    /// What was made of them last.
+    ranked: Option<Rank>,
     /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
     /// What is needed to price it.
@@ -100,6 +107,8 @@ impl Aggregate {
             attempts: BTreeMap::new(),
             flows: Flows::default(),
             root_ms: Sums::default(),
+            roots: Roots::default(),
+            ranked: None,
             measured: Measured::default(),
             priced: Priced::default(),
             minutes: Minutes::default(),
@@ -141,6 +150,7 @@ impl Aggregate {
         self.root_ms.add(slot, delta.root_ms);
         self.pass_to(now);
         self.measured.add(slot, &delta, |node| own(&self.aliases, node));
+        self.merge_profiles(now, delta.profiles);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -200,6 +210,7 @@ impl Aggregate {
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
         self.now = self.now.max(now);
+        let hotspots = self.hotspots(now);
         let functions = self.functions.values_mut().map(|series| series.node(now)).collect();
         let known = |node: NodeId| self.functions.contains_key(&node) || self.resources.contains_key(&node);
         let edges = self
@@ -214,12 +225,13 @@ impl Aggregate {
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
-            hotspots: self.hotspots(now),
+            hotspots,
             pricing: self.pricing(now),
             patterns: if self.config.is_capture { Arc::new(self.patterns()) } else { Arc::default() },
             surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
+            roots: self.roots.clone(),
         }
     }
 
@@ -255,6 +267,7 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.roots.rename(|node| own(&self.aliases, node));
         self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
@@ -453,29 +466,11 @@ impl Aggregate {
             .max()
             .map(|(_, resource)| resource)
     }
-
-    fn hotspots(&self, now: ArrivalTime) -> Vec<crate::snapshot::Hotspot> {
-        let time = if self.config.is_capture { Time::All } else { Time::Current(slot_of(now)) };
-        let own = self.functions.iter().map(|(id, series)| Spent {
-            function: *id,
-            name: series.name(),
-            edge: None,
-            cause: HotspotCause::Own,
-            time: series.self_time(),
-        });
-        let between = self.edges.iter().filter_map(|(key, series)| {
-            let caller = self.functions.get(&key.source)?;
-            let (cause, time) = series.spent(key.kind)?;
-            let edge = Some((key.source, key.target));
-            Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
-        });
-        hotspot::hotspots(own.chain(between), time, self.root_ms.over(time))
-    }
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since
-} else { priced, surroundings, surroundings_at, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since, roots
+} else { priced, ranked, surroundings, surroundings_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

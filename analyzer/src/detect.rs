@@ -18,7 +18,7 @@ pub(crate) mod flow;
 /// Whether a platform would stop a loop by itself.
 pub(crate) mod guard;
 /// Functions and edges on which time is spent.
-pub(crate) mod hotspot;
+pub mod hotspot;
 /// How deep benign chains go.
 pub mod life_table;
 /// How near functions come to their memory.

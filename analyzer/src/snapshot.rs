@@ -33,7 +33,7 @@ pub use self::{
     finding::{Loop, LoopClass, LoopLevel, LoopState, PlatformGuard, Reproduction, RetryStorm},
     flow::{Flow, FlowHop},
     function::{FunctionNode, VersionChange},
-    hotspot::{Hotspot, HotspotCause},
+    hotspot::{Basis, Hotspot, HotspotCause, HotspotChange, Hotspots, RootId, RootOperation, TailPart},
     id::{LoopId, NodeId},
     losses::Losses,
     pattern::{
@@ -46,6 +46,8 @@ pub use self::{
     },
     resource::{ResourceKind, ResourceNode},
 };
+
+use crate::aggregate::roots::Roots;
 
 /// Everything the engine knows at one moment.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +62,10 @@ pub struct Snapshot {
     pub edges: Vec<Edge>,
     /// The worst first.
     pub loops: Vec<Loop>,
-    /// By rank.
-    pub hotspots: Vec<Hotspot>,
+    /// Where the time goes now.
+    pub hotspots: Hotspots,
+    /// Where the time of traces went, for questions about other times.
+    pub roots: Roots,
     /// What is needed to tell what was measured in some time costs.
     pub pricing: Arc<Pricing>,
     /// The patterns of a capture; live they are asked for by time, with the surroundings.

@@ -85,11 +85,8 @@ endpoint::endpoints! {
         refuses CONFLICT SERVICE_UNAVAILABLE;
     DELETE "/api/v1/intended/{id}" withdraw_intended = intended::withdraw(WithdrawIntendedRequest) -> IntendedList,
         refuses NOT_FOUND CONFLICT SERVICE_UNAVAILABLE;
-    GET "/api/v1/functions" list_functions = functions::list(ListFunctionsRequest) -> FunctionList,
-        refuses SERVICE_UNAVAILABLE;
-    GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
+    GET "/api/v1/hotspots" list_hotspots = hotspots::list(ListHotspotsRequest) -> HotspotList,
         refuses NOT_FOUND SERVICE_UNAVAILABLE;
-    GET "/api/v1/hotspots" list_hotspots = hotspots::list(ListHotspotsRequest) -> HotspotList;
     GET "/api/v1/functions" list_functions = functions::list(ListFunctionsRequest) -> FunctionList,
         refuses SERVICE_UNAVAILABLE;
     GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use loopscope_analyzer::{
+    aggregate::roots::Roots,
     detect::pattern::Surroundings,
     price::Pricing,
     snapshot::{Background, JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
@@ -35,6 +36,8 @@ pub struct View {
     pub loops: Vec<v1::Loop>,
     /// The hotspots, by rank.
     pub hotspots: v1::HotspotList,
+    /// Where the time of sampled traces went, for hotspots of other times.
+    pub roots: Roots,
     /// What cannot be right in the input.
     pub anomalies: Vec<v1::Anomaly>,
     /// What is needed to price what was measured.
@@ -69,7 +72,8 @@ impl View {
                 .zip(snapshot.backgrounds.iter().cloned())
                 .collect(),
             loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
-            hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
+            hotspots: convert::hotspots(&snapshot.hotspots, &function_names(snapshot)),
+            roots: snapshot.roots.clone(),
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
             pricing: Arc::clone(&snapshot.pricing),
             losses: snapshot.losses,
@@ -90,6 +94,11 @@ impl View {
             ..Default::default()
         }
     }
+}
+
+/// What the functions are called.
+pub fn function_names(snapshot: &Snapshot) -> BTreeMap<NodeId, String> {
+    snapshot.functions.iter().map(|node| (node.id, node.name.to_string())).collect()
 }
 
 /// What changed from one view to the next, for a reader that knows the old one; `None` when nothing did.

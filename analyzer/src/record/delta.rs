@@ -323,6 +323,8 @@ impl Losses {
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
+        self.roots_overflowed += other.roots_overflowed;
+        self.profiles_overflowed += other.profiles_overflowed;
         self.traces_cut += other.traces_cut;
         self.trace_spans_dropped += other.trace_spans_dropped;
         self.clock_offsets_dropped += other.clock_offsets_dropped;

@@ -41,6 +41,10 @@ pub struct Losses {
     pub entities_dropped: u64,
     /// Spans that claim to stand for more than is believed, and count for less; see [`crate::sampling::MOST_ADJUSTED`].
     pub sampling_clipped: u64,
+    /// Root operations whose traces were let go because there were too many.
+    pub roots_overflowed: u64,
+    /// Traces of root operations let go because all together had too many places.
+    pub profiles_overflowed: u64,
     /// Traces whose time was measured before all of their spans were here, because too many were looked at.
     pub traces_cut: u64,
     /// Spans of traces that are looked at which are not measured one by one, because their trace has too many.
@@ -70,6 +74,8 @@ state!(Losses {
     fragment_laps_dropped,
     entities_dropped,
     sampling_clipped,
+    roots_overflowed,
+    profiles_overflowed,
     traces_cut,
     trace_spans_dropped,
     clock_offsets_dropped,

@@ -81,6 +81,12 @@ impl StatusSource {
             fragment_laps_dropped: losses.fragment_laps_dropped,
             entities_dropped: losses.entities_dropped,
             sampling_clipped: losses.sampling_clipped,
+            traces_cut: losses.traces_cut,
+            trace_spans_dropped: losses.trace_spans_dropped,
+            clock_offsets_dropped: losses.clock_offsets_dropped,
+            pipelines_dropped: losses.pipelines_dropped,
+            roots_overflowed: losses.roots_overflowed,
+            profiles_overflowed: losses.profiles_overflowed,
             windows_written: c.windows_written.get(),
             windows_failed: c.windows_failed.get(),
             windows_dropped: c.windows_dropped.get(),
@@ -89,10 +95,6 @@ impl StatusSource {
             series_unwatched: c.series_unwatched.get(),
             changes_refused: c.changes_refused.get(),
             changes_dropped: c.changes_dropped.get(),
-            traces_cut: losses.traces_cut,
-            trace_spans_dropped: losses.trace_spans_dropped,
-            clock_offsets_dropped: losses.clock_offsets_dropped,
-            pipelines_dropped: losses.pipelines_dropped,
         }
     }
 }

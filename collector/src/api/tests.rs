@@ -66,7 +66,10 @@ fn view() -> View {
         backgrounds: BTreeMap::from([(f, Background::default())]),
         loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
         anomalies: vec![v1::Anomaly { kind: "orphan".to_owned(), count: 1, ..Default::default() }],
-        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
+        hotspots: v1::HotspotList {
+            hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }],
+            ..Default::default()
+        },
         node_exemplars: BTreeMap::from([(f, vec![trace]), (NodeId(170), vec![])]),
         edge_exemplars: BTreeMap::from([((f, NodeId(170)), vec![trace])]),
         ..View::default()
@@ -165,6 +168,27 @@ async fn refused(path: &str, want: StatusCode) -> (String, String) {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let text = |field: &str| body["error"][field].as_str().unwrap().to_owned();
     (text("code"), text("message"))
+}
+
+#[tokio::test]
+async fn hotspots_of_a_time_of_which_no_trace_is_kept_are_sums_and_say_so() {
+    let sums = get_json("/api/v1/hotspots?from=-2h&to=-1h&limit=7").await;
+    assert_eq!((&sums["basis"], &sums["hotspots"]), (&"sums".into(), &serde_json::json!([])));
+    assert!(sums["range"]["from"].is_string() && sums["range"]["to"].is_string(), "{sums}");
+    for (query, words) in [
+        ("limit=0", "from 1 to 1000"),
+        ("limit=many", "from 1 to 1000"),
+        ("root=cart", "16 hexadecimal digits"),
+        ("from=yesterday", "-90m"),
+        ("from=-1h&to=-2h", "before to"),
+    ] {
+        let (status, _, body) = get(&format!("/api/v1/hotspots?{query}")).await;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(status == StatusCode::BAD_REQUEST && text.contains(words), "{query}: {status} {text}");
+    }
+    let (status, _, body) = get("/api/v1/hotspots?root=00000000000000ab").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(String::from_utf8_lossy(&body).contains("`roots`"));
 }
 
 #[tokio::test]

@@ -82,6 +82,8 @@ impl<'a> Report<'a> {
             graph: Some(view.graph),
             loops: view.loops,
             hotspots: view.hotspots.hotspots,
+            hotspot_basis: view.hotspots.basis,
+            roots: view.hotspots.roots,
             anomalies: view.anomalies,
             patterns: Some(convert::patterns(&self.snapshot.patterns)),
         }

@@ -82,7 +82,7 @@ fn any_view() -> impl Strategy<Value = View> {
             edges: BTreeMap::from_iter(edges).into_values().collect(),
         },
         loops: BTreeMap::from_iter(loops).into_values().collect(),
-        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot::default(); spots] },
+        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot::default(); spots], ..Default::default() },
         ..View::default()
     })
 }

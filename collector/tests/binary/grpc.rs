@@ -61,7 +61,7 @@ fn both_wires_say_the_same() {
     same!("/api/v1/loops", list_loops(v1::ListLoopsRequest {}));
     same!(&format!("/api/v1/loops/{id}"), get_loop(v1::GetLoopRequest { id: id.clone() }));
     same!(&format!("/api/v1/loops/{id}/laps"), get_laps(v1::GetLapsRequest { id: id.clone() }));
-    same!("/api/v1/hotspots", list_hotspots(v1::ListHotspotsRequest {}));
+    same!("/api/v1/hotspots", list_hotspots(v1::ListHotspotsRequest::default()));
     same!("/api/v1/anomalies", list_anomalies(v1::ListAnomaliesRequest {}));
     same!("/api/v1/alerts", list_alerts(v1::ListAlertsRequest {}));
     let node = graph["functions"][0]["id"].as_str().unwrap().to_owned();

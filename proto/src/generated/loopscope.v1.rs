@@ -1641,10 +1641,10 @@ pub struct FunctionRisks {
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hotspot {
-    /// Place in the list; 1 takes the most time.
+    /// Place in the list; 1 contributes most to the slowest traces, or became slower most.
     #[prost(uint32, tag = "1")]
     pub rank: u32,
-    /// Name of the function, or of the calling function of the edge.
+    /// Name of the function, or of the calling function of the edge; behind a queue, of the one that handles the messages.
     #[prost(string, tag = "2")]
     pub function: ::prost::alloc::string::String,
     /// Id of that function.
@@ -1653,24 +1653,100 @@ pub struct Hotspot {
     /// The edge on which the time is spent; absent when the function itself spends it.
     #[prost(message, optional, tag = "4")]
     pub edge: ::core::option::Option<EdgeRef>,
-    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
-    /// what a function waits for a resource.
+    /// "self" for the function's own work, "gap" for what the caller waits longer than the callee works (network, queueing,
+    /// throttling), "resource" for what a function waits for a resource or for somebody unknown, "cold_start", "queue" for
+    /// messages that wait, "n_plus_one" for ten or more calls of one operation in a row, "retries" for calls of which a third
+    /// or more tries again what has failed.
     #[prost(string, tag = "5")]
     pub cause: ::prost::alloc::string::String,
-    /// 95th percentile of that time over the current window, in milliseconds.
+    /// 95th percentile of the time that one call spends there, in milliseconds.
     #[prost(double, tag = "6")]
     pub p95_ms: f64,
-    /// The same over the baseline window, in milliseconds; absent while learning.
+    /// The same over the baseline, in milliseconds; absent while learning, and where the baseline does not have it.
     #[prost(double, optional, tag = "7")]
     pub baseline_p95_ms: ::core::option::Option<f64>,
-    /// Part of the root's time over the current window, 0 to 1.
+    /// Part of the time of all roots, 0 to 1.
     #[prost(double, tag = "8")]
     pub share: f64,
-    /// Runs or calls in the current window.
+    /// Runs or calls that were measured; with basis "critical_path", traces that came by and were looked at.
     #[prost(uint64, tag = "9")]
     pub samples: u64,
+    /// How sure the numbers are, 0 to 1: few samples lower it. Against a baseline, how clear the change is.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+    /// Part of the time of the traces around the 95th percentile, 0 to 1, over all root operations that were looked at; absent
+    /// with basis "sums", like the rest of this message.
+    #[prost(double, optional, tag = "11")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// The root operation to whose slowest traces it contributes most; what follows is of that one.
+    #[prost(message, optional, tag = "12")]
+    pub root: ::core::option::Option<RootOperation>,
+    /// How much lower its 95th percentile were with 10 % less time here, in milliseconds.
+    #[prost(double, optional, tag = "13")]
+    pub saves_10_ms: ::core::option::Option<f64>,
+    /// The same with 50 % less, in milliseconds.
+    #[prost(double, optional, tag = "14")]
+    pub saves_50_ms: ::core::option::Option<f64>,
+    /// Calls a trace.
+    #[prost(double, optional, tag = "15")]
+    pub calls_per_trace: ::core::option::Option<f64>,
+    /// How it changed; only against a baseline that has it.
+    #[prost(message, optional, tag = "16")]
+    pub change: ::core::option::Option<HotspotChange>,
 }
-/// What takes the time now.
+/// How a place became slower, or faster, than in the baseline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct HotspotChange {
+    /// Cliff's delta of the times of a call: 1 when all are above all of the baseline, -1 when all are below.
+    #[prost(double, tag = "1")]
+    pub delta: f64,
+    /// How far these times moved, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub shift_ms: f64,
+    /// Time spent there in a root invocation, on average, that was not spent before, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub added_ms: f64,
+    /// Calls of the baseline that were measured.
+    #[prost(uint64, tag = "4")]
+    pub baseline_samples: u64,
+}
+/// An operation that begins traces.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RootOperation {
+    /// Its id, which /api/v1/hotspots takes as `root`.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Name of the function of the root.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "3")]
+    pub function_id: ::prost::alloc::string::String,
+    /// Name of the root span.
+    #[prost(string, tag = "4")]
+    pub operation: ::prost::alloc::string::String,
+    /// Traces, those that were not looked at included.
+    #[prost(double, tag = "5")]
+    pub traces: f64,
+    /// Traces that were looked at.
+    #[prost(uint64, tag = "6")]
+    pub samples: u64,
+    /// 95th percentile of their duration, in milliseconds.
+    #[prost(double, tag = "7")]
+    pub p95_ms: f64,
+    /// Name of the function at which a pipeline of messages ends, whose time is meant then; empty where it is the time of the
+    /// root itself.
+    #[prost(string, tag = "8")]
+    pub until_function: ::prost::alloc::string::String,
+    /// Id of that function, or empty.
+    #[prost(string, tag = "9")]
+    pub until_function_id: ::prost::alloc::string::String,
+}
+/// Where the time goes.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1678,6 +1754,17 @@ pub struct HotspotList {
     /// The hotspots, by rank.
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What the ranking rests on: "critical_path" for the critical paths of sampled traces, "sums" for the time of all calls,
+    /// whether anybody waited for it or not, "baseline" for what became slower.
+    #[prost(string, tag = "2")]
+    pub basis: ::prost::alloc::string::String,
+    /// The time that it covers; absent when it is about all that was seen, or nothing was. With critical paths it reaches from
+    /// the first to the last trace that is still kept of the time that was asked for.
+    #[prost(message, optional, tag = "3")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// The root operations that were looked at, the one that takes most of the time first.
+    #[prost(message, repeated, tag = "4")]
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1992,6 +2079,25 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Traces whose time was measured before all of their spans were here, because too many were looked at.
+    #[prost(uint64, tag = "67")]
+    pub traces_cut: u64,
+    /// Spans of large traces that were not measured one by one; such a trace is measured by its invocations, or not at all
+    /// when it has too many.
+    #[prost(uint64, tag = "68")]
+    pub trace_spans_dropped: u64,
+    /// Offsets between the clocks of two instances that were forgotten, because there were too many.
+    #[prost(uint64, tag = "69")]
+    pub clock_offsets_dropped: u64,
+    /// Pipelines that were not measured to their end, because there were too many.
+    #[prost(uint64, tag = "72")]
+    pub pipelines_dropped: u64,
+    /// Root operations whose sampled traces were let go, because there were too many.
+    #[prost(uint64, tag = "95")]
+    pub roots_overflowed: u64,
+    /// Sampled traces that were let go, because all of them together named too many places.
+    #[prost(uint64, tag = "96")]
+    pub profiles_overflowed: u64,
     /// Minutes of measurements written to disk.
     #[prost(uint64, tag = "80")]
     pub windows_written: u64,
@@ -2016,19 +2122,6 @@ pub struct Status {
     /// Changes that are not listed any more, because there were too many.
     #[prost(uint64, tag = "86")]
     pub changes_dropped: u64,
-    /// Traces whose time was measured before all of their spans were here, because too many were looked at.
-    #[prost(uint64, tag = "67")]
-    pub traces_cut: u64,
-    /// Spans of large traces that were not measured one by one; such a trace is measured by its invocations, or not at all
-    /// when it has too many.
-    #[prost(uint64, tag = "68")]
-    pub trace_spans_dropped: u64,
-    /// Offsets between the clocks of two instances that were forgotten, because there were too many.
-    #[prost(uint64, tag = "69")]
-    pub clock_offsets_dropped: u64,
-    /// Pipelines that were not measured to their end, because there were too many.
-    #[prost(uint64, tag = "72")]
-    pub pipelines_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -2561,77 +2654,25 @@ pub struct WithdrawIntendedRequest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
 }
-/// Asks for the functions.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListFunctionsRequest {
-    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
-    #[prost(string, optional, tag = "1")]
-    pub from: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where it ends, likewise; now when absent.
-    #[prost(string, optional, tag = "2")]
-    pub to: ::core::option::Option<::prost::alloc::string::String>,
-}
-/// Asks for one function.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetFunctionRequest {
-    /// Id of the function, or one of its aliases.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
-    #[prost(string, optional, tag = "2")]
-    pub from: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where it ends, likewise; now when absent.
-    #[prost(string, optional, tag = "3")]
-    pub to: ::core::option::Option<::prost::alloc::string::String>,
-}
-/// Asks for the cost.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetCostRequest {
-    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
-    #[prost(string, optional, tag = "1")]
-    pub from: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where it ends, likewise; now when absent.
-    #[prost(string, optional, tag = "2")]
-    pub to: ::core::option::Option<::prost::alloc::string::String>,
-    /// Most entries of each list, from 1 to 1000; 100 when absent.
-    #[prost(uint32, optional, tag = "3")]
-    pub limit: ::core::option::Option<u32>,
-}
-/// Asks for the patterns.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListPatternsRequest {
-    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
-    #[prost(string, optional, tag = "1")]
-    pub from: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where it ends, likewise; now when absent.
-    #[prost(string, optional, tag = "2")]
-    pub to: ::core::option::Option<::prost::alloc::string::String>,
-}
-/// Asks for the changes.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListChangesRequest {
-    /// Where the time begins: RFC 3339, or back from now as -1h. An hour before its end when absent.
-    #[prost(string, optional, tag = "1")]
-    pub from: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where it ends, likewise; now when absent.
-    #[prost(string, optional, tag = "2")]
-    pub to: ::core::option::Option<::prost::alloc::string::String>,
-}
 /// Asks for the hotspots.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListHotspotsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHotspotsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for five minutes before its end, or
+    /// for an hour where its end is given.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of a root operation, or of the function of several; absent for all.
+    #[prost(string, optional, tag = "3")]
+    pub root: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most hotspots of the list; absent for 50.
+    #[prost(uint32, optional, tag = "4")]
+    pub limit: ::core::option::Option<u32>,
+}
 /// Asks for what is wrong with functions.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -3029,53 +3070,6 @@ pub mod loopscope_client {
                 .insert(GrpcMethod::new("loopscope.v1.Loopscope", "WithdrawIntended"));
             self.inner.unary(req, path, codec).await
         }
-        /// Functions with what is wrong with each in some time, those with most of it first.
-        pub async fn list_functions(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListFunctionsRequest>,
-        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status> {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/loopscope.v1.Loopscope/ListFunctions",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListFunctions"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// All that is known of one function in some time.
-        pub async fn get_function(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GetFunctionRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::FunctionProfile>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/loopscope.v1.Loopscope/GetFunction",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
-            self.inner.unary(req, path, codec).await
-        }
         /// What takes the time, by rank.
         pub async fn list_hotspots(
             &mut self,
@@ -3407,16 +3401,6 @@ pub mod loopscope_server {
             &self,
             request: tonic::Request<super::WithdrawIntendedRequest>,
         ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
-        /// Functions with what is wrong with each in some time, those with most of it first.
-        async fn list_functions(
-            &self,
-            request: tonic::Request<super::ListFunctionsRequest>,
-        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status>;
-        /// All that is known of one function in some time.
-        async fn get_function(
-            &self,
-            request: tonic::Request<super::GetFunctionRequest>,
-        ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
         /// What takes the time, by rank.
         async fn list_hotspots(
             &self,
@@ -3945,96 +3929,6 @@ pub mod loopscope_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WithdrawIntendedSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/loopscope.v1.Loopscope/ListFunctions" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListFunctionsSvc<T: Loopscope>(pub Arc<T>);
-                    impl<
-                        T: Loopscope,
-                    > tonic::server::UnaryService<super::ListFunctionsRequest>
-                    for ListFunctionsSvc<T> {
-                        type Response = super::FunctionList;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListFunctionsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Loopscope>::list_functions(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListFunctionsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/loopscope.v1.Loopscope/GetFunction" => {
-                    #[allow(non_camel_case_types)]
-                    struct GetFunctionSvc<T: Loopscope>(pub Arc<T>);
-                    impl<
-                        T: Loopscope,
-                    > tonic::server::UnaryService<super::GetFunctionRequest>
-                    for GetFunctionSvc<T> {
-                        type Response = super::FunctionProfile;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetFunctionRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Loopscope>::get_function(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GetFunctionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -4640,7 +4534,7 @@ pub struct CheckReport {
     /// The loops, the worst first.
     #[prost(message, repeated, tag = "2")]
     pub loops: ::prost::alloc::vec::Vec<Loop>,
-    /// What takes the time, by rank.
+    /// What takes the time, by rank; with a baseline, what became slower against it.
     #[prost(message, repeated, tag = "3")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
     /// What cannot be right in the input.
@@ -4652,4 +4546,10 @@ pub struct CheckReport {
     /// The patterns that the functions make.
     #[prost(message, optional, tag = "7")]
     pub patterns: ::core::option::Option<PatternReport>,
+    /// What the ranking of the hotspots rests on: "critical_path", "sums", or "baseline".
+    #[prost(string, tag = "6")]
+    pub hotspot_basis: ::prost::alloc::string::String,
+    /// The root operations, the one that takes most of the time first.
+    #[prost(message, repeated, tag = "8")]
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }
