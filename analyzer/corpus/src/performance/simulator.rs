@@ -1,0 +1,511 @@
+//! What happens in one request of a system: which functions run, when, and what the request waits for.
+//!
+//! Every run draws from a source of its own, made of the number of the trace and the path to the run. A place that is
+//! made faster or slower therefore changes times, and nothing else. Requests wait for the longest of parallel branches;
+//! what they wait for is summed up by place and is the truth that the engine's critical paths are held against.
+
+use crate::{
+    dice::Dice,
+    performance::{
+        fault::{Fault, Kind},
+        system::{Call, Function, Spot, Step, System},
+    },
+    truth::nanos,
+};
+
+/// Sigma of the logarithm of everything that is waited for.
+const WAIT_SIGMA: f64 = 0.5;
+
+/// Part of the runs that start an instance in a storm.
+const STORM: f64 = 0.6;
+
+/// Part of the runs that hang.
+const HANGS: f64 = 0.1;
+
+/// Part of the calls that are refused once, and of those that are refused once more.
+const REFUSED: f64 = 0.5;
+
+/// Seconds before the first call after a refusal; each refusal doubles it.
+const BACK_OFF: f64 = 0.1;
+
+/// How many times as long messages wait at the end of a backlog, from once on.
+const BACKLOG: f64 = 12.0;
+
+/// Runs until a leaking instance dies.
+const LEAKY_RUNS: u32 = 60;
+
+/// Seconds that an instance waits for its next run before it goes.
+const IDLE: f64 = 600.0;
+
+/// What is different from the system as it was drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change {
+    /// What goes wrong while it does.
+    pub fault: Option<Fault>,
+    /// A place that takes so many times as long, from the beginning.
+    pub speed: Option<(Spot, f64)>,
+}
+
+/// One run of a function.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The function.
+    pub function: usize,
+    /// Number of its instance.
+    pub instance: u32,
+    /// What started it.
+    pub cause: Cause,
+    /// Nanoseconds of true time.
+    pub start: u64,
+    /// Nanoseconds of true time.
+    pub end: u64,
+    /// True for the first run of an instance.
+    pub is_cold: bool,
+    /// How long the instance took to start, nanoseconds; 0 when it ran before.
+    pub init: u64,
+    /// True when it failed.
+    pub failed: bool,
+    /// The most memory that its instance has used so far, MiB.
+    pub used_mb: f64,
+    /// What it asked of others.
+    pub outs: Vec<Out>,
+}
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A request from outside.
+    Outside,
+    /// A call: place of the caller's run, and of the call among its outs.
+    Call(usize, usize),
+    /// A message: place of the sender's run, and of the message among its outs.
+    Message(usize, usize),
+}
+
+/// What a run asks of somebody else.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    /// Who is asked.
+    pub what: Asked,
+    /// Nanoseconds of true time.
+    pub start: u64,
+    /// Nanoseconds of true time.
+    pub end: u64,
+    /// True when it failed.
+    pub failed: bool,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A function.
+    Function(usize),
+    /// A store, to change what it holds or not.
+    Store(usize, bool),
+    /// A queue.
+    Queue(usize),
+}
+
+/// All that one request started.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Its number, which everything in it is drawn from.
+    pub number: u64,
+    /// Place of its root among the roots of the system.
+    pub root: usize,
+    /// The runs; the first is the root's.
+    pub runs: Vec<Run>,
+    /// What the request waited for, nanoseconds, each place once.
+    pub critical: Vec<(Spot, u64)>,
+}
+
+/// What requests wait for, over many of them.
+#[derive(Clone, Debug, Default)]
+pub struct Shares(Vec<Vec<(Spot, f64)>>);
+
+/// Runs the requests of a system.
+pub struct Simulator<'a> {
+    system: &'a System,
+    seed: u64,
+    change: Change,
+    /// Starts that the spans do not show but as a gap; else they are the beginning of the run.
+    starts_outside: bool,
+    pools: Vec<Vec<Instance>>,
+    instances: u32,
+    /// The part of the fault's time that is over, 0 to 1; `None` while nothing is wrong.
+    progress: Option<f64>,
+}
+
+struct Instance {
+    number: u32,
+    free_at: u64,
+    leaky_runs: u32,
+}
+
+/// A run that is to begin.
+struct Visit {
+    function: usize,
+    at: u64,
+    path: u64,
+    cause: Cause,
+}
+
+/// A run that is over, for the one that waits for it.
+struct Done {
+    end: u64,
+    failed: bool,
+    critical: Vec<(Spot, u64)>,
+}
+
+/// A run while it goes on.
+struct Going {
+    place: usize,
+    function: usize,
+    path: u64,
+    dice: Dice,
+    now: u64,
+    failed: bool,
+    critical: Vec<(Spot, u64)>,
+}
+
+impl Trace {
+    /// How long the request took, nanoseconds.
+    pub fn duration(&self) -> u64 {
+        self.runs[0].end - self.runs[0].start
+    }
+}
+
+impl<'a> Simulator<'a> {
+    /// Begins to run a system.
+    pub fn new(system: &'a System, seed: u64, change: Change) -> Self {
+        let pools = system.functions.iter().map(|_| Vec::new()).collect();
+        let starts_outside = Dice::new(seed, "starts").chance(0.5);
+        Self { system, seed, change, starts_outside, pools, instances: 0, progress: None }
+    }
+
+    /// Runs the request of this number at a time; `progress` says how much of the time of the fault is over.
+    pub fn trace(&mut self, number: u64, at: u64, progress: Option<f64>) -> Trace {
+        self.progress = progress;
+        let path = mix(self.seed, number);
+        let root = self.draw_root(path);
+        let mut trace = Trace { number, root, runs: Vec::with_capacity(32), critical: Vec::new() };
+        let visit = Visit { function: self.system.roots[root].function, at, path, cause: Cause::Outside };
+        let done = self.run(visit, &mut trace.runs);
+        trace.critical = summed(done.critical);
+        self.deliver(path, &mut trace.runs);
+        trace
+    }
+
+    /// Part of the requests that enter at each root is as its weight.
+    fn draw_root(&self, path: u64) -> usize {
+        let all: f64 = self.system.roots.iter().map(|root| root.weight).sum();
+        let mut left = Dice::new(path, "root").uniform(0.0, all);
+        let found = self.system.roots.iter().position(|root| {
+            left -= root.weight;
+            left < 0.0
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Runs what messages start, and what the messages of those start.
+    fn deliver(&mut self, path: u64, runs: &mut Vec<Run>) {
+        let mut place = 0;
+        while place < runs.len() {
+            for out in 0..runs[place].outs.len() {
+                let sent = runs[place].outs[out];
+                let Asked::Queue(queue) = sent.what else { continue };
+                let path = mix(mix(path, place as u64), out as u64);
+                let wait = Dice::new(path, "wait").lognormal(self.system.queues[queue].wait, WAIT_SIGMA);
+                let at = sent.end + nanos(wait * self.factor(Spot::Queue(queue)) * self.backlog(queue));
+                let function = self.system.queues[queue].to;
+                self.run(Visit { function, at, path, cause: Cause::Message(place, out) }, runs);
+            }
+            place += 1;
+        }
+    }
+
+    fn backlog(&self, queue: usize) -> f64 {
+        let grows = self.fault().is_some_and(|fault| fault.is_at(Spot::Queue(queue), |kind| *kind == Kind::Backlog));
+        if grows { 1.0 + (BACKLOG - 1.0) * self.progress.unwrap_or_default() } else { 1.0 }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.change.fault.filter(|_| self.progress.is_some())
+    }
+
+    /// How many times as long a place takes as it was drawn.
+    fn factor(&self, spot: Spot) -> f64 {
+        let speed = self.change.speed.filter(|(known, _)| *known == spot).map_or(1.0, |(_, factor)| factor);
+        speed * self.fault().map_or(1.0, |fault| fault.factor(spot))
+    }
+
+    /// One run with all that it waits for. Functions call only later ones, so this goes no deeper than the system.
+    fn run(&mut self, visit: Visit, runs: &mut Vec<Run>) -> Done {
+        let system = self.system;
+        let function = &system.functions[visit.function];
+        let mut dice = Dice::new(visit.path, "run");
+        let storm = self.fault().is_some_and(|fault| {
+            fault.is_at(Spot::ColdStart(visit.function), |kind| *kind == Kind::ColdStarts)
+        });
+        let drawn = dice.chance(if storm { STORM } else { function.cold });
+        let init = dice.lognormal(function.init, WAIT_SIGMA) * self.factor(Spot::ColdStart(visit.function));
+        let mut own = dice.lognormal(function.own, function.sigma) * self.factor(Spot::Own(visit.function));
+        let hangs = dice.chance(HANGS);
+        let (instance, is_new) = self.instance(visit.function, visit.at, drawn);
+        let init = if drawn || is_new { nanos(init) } else { 0 };
+        let (fill, dies) = self.fill(visit.function, instance);
+        own *= 1.0 + 2.0 * fill;
+        let begins = if self.starts_outside && visit.cause != Cause::Outside { visit.at + init } else { visit.at };
+        runs.push(Run {
+            function: visit.function,
+            instance: self.pools[visit.function][instance].number,
+            cause: visit.cause,
+            start: begins,
+            end: begins,
+            is_cold: init > 0,
+            init,
+            failed: false,
+            used_mb: f64::from(function.memory_mb) * (0.4 + 0.6 * fill),
+            outs: Vec::with_capacity(function.steps.len()),
+        });
+        let mut going = Going {
+            place: runs.len() - 1,
+            function: visit.function,
+            path: visit.path,
+            dice,
+            now: visit.at + init,
+            failed: dies,
+            critical: Vec::with_capacity(function.steps.len() * 4 + 4),
+        };
+        if init > 0 {
+            going.critical.push((Spot::ColdStart(visit.function), init));
+        }
+        self.go(function, nanos(own), &mut going, runs);
+        let hangs = hangs && self.fault().is_some_and(|fault| fault.is_at(Spot::Own(visit.function), is_time_outs));
+        let limit = visit.at + init + nanos(function.time_out);
+        if hangs && going.now < limit {
+            going.critical.push((Spot::Own(visit.function), limit - going.now));
+            going.now = limit;
+            going.failed = true;
+        }
+        self.release(visit.function, instance, going.now, dies);
+        runs[going.place].end = going.now;
+        runs[going.place].failed = going.failed;
+        Done { end: going.now, failed: going.failed, critical: going.critical }
+    }
+
+    /// Its steps, with a part of its own work before, between and after.
+    fn go(&mut self, function: &Function, own: u64, going: &mut Going, runs: &mut Vec<Run>) {
+        let part = own / (function.steps.len() as u64 + 1);
+        going.work(part);
+        for (at, step) in function.steps.iter().enumerate() {
+            match step {
+                Step::Calls(calls) => self.call(at, calls, going, runs),
+                Step::Store { store, is_write, seconds, .. } => {
+                    let spot = Spot::Store(going.function, *store);
+                    let times = self.fault().map_or(1, |fault| fault.times(spot, step));
+                    let mut dice = Dice::new(mix(going.path, at as u64), "store");
+                    for _ in 0..times {
+                        let took = nanos(dice.lognormal(*seconds, WAIT_SIGMA) * self.factor(spot));
+                        going.ask(Asked::Store(*store, *is_write), spot, took, runs);
+                    }
+                }
+                Step::Send { queue } => {
+                    let spot = Spot::Send(going.function, *queue);
+                    let took = nanos(going.dice.lognormal(0.005, WAIT_SIGMA) * self.factor(spot));
+                    going.ask(Asked::Queue(*queue), spot, took, runs);
+                }
+            }
+            going.work(part);
+        }
+    }
+
+    /// Calls others at the same time and waits for the last.
+    fn call(&mut self, step: usize, calls: &[Call], going: &mut Going, runs: &mut Vec<Run>) {
+        let start = going.now;
+        let mut last: Option<Done> = None;
+        for (branch, call) in calls.iter().enumerate() {
+            let path = mix(going.path, 1_000 + (step * 10 + branch) as u64);
+            let mut dice = Dice::new(path, "gap");
+            if !dice.chance(call.chance) {
+                continue;
+            }
+            let spot = Spot::Gap(going.function, call.to);
+            let gap = dice.lognormal(call.gap, WAIT_SIGMA) * self.factor(spot) + self.refused(spot, &mut dice);
+            let (there, back) = (nanos(gap * 0.6), nanos(gap * 0.4));
+            let caller = &mut runs[going.place];
+            let out = caller.outs.len();
+            caller.outs.push(Out { what: Asked::Function(call.to), start, end: start, failed: false });
+            let cause = Cause::Call(going.place, out);
+            let visit = Visit { function: call.to, at: start + there, path, cause };
+            let mut done = self.run(visit, runs);
+            done.end += back;
+            done.critical.push((spot, there + back));
+            let known = &mut runs[going.place].outs[out];
+            (known.end, known.failed) = (done.end, done.failed);
+            if last.as_ref().is_none_or(|last| last.end < done.end) {
+                last = Some(done);
+            }
+        }
+        if let Some(last) = last {
+            going.now = last.end;
+            going.critical.extend(last.critical);
+        }
+    }
+
+    /// Seconds that a call waits because it was refused before.
+    fn refused(&self, spot: Spot, dice: &mut Dice) -> f64 {
+        let is_throttled = self.fault().is_some_and(|fault| fault.is_at(spot, |kind| *kind == Kind::Throttling));
+        let refusals = (0..3).take_while(|_| is_throttled && dice.chance(REFUSED)).count();
+        (0..refusals).map(|refusal| BACK_OFF * f64::from(1 << refusal) * dice.uniform(0.5, 1.5)).sum()
+    }
+
+    /// An instance that is free, and whether it is a new one.
+    fn instance(&mut self, function: usize, at: u64, must_start: bool) -> (usize, bool) {
+        let pool = &mut self.pools[function];
+        let idle = nanos(IDLE);
+        let free = pool
+            .iter()
+            .enumerate()
+            .filter(|(_, instance)| instance.free_at <= at && at - instance.free_at < idle)
+            .max_by_key(|(_, instance)| (instance.free_at, instance.number))
+            .map(|(place, _)| place);
+        let place = match free {
+            // Instances that nobody forces to start are there in time, so that times do not depend on other times.
+            Some(place) if !must_start => return (place, false),
+            Some(place) => place,
+            None => {
+                pool.push(Instance { number: 0, free_at: 0, leaky_runs: 0 });
+                pool.len() - 1
+            }
+        };
+        self.instances += 1;
+        self.pools[function][place] = Instance { number: self.instances, free_at: u64::MAX, leaky_runs: 0 };
+        (place, self.leaks(function))
+    }
+
+    /// How full the memory of an instance is because it leaks, 0 to 1, and whether this run is its last.
+    fn fill(&mut self, function: usize, instance: usize) -> (f64, bool) {
+        if !self.leaks(function) {
+            return (0.0, false);
+        }
+        let instance = &mut self.pools[function][instance];
+        instance.leaky_runs += 1;
+        (f64::from(instance.leaky_runs) / f64::from(LEAKY_RUNS), instance.leaky_runs >= LEAKY_RUNS)
+    }
+
+    fn leaks(&self, function: usize) -> bool {
+        self.fault().is_some_and(|fault| fault.is_at(Spot::Own(function), |kind| *kind == Kind::Leak))
+    }
+
+    fn release(&mut self, function: usize, instance: usize, at: u64, dies: bool) {
+        self.pools[function][instance].free_at = at;
+        if dies {
+            self.pools[function].swap_remove(instance);
+        }
+    }
+}
+
+fn is_time_outs(kind: &Kind) -> bool {
+    *kind == Kind::TimeOuts
+}
+
+impl Going {
+    fn work(&mut self, nanos: u64) {
+        self.now += nanos;
+        self.critical.push((Spot::Own(self.function), nanos));
+    }
+
+    fn ask(&mut self, what: Asked, spot: Spot, nanos: u64, runs: &mut [Run]) {
+        let (start, end) = (self.now, self.now + nanos);
+        runs[self.place].outs.push(Out { what, start, end, failed: false });
+        self.critical.push((spot, nanos));
+        self.now = end;
+    }
+}
+
+impl Shares {
+    /// Runs some requests of a healthy system to see what they wait for, and what the slow ones do.
+    pub fn new(system: &System, seed: u64, requests: u64) -> Self {
+        let mut simulator = Simulator::new(system, seed, Change::default());
+        let mut by_root: Vec<Vec<Trace>> = system.roots.iter().map(|_| Vec::new()).collect();
+        for number in 0..requests {
+            let trace = simulator.trace(number, nanos(number as f64), None);
+            by_root[trace.root].push(trace);
+        }
+        Self(by_root.into_iter().map(of_root).collect())
+    }
+
+    /// The largest part that a place has in what the requests of a root wait for.
+    pub fn largest(&self, spot: Spot) -> f64 {
+        let of_root = |shares: &Vec<(Spot, f64)>| {
+            shares.iter().find(|(known, _)| *known == spot).map(|(_, share)| *share)
+        };
+        self.0.iter().filter_map(of_root).fold(0.0, f64::max)
+    }
+
+    /// True when some requests wait for the place, or when it is none.
+    pub fn is_critical(&self, spot: Option<Spot>) -> bool {
+        spot.is_none_or(|spot| self.largest(spot) > 0.005)
+    }
+}
+
+fn of_root(traces: Vec<Trace>) -> Vec<(Spot, f64)> {
+    let all: u64 = traces.iter().map(Trace::duration).sum();
+    let critical = summed(traces.into_iter().flat_map(|trace| trace.critical).collect());
+    critical.into_iter().map(|(spot, nanos)| (spot, nanos as f64 / all.max(1) as f64)).collect()
+}
+
+fn summed(mut critical: Vec<(Spot, u64)>) -> Vec<(Spot, u64)> {
+    critical.sort_unstable_by_key(|(spot, _)| *spot);
+    critical.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        kept.1 += if is_same { next.1 } else { 0 };
+        is_same
+    });
+    critical
+}
+
+/// A source for a part of what a source is for (`SplitMix64`'s finalizer).
+pub(crate) fn mix(source: u64, part: u64) -> u64 {
+    let mixed = (source ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_waits_for_adds_up_to_its_time() {
+        let system = System::new(1, 60);
+        let mut simulator = Simulator::new(&system, 1, Change::default());
+        for number in 0..200 {
+            let trace = simulator.trace(number, number * 1_000_000_000, None);
+            // An instance that starts at the root is a part of its run.
+            assert_eq!(trace.critical.iter().map(|(_, nanos)| nanos).sum::<u64>(), trace.duration());
+        }
+    }
+
+    #[test]
+    fn a_faster_place_changes_nothing_but_times() {
+        let system = System::new(2, 60);
+        let spot = Spot::Own(system.roots[0].function);
+        let speed = Change { fault: None, speed: Some((spot, 0.5)) };
+        let (mut plain, mut fast) =
+            (Simulator::new(&system, 2, Change::default()), Simulator::new(&system, 2, speed));
+        for number in 0..200 {
+            let at = number * 1_000_000_000;
+            let (before, after) = (plain.trace(number, at, None), fast.trace(number, at, None));
+            let own = |trace: &Trace| trace.critical.iter().find(|(known, _)| *known == spot).map(|(_, nanos)| *nanos);
+            let functions = |trace: &Trace| trace.runs.iter().map(|run| run.function).collect::<Vec<_>>();
+            assert_eq!(functions(&before), functions(&after));
+            if let (Some(before_own), Some(after_own)) = (own(&before), own(&after)) {
+                assert_eq!(before.duration() - after.duration(), before_own - after_own);
+                assert!(after_own.abs_diff(before_own / 2) < 100);
+            }
+        }
+    }
+}

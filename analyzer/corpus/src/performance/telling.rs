@@ -1,0 +1,213 @@
+//! Writes the runs of a trace as the exporters of their functions would.
+//!
+//! A caller's client span is the parent of its callee's server span, so both ends of a call are seen. A message is told
+//! by a parent in the same trace, or by a link from a new one. Start-up shows as `faas.coldstart`, and as time within
+//! the run or before it.
+
+use std::sync::Arc;
+
+use loopscope_analyzer::{
+    attribute::{Attributes, Value},
+    identity::Resource,
+    span::{Span, SpanId, SpanKind, SpanLink, TraceId},
+};
+use rustc_hash::FxHashMap;
+
+use crate::{
+    dice::Dice,
+    performance::{
+        simulator::{Asked, Cause, Run, Trace, mix},
+        system::{Function, Queue, System},
+    },
+    render::{self, Draft, Exporter, text},
+};
+
+/// Writes spans.
+pub struct Teller<'a> {
+    system: &'a System,
+    seed: u64,
+    /// Clocks of instances are off by up to this many nanoseconds.
+    skew: f64,
+    /// Messages start new traces that link back.
+    has_links: bool,
+    version: &'static str,
+    exporters: FxHashMap<u32, Exporter>,
+}
+
+/// Ids of the spans of a run.
+struct Ids {
+    trace_id: TraceId,
+    entry: SpanId,
+    outs: Vec<SpanId>,
+}
+
+impl<'a> Teller<'a> {
+    /// Begins to tell of a system; clocks are off by up to `skew` seconds.
+    pub fn new(system: &'a System, seed: u64, skew: f64, has_links: bool) -> Self {
+        Self { system, seed, skew: skew * 1e9, has_links, version: "1", exporters: FxHashMap::default() }
+    }
+
+    /// Every instance that is met from now on runs this version.
+    pub fn deploy(&mut self, version: &'static str) {
+        self.version = version;
+        self.exporters.clear();
+    }
+
+    /// The spans of a trace, run by run, each with the end of its run.
+    pub fn tell(&mut self, trace: &Trace) -> Vec<(u64, Vec<Span>)> {
+        let mut dice = Dice::new(mix(self.seed, trace.number), "ids");
+        let root = dice.trace_id();
+        let mut ids: Vec<Ids> = Vec::with_capacity(trace.runs.len());
+        for run in &trace.runs {
+            let trace_id = match run.cause {
+                Cause::Outside => root,
+                Cause::Message(..) if self.has_links => dice.trace_id(),
+                Cause::Call(caller, _) | Cause::Message(caller, _) => ids[caller].trace_id,
+            };
+            let outs = run.outs.iter().map(|_| dice.span_id()).collect();
+            ids.push(Ids { trace_id, entry: dice.span_id(), outs });
+        }
+        (0..trace.runs.len()).map(|place| (trace.runs[place].end, self.run(trace, place, &ids, &mut dice))).collect()
+    }
+
+    fn run(&mut self, trace: &Trace, place: usize, ids: &[Ids], dice: &mut Dice) -> Vec<Span> {
+        let (run, own) = (&trace.runs[place], &ids[place]);
+        let by = self.exporter(run);
+        let parent = match run.cause {
+            Cause::Outside => None,
+            Cause::Message(..) if self.has_links => None,
+            Cause::Call(caller, out) | Cause::Message(caller, out) => Some(ids[caller].outs[out]),
+        };
+        let draft = Draft {
+            by: &by,
+            trace_id: own.trace_id,
+            span_id: own.entry,
+            parent,
+            kind: SpanKind::Server,
+            start: run.start,
+            end: run.end,
+            error: run.failed,
+        };
+        let mut spans = Vec::with_capacity(run.outs.len() + 1);
+        spans.push(self.entry(&draft, run, ids, trace, dice));
+        for (out, span_id) in run.outs.iter().zip(&own.outs) {
+            let draft = Draft {
+                span_id: *span_id,
+                parent: Some(own.entry),
+                kind: SpanKind::Client,
+                start: out.start,
+                end: out.end,
+                error: out.failed,
+                ..draft
+            };
+            spans.push(self.out(draft, out.what));
+        }
+        spans
+    }
+
+    fn entry(&self, draft: &Draft<'_>, run: &Run, ids: &[Ids], trace: &Trace, dice: &mut Dice) -> Span {
+        let mut attributes = Attributes::default();
+        attributes.insert("faas.invocation_id", text(&dice.uuid()));
+        if run.is_cold {
+            attributes.insert("faas.coldstart", Value::Bool(true));
+        }
+        let Cause::Message(sender, out) = run.cause else {
+            attributes.insert("faas.trigger", text("http"));
+            attributes.insert("http.request.method", text("POST"));
+            return render::span(draft, format!("POST /{}", draft.by.name), attributes, Vec::new());
+        };
+        let Asked::Queue(queue) = trace.runs[sender].outs[out].what else {
+            return render::span(draft, draft.by.name.to_string(), attributes, Vec::new());
+        };
+        let name = &self.system.queues[queue].name;
+        attributes.insert("faas.trigger", text("pubsub"));
+        attributes.insert("messaging.system", text(system_of(&self.system.queues[queue])));
+        attributes.insert("messaging.operation.type", text("process"));
+        attributes.insert("messaging.destination.name", text(name));
+        let links = if self.has_links {
+            vec![SpanLink::to(ids[sender].trace_id, ids[sender].outs[out])]
+        } else {
+            Vec::new()
+        };
+        let draft = Draft { kind: SpanKind::Consumer, ..*draft };
+        render::span(&draft, format!("process {name}"), attributes, links)
+    }
+
+    fn out(&self, draft: Draft<'_>, what: Asked) -> Span {
+        let mut attributes = Attributes::default();
+        let mut set = |key, value: &str| attributes.insert(key, text(value));
+        let (kind, name) = match what {
+            Asked::Function(to) => {
+                set("http.request.method", "POST");
+                set("faas.invoked_name", &self.system.functions[to].name);
+                set("faas.invoked_provider", self.system.functions[to].platform.told().1);
+                set("faas.invoked_region", "eu-west-1");
+                (SpanKind::Client, "POST".to_owned())
+            }
+            Asked::Store(store, is_write) => {
+                let store = &self.system.stores[store];
+                let (service, thing) = if store.is_bucket { ("S3", "Object") } else { ("DynamoDB", "Item") };
+                let operation = format!("{}{thing}", if is_write { "Put" } else { "Get" });
+                set("rpc.system.name", "aws-api");
+                set("rpc.method", &format!("{service}/{operation}"));
+                if store.is_bucket {
+                    set("aws.s3.bucket", &store.name);
+                } else {
+                    set("db.system.name", "aws.dynamodb");
+                    set("db.operation.name", &operation);
+                    set("aws.dynamodb.table_names", &store.name);
+                }
+                (SpanKind::Client, format!("{service}.{operation}"))
+            }
+            Asked::Queue(queue) => {
+                let name = &self.system.queues[queue].name;
+                set("messaging.system", system_of(&self.system.queues[queue]));
+                set("messaging.operation.type", "send");
+                set("messaging.destination.name", name);
+                (SpanKind::Producer, format!("send {name}"))
+            }
+        };
+        render::span(&Draft { kind, ..draft }, name, attributes, Vec::new())
+    }
+
+    fn exporter(&mut self, run: &Run) -> Exporter {
+        let (system, version) = (self.system, self.version);
+        let (seed, skew) = (self.seed, self.skew);
+        let new = || {
+            let function = &system.functions[run.function];
+            let mut clock = Dice::new(mix(seed, u64::from(run.instance)), "clock");
+            Exporter {
+                name: Arc::clone(&function.name),
+                resource: resource(function, version, run.instance),
+                skew: clock.uniform(-skew, skew) as i64,
+            }
+        };
+        self.exporters.entry(run.instance).or_insert_with(new).clone()
+    }
+}
+
+fn system_of(queue: &Queue) -> &'static str {
+    if queue.is_topic { "aws.sns" } else { "aws_sqs" }
+}
+
+/// What the spans of an instance are stamped with.
+fn resource(function: &Function, version: &str, instance: u32) -> Arc<Resource> {
+    let (platform, provider) = function.platform.told();
+    let instance = format!("instance-{instance:08}");
+    let mut attributes = Attributes::default();
+    for (key, value) in [
+        ("service.name", &*function.name),
+        ("faas.name", &function.name),
+        ("faas.version", version),
+        ("faas.instance", &instance),
+        ("cloud.provider", provider),
+        ("cloud.platform", platform),
+        ("cloud.region", "eu-west-1"),
+        ("cloud.account.id", "123456789012"),
+        ("deployment.environment.name", "production"),
+    ] {
+        attributes.insert(key, text(value));
+    }
+    attributes.insert("faas.max_memory", Value::Int(i64::from(function.memory_mb) << 20));
+    Resource::new(attributes)
+}
