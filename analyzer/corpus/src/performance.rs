@@ -12,8 +12,13 @@
 pub mod fault;
 pub mod hotspots;
 pub mod ledger;
+pub mod patterns;
+pub mod report;
+pub mod score;
 pub mod simulator;
 pub mod stream;
+pub mod suites;
 pub mod system;
+pub mod targets;
 pub mod telling;
 pub mod what_if;

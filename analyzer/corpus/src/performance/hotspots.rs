@@ -12,16 +12,18 @@ use crate::{
     dice::Dice,
     performance::{
         fault::{Fault, Kind},
-        simulator::{Change, Shares},
+        simulator::{Change, Shares, mix},
         stream::{Plan, Stream},
         system::{Spot, System},
     },
-    truth::nanos,
     world::START,
 };
 
 /// Nanoseconds between two ticks of the engine.
 const TICK: u64 = 1_000_000_000;
+
+/// Nanoseconds after the last export in which all that is open is settled.
+const SETTLED: u64 = 60_000_000_000;
 
 /// Requests of the healthy system from which it is told what it waits for.
 const LOOK: u64 = 1_000;
@@ -118,25 +120,31 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Seconds before anything is wrong, and seconds in which it is.
+const SECONDS: (f64, f64) = (1_800.0, 900.0);
+
+/// Requests of one root in a second.
+const RATE: f64 = 1.0;
+
 /// Runs the engine on one world; `None` when the system has no place that can fail so.
 pub fn run(world: World) -> Option<FaultScore> {
     let system = System::new(world.seed, world.size);
     let shares = Shares::new(&system, world.seed, LOOK);
     let mut dice = Dice::new(world.seed, "fault");
     let fault = Fault::new(world.kind, &system, &shares, &mut dice)?;
-    let plan = Plan {
+    let before = Plan {
         seed: world.seed,
-        seconds: 2_400.0,
-        onset: 1_800.0,
-        rate: 1.2 * system.roots.len() as f64,
+        seconds: SECONDS.0,
+        rate: RATE * system.roots.len() as f64,
         skew: if dice.chance(0.5) { 0.02 } else { 0.0 },
         has_links: dice.chance(0.5),
-        change: Change { fault: Some(fault), speed: None },
+        change: Change::default(),
     };
-    let end = ArrivalTime(START + nanos(plan.seconds));
-    let mut engine = Engine::new(&Config::recommended(), 1);
-    let spans = feed(&mut engine, Stream::new(&system, plan), end);
-    let snapshot = engine.snapshot(end);
+    let change = Change { fault: Some(fault), speed: None };
+    let after = Plan { seed: mix(world.seed, 1), seconds: SECONDS.1, change, ..before.clone() };
+    let before = Watched::new(&system, before);
+    let mut after = Watched::new(&system, after);
+    let snapshot = after.engine.snapshot(after.end);
     let names = Names::new(&system, &snapshot);
     let hotspots = &snapshot.hotspots;
     Some(FaultScore {
@@ -147,42 +155,37 @@ pub fn run(world: World) -> Option<FaultScore> {
         share: shares.largest(fault.spot),
         rank: names.rank(&fault.culprits(), hotspots),
         words: (system.words(fault.spot), hotspots.iter().take(3).map(|found| names.words(found)).collect()),
-        spans,
+        spans: before.spans + after.spans,
     })
 }
 
-/// Feeds an engine until a time, with a tick each second; the number of spans.
-pub(crate) fn feed(engine: &mut Engine, exports: Stream<'_>, end: ArrivalTime) -> u64 {
-    let (mut tick, mut spans) = (START + TICK, 0);
-    for export in exports.take_while(|export| export.at < end) {
-        while tick <= export.at.0 {
+/// An engine that was fed with all that a plan tells.
+pub(crate) struct Watched {
+    pub(crate) engine: Engine,
+    /// When nothing came any more, and all that was open was settled.
+    pub(crate) end: ArrivalTime,
+    pub(crate) spans: u64,
+}
+
+impl Watched {
+    /// Runs a plan, with a tick of the engine each second.
+    pub(crate) fn new(system: &System, plan: Plan) -> Self {
+        let mut engine = Engine::new(&Config::recommended(), 1);
+        let (mut tick, mut spans, mut last) = (START + TICK, 0, START);
+        for export in Stream::new(system, plan) {
+            while tick <= export.at.0 {
+                engine.tick(ArrivalTime(tick));
+                tick += TICK;
+            }
+            spans += export.spans.len() as u64;
+            last = export.at.0;
+            engine.ingest(export.at, export.spans);
+        }
+        let end = last + SETTLED;
+        while tick <= end {
             engine.tick(ArrivalTime(tick));
             tick += TICK;
         }
-        spans += export.spans.len() as u64;
-        engine.ingest(export.at, export.spans);
-    }
-    engine.tick(end);
-    spans
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[ignore]
-    fn look() {
-        for kind in Kind::ALL {
-            for seed in 1..=2 {
-                let begin = std::time::Instant::now();
-                let found = run(World { seed, size: 20 + 20 * seed as usize, kind });
-                if let Some(found) = found {
-                    println!("{:.1} s {found:?}", begin.elapsed().as_secs_f64());
-                } else {
-                    println!("none {}", kind.words());
-                }
-            }
-        }
+        Self { engine, end: ArrivalTime(end), spans }
     }
 }

@@ -144,6 +144,10 @@ fn tariff(platform: Platform) -> Tariff {
         Platform::LambdaArm => lambda(0.000_013_333_4),
         Platform::GoogleFunctions => google(0.000_016_5, 0.0),
         Platform::GoogleRun => google(0.000_002_5, 0.000_024),
+        // Whoever runs it pays by the hour.
+        Platform::Service => {
+            Tariff { per_gb_second: 0.0, per_second: 0.0, per_request: 0.0, minimum_ms: 0, rounding_ms: 1 }
+        }
     }
 }
 
@@ -191,7 +195,7 @@ fn architecture(platform: Platform) -> Option<Architecture> {
     match platform {
         Platform::Lambda => Some(Architecture::X86),
         Platform::LambdaArm => Some(Architecture::Arm),
-        Platform::GoogleFunctions | Platform::GoogleRun => None,
+        Platform::GoogleFunctions | Platform::GoogleRun | Platform::Service => None,
     }
 }
 
@@ -239,17 +243,18 @@ mod tests {
     fn what_is_called_at_the_same_time_is_waited_for_once() {
         let call = |start, end| Out { what: Asked::Function(1), start, end, failed: false };
         let store = Out { what: Asked::Store(0, true), start: 2_000, end: 9_000, failed: false };
-        assert_eq!(waiting(&run(1.0, vec![call(1_000, 2_000), store, call(10_000, 20_000), call(10_000, 15_000)])), 11_000);
+        assert_eq!(
+            waiting(&run(1.0, vec![call(1_000, 2_000), store, call(10_000, 20_000), call(10_000, 15_000)])),
+            11_000
+        );
     }
 
     /// The numbers stand in two places because the ledger must not take them from whom it checks.
     #[test]
     fn the_prices_are_the_built_in_ones() {
         let text = include_str!("../../../../collector/src/price/prices.toml");
-        let entries: Vec<Vec<(&str, &str)>> = text
-            .split("[[")
-            .map(|entry| entry.lines().filter_map(|line| line.split_once(" = ")).collect())
-            .collect();
+        let entries: Vec<Vec<(&str, &str)>> =
+            text.split("[[").map(|entry| entry.lines().filter_map(|line| line.split_once(" = ")).collect()).collect();
         let value = |entry: &[(&str, &str)], key: &str| -> Option<String> {
             entry.iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim_matches('"').to_owned())
         };

@@ -8,7 +8,7 @@ use crate::{
     dice::Dice,
     performance::{
         fault::{Fault, Kind},
-        system::{Call, Function, Spot, Step, System},
+        system::{Call, Function, Platform, Spot, Step, System},
     },
     truth::nanos,
 };
@@ -40,7 +40,7 @@ const IDLE: f64 = 600.0;
 /// What is different from the system as it was drawn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change {
-    /// What goes wrong while it does.
+    /// What goes wrong.
     pub fault: Option<Fault>,
     /// A place that takes so many times as long, from the beginning.
     pub speed: Option<(Spot, f64)>,
@@ -78,8 +78,8 @@ pub enum Cause {
     Outside,
     /// A call: place of the caller's run, and of the call among its outs.
     Call(usize, usize),
-    /// A message: place of the sender's run, and of the message among its outs.
-    Message(usize, usize),
+    /// Messages: place of the sender's run, of the first of them among its outs, and how many.
+    Messages(usize, usize, usize),
 }
 
 /// What a run asks of somebody else.
@@ -132,8 +132,8 @@ pub struct Simulator<'a> {
     starts_outside: bool,
     pools: Vec<Vec<Instance>>,
     instances: u32,
-    /// The part of the fault's time that is over, 0 to 1; `None` while nothing is wrong.
-    progress: Option<f64>,
+    /// The part of the time that is over, 0 to 1.
+    progress: f64,
 }
 
 struct Instance {
@@ -180,11 +180,11 @@ impl<'a> Simulator<'a> {
     pub fn new(system: &'a System, seed: u64, change: Change) -> Self {
         let pools = system.functions.iter().map(|_| Vec::new()).collect();
         let starts_outside = Dice::new(seed, "starts").chance(0.5);
-        Self { system, seed, change, starts_outside, pools, instances: 0, progress: None }
+        Self { system, seed, change, starts_outside, pools, instances: 0, progress: 0.0 }
     }
 
-    /// Runs the request of this number at a time; `progress` says how much of the time of the fault is over.
-    pub fn trace(&mut self, number: u64, at: u64, progress: Option<f64>) -> Trace {
+    /// Runs the request of this number at a time; `progress` is the part of all time that is over, 0 to 1.
+    pub fn trace(&mut self, number: u64, at: u64, progress: f64) -> Trace {
         self.progress = progress;
         let path = mix(self.seed, number);
         let root = self.draw_root(path);
@@ -211,32 +211,37 @@ impl<'a> Simulator<'a> {
     fn deliver(&mut self, path: u64, runs: &mut Vec<Run>) {
         let mut place = 0;
         while place < runs.len() {
-            for out in 0..runs[place].outs.len() {
-                let sent = runs[place].outs[out];
-                let Asked::Queue(queue) = sent.what else { continue };
-                let path = mix(mix(path, place as u64), out as u64);
+            let mut out = 0;
+            while out < runs[place].outs.len() {
+                let first = out;
+                out += 1;
+                let Asked::Queue(queue) = runs[place].outs[first].what else { continue };
+                while self.system.queues[queue].gathers
+                    && runs[place].outs.get(out).is_some_and(|next| next.what == Asked::Queue(queue))
+                {
+                    out += 1;
+                }
+                let sent = runs[place].outs[out - 1];
+                let path = mix(mix(path, place as u64), first as u64);
                 let wait = Dice::new(path, "wait").lognormal(self.system.queues[queue].wait, WAIT_SIGMA);
                 let at = sent.end + nanos(wait * self.factor(Spot::Queue(queue)) * self.backlog(queue));
                 let function = self.system.queues[queue].to;
-                self.run(Visit { function, at, path, cause: Cause::Message(place, out) }, runs);
+                self.run(Visit { function, at, path, cause: Cause::Messages(place, first, out - first) }, runs);
             }
             place += 1;
         }
     }
 
     fn backlog(&self, queue: usize) -> f64 {
-        let grows = self.fault().is_some_and(|fault| fault.is_at(Spot::Queue(queue), |kind| *kind == Kind::Backlog));
-        if grows { 1.0 + (BACKLOG - 1.0) * self.progress.unwrap_or_default() } else { 1.0 }
-    }
-
-    fn fault(&self) -> Option<Fault> {
-        self.change.fault.filter(|_| self.progress.is_some())
+        let grows =
+            self.change.fault.is_some_and(|fault| fault.is_at(Spot::Queue(queue), |kind| *kind == Kind::Backlog));
+        if grows { 1.0 + (BACKLOG - 1.0) * self.progress } else { 1.0 }
     }
 
     /// How many times as long a place takes as it was drawn.
     fn factor(&self, spot: Spot) -> f64 {
         let speed = self.change.speed.filter(|(known, _)| *known == spot).map_or(1.0, |(_, factor)| factor);
-        speed * self.fault().map_or(1.0, |fault| fault.factor(spot))
+        speed * self.change.fault.map_or(1.0, |fault| fault.factor(spot))
     }
 
     /// One run with all that it waits for. Functions call only later ones, so this goes no deeper than the system.
@@ -244,9 +249,10 @@ impl<'a> Simulator<'a> {
         let system = self.system;
         let function = &system.functions[visit.function];
         let mut dice = Dice::new(visit.path, "run");
-        let storm = self.fault().is_some_and(|fault| {
-            fault.is_at(Spot::ColdStart(visit.function), |kind| *kind == Kind::ColdStarts)
-        });
+        let storm = self
+            .change
+            .fault
+            .is_some_and(|fault| fault.is_at(Spot::ColdStart(visit.function), |kind| *kind == Kind::ColdStarts));
         let drawn = dice.chance(if storm { STORM } else { function.cold });
         let init = dice.lognormal(function.init, WAIT_SIGMA) * self.factor(Spot::ColdStart(visit.function));
         let mut own = dice.lognormal(function.own, function.sigma) * self.factor(Spot::Own(visit.function));
@@ -281,7 +287,8 @@ impl<'a> Simulator<'a> {
             going.critical.push((Spot::ColdStart(visit.function), init));
         }
         self.go(function, nanos(own), &mut going, runs);
-        let hangs = hangs && self.fault().is_some_and(|fault| fault.is_at(Spot::Own(visit.function), is_time_outs));
+        let hangs =
+            hangs && self.change.fault.is_some_and(|fault| fault.is_at(Spot::Own(visit.function), is_time_outs));
         let limit = visit.at + init + nanos(function.time_out);
         if hangs && going.now < limit {
             going.critical.push((Spot::Own(visit.function), limit - going.now));
@@ -303,17 +310,23 @@ impl<'a> Simulator<'a> {
                 Step::Calls(calls) => self.call(at, calls, going, runs),
                 Step::Store { store, is_write, seconds, .. } => {
                     let spot = Spot::Store(going.function, *store);
-                    let times = self.fault().map_or(1, |fault| fault.times(spot, step));
+                    let times = self.change.fault.map_or(1, |fault| fault.times(spot, step));
                     let mut dice = Dice::new(mix(going.path, at as u64), "store");
                     for _ in 0..times {
                         let took = nanos(dice.lognormal(*seconds, WAIT_SIGMA) * self.factor(spot));
                         going.ask(Asked::Store(*store, *is_write), spot, took, runs);
                     }
                 }
-                Step::Send { queue } => {
+                Step::Choice(calls) => {
+                    let chosen = *going.dice.pick(calls);
+                    self.call(at, &[chosen], going, runs);
+                }
+                Step::Send { queue, times } => {
                     let spot = Spot::Send(going.function, *queue);
-                    let took = nanos(going.dice.lognormal(0.005, WAIT_SIGMA) * self.factor(spot));
-                    going.ask(Asked::Queue(*queue), spot, took, runs);
+                    for _ in 0..*times {
+                        let took = nanos(going.dice.lognormal(0.005, WAIT_SIGMA) * self.factor(spot));
+                        going.ask(Asked::Queue(*queue), spot, took, runs);
+                    }
                 }
             }
             going.work(part);
@@ -355,7 +368,7 @@ impl<'a> Simulator<'a> {
 
     /// Seconds that a call waits because it was refused before.
     fn refused(&self, spot: Spot, dice: &mut Dice) -> f64 {
-        let is_throttled = self.fault().is_some_and(|fault| fault.is_at(spot, |kind| *kind == Kind::Throttling));
+        let is_throttled = self.change.fault.is_some_and(|fault| fault.is_at(spot, |kind| *kind == Kind::Throttling));
         let refusals = (0..3).take_while(|_| is_throttled && dice.chance(REFUSED)).count();
         (0..refusals).map(|refusal| BACK_OFF * f64::from(1 << refusal) * dice.uniform(0.5, 1.5)).sum()
     }
@@ -363,6 +376,10 @@ impl<'a> Simulator<'a> {
     /// An instance that is free, and whether it is a new one.
     fn instance(&mut self, function: usize, at: u64, must_start: bool) -> (usize, bool) {
         let pool = &mut self.pools[function];
+        let is_service = self.system.functions[function].platform == Platform::Service;
+        if is_service && !pool.is_empty() {
+            return (0, false);
+        }
         let idle = nanos(IDLE);
         let free = pool
             .iter()
@@ -372,7 +389,7 @@ impl<'a> Simulator<'a> {
             .map(|(place, _)| place);
         let place = match free {
             // Instances that nobody forces to start are there in time, so that times do not depend on other times.
-            Some(place) if !must_start => return (place, false),
+            Some(place) if !must_start || is_service => return (place, false),
             Some(place) => place,
             None => {
                 pool.push(Instance { number: 0, free_at: 0, leaky_runs: 0 });
@@ -395,7 +412,7 @@ impl<'a> Simulator<'a> {
     }
 
     fn leaks(&self, function: usize) -> bool {
-        self.fault().is_some_and(|fault| fault.is_at(Spot::Own(function), |kind| *kind == Kind::Leak))
+        self.change.fault.is_some_and(|fault| fault.is_at(Spot::Own(function), |kind| *kind == Kind::Leak))
     }
 
     fn release(&mut self, function: usize, instance: usize, at: u64, dies: bool) {
@@ -430,7 +447,7 @@ impl Shares {
         let mut simulator = Simulator::new(system, seed, Change::default());
         let mut by_root: Vec<Vec<Trace>> = system.roots.iter().map(|_| Vec::new()).collect();
         for number in 0..requests {
-            let trace = simulator.trace(number, nanos(number as f64), None);
+            let trace = simulator.trace(number, nanos(number as f64), 0.0);
             by_root[trace.root].push(trace);
         }
         Self(by_root.into_iter().map(of_root).collect())
@@ -438,9 +455,8 @@ impl Shares {
 
     /// The largest part that a place has in what the requests of a root wait for.
     pub fn largest(&self, spot: Spot) -> f64 {
-        let of_root = |shares: &Vec<(Spot, f64)>| {
-            shares.iter().find(|(known, _)| *known == spot).map(|(_, share)| *share)
-        };
+        let of_root =
+            |shares: &Vec<(Spot, f64)>| shares.iter().find(|(known, _)| *known == spot).map(|(_, share)| *share);
         self.0.iter().filter_map(of_root).fold(0.0, f64::max)
     }
 
@@ -483,7 +499,7 @@ mod tests {
         let system = System::new(1, 60);
         let mut simulator = Simulator::new(&system, 1, Change::default());
         for number in 0..200 {
-            let trace = simulator.trace(number, number * 1_000_000_000, None);
+            let trace = simulator.trace(number, number * 1_000_000_000, 0.0);
             // An instance that starts at the root is a part of its run.
             assert_eq!(trace.critical.iter().map(|(_, nanos)| nanos).sum::<u64>(), trace.duration());
         }
@@ -494,11 +510,10 @@ mod tests {
         let system = System::new(2, 60);
         let spot = Spot::Own(system.roots[0].function);
         let speed = Change { fault: None, speed: Some((spot, 0.5)) };
-        let (mut plain, mut fast) =
-            (Simulator::new(&system, 2, Change::default()), Simulator::new(&system, 2, speed));
+        let (mut plain, mut fast) = (Simulator::new(&system, 2, Change::default()), Simulator::new(&system, 2, speed));
         for number in 0..200 {
             let at = number * 1_000_000_000;
-            let (before, after) = (plain.trace(number, at, None), fast.trace(number, at, None));
+            let (before, after) = (plain.trace(number, at, 0.0), fast.trace(number, at, 0.0));
             let own = |trace: &Trace| trace.critical.iter().find(|(known, _)| *known == spot).map(|(_, nanos)| *nanos);
             let functions = |trace: &Trace| trace.runs.iter().map(|run| run.function).collect::<Vec<_>>();
             assert_eq!(functions(&before), functions(&after));

@@ -31,8 +31,6 @@ pub struct Plan {
     pub seed: u64,
     /// Seconds after which no request comes.
     pub seconds: f64,
-    /// Seconds until something is wrong.
-    pub onset: f64,
     /// Requests a second.
     pub rate: f64,
     /// Clocks of instances are off by up to this many seconds.
@@ -82,9 +80,7 @@ impl<'a> Stream<'a> {
     fn request(&mut self) -> Option<Trace> {
         let (number, at) = self.next?;
         self.schedule(number + 1, at);
-        let onset = START + nanos(self.plan.onset);
-        let left = nanos(self.plan.seconds - self.plan.onset).max(1);
-        let progress = (at >= onset).then(|| (at - onset) as f64 / left as f64);
+        let progress = (at - START) as f64 / nanos(self.plan.seconds).max(1) as f64;
         Some(self.simulator.trace(number, at, progress))
     }
 

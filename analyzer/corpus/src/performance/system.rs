@@ -51,6 +51,8 @@ pub enum Platform {
     GoogleFunctions,
     /// Google Cloud Run.
     GoogleRun,
+    /// A process of its own that handles many requests at a time and is always there.
+    Service,
 }
 
 /// A function.
@@ -81,6 +83,8 @@ pub struct Function {
 pub enum Step {
     /// It calls functions at the same time and waits for all.
     Calls(Vec<Call>),
+    /// It calls one of these functions, any as likely as another.
+    Choice(Vec<Call>),
     /// It asks a store, so often, one after the other.
     Store {
         /// Place in [`System::stores`].
@@ -92,10 +96,12 @@ pub enum Step {
         /// How often.
         times: u32,
     },
-    /// It sends a message to a queue, and does not wait for what that starts.
+    /// It sends messages to a queue, and does not wait for what they start.
     Send {
         /// Place in [`System::queues`].
         queue: usize,
+        /// How many.
+        times: u32,
     },
 }
 
@@ -130,6 +136,19 @@ pub struct Queue {
     pub to: usize,
     /// How long a message waits, seconds, median.
     pub wait: f64,
+    /// Messages that one run sends are handled by one run, else each by its own.
+    pub gathers: bool,
+}
+
+/// How requests come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// By HTTP.
+    Request,
+    /// A bucket has a new object.
+    Object,
+    /// It is time.
+    Schedule,
 }
 
 /// A function that requests enter at.
@@ -139,6 +158,8 @@ pub struct Root {
     pub function: usize,
     /// How many of the requests, against the others.
     pub weight: f64,
+    /// How they come in.
+    pub trigger: Trigger,
 }
 
 /// Functions that work together.
@@ -155,7 +176,7 @@ pub struct System {
 }
 
 impl Platform {
-    /// All of them.
+    /// All that are charged by run.
     pub const ALL: [Self; 4] = [Self::Lambda, Self::LambdaArm, Self::GoogleFunctions, Self::GoogleRun];
 
     /// What a resource says of it: `cloud.platform` and `cloud.provider`.
@@ -164,6 +185,7 @@ impl Platform {
             Self::Lambda | Self::LambdaArm => ("aws_lambda", "aws"),
             Self::GoogleFunctions => ("gcp_cloud_functions", "gcp"),
             Self::GoogleRun => ("gcp_cloud_run", "gcp"),
+            Self::Service => ("aws_ecs", "aws"),
         }
     }
 }
@@ -177,7 +199,7 @@ impl System {
             .collect();
         let functions: Vec<Function> = (0..size).map(|at| function(at, &mut dice)).collect();
         let roots = (0..(size / 15).clamp(2, 8))
-            .map(|function| Root { function, weight: dice.uniform(1.0, 3.0) })
+            .map(|function| Root { function, weight: dice.uniform(1.0, 3.0), trigger: Trigger::Request })
             .collect::<Vec<_>>();
         let mut system = Self { functions, stores, queues: Vec::new(), roots };
         system.connect(&mut dice);
@@ -216,8 +238,9 @@ impl System {
     fn connect_pair(&mut self, from: usize, to: usize, dice: &mut Dice) {
         if dice.chance(QUEUED) {
             let name = format!("queue-{from}-{to}").into();
-            self.queues.push(Queue { name, is_topic: dice.chance(0.25), to, wait: dice.lognormal(0.08, 0.5) });
-            self.functions[from].steps.push(Step::Send { queue: self.queues.len() - 1 });
+            let wait = dice.lognormal(0.08, 0.5);
+            self.queues.push(Queue { name, is_topic: dice.chance(0.25), to, wait, gathers: false });
+            self.functions[from].steps.push(Step::Send { queue: self.queues.len() - 1, times: 1 });
             return;
         }
         let chance = if dice.chance(0.85) { 1.0 } else { 0.5 };
@@ -250,9 +273,11 @@ impl System {
             spots.push(Spot::ColdStart(at));
             for step in &function.steps {
                 match step {
-                    Step::Calls(calls) => spots.extend(calls.iter().map(|call| Spot::Gap(at, call.to))),
+                    Step::Calls(calls) | Step::Choice(calls) => {
+                        spots.extend(calls.iter().map(|call| Spot::Gap(at, call.to)))
+                    }
                     Step::Store { store, .. } => spots.push(Spot::Store(at, *store)),
-                    Step::Send { queue } => spots.extend([Spot::Send(at, *queue), Spot::Queue(*queue)]),
+                    Step::Send { queue, .. } => spots.extend([Spot::Send(at, *queue), Spot::Queue(*queue)]),
                 }
             }
         }
@@ -310,8 +335,8 @@ mod tests {
             assert!(reached[at], "{}", function.name);
             for step in &function.steps {
                 let to: Vec<usize> = match step {
-                    Step::Calls(calls) => calls.iter().map(|call| call.to).collect(),
-                    Step::Send { queue } => vec![system.queues[*queue].to],
+                    Step::Calls(calls) | Step::Choice(calls) => calls.iter().map(|call| call.to).collect(),
+                    Step::Send { queue, .. } => vec![system.queues[*queue].to],
                     Step::Store { .. } => Vec::new(),
                 };
                 assert!(to.iter().all(|to| *to > at));

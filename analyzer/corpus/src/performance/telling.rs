@@ -17,7 +17,7 @@ use crate::{
     dice::Dice,
     performance::{
         simulator::{Asked, Cause, Run, Trace, mix},
-        system::{Function, Queue, System},
+        system::{Function, Platform, Queue, System, Trigger},
     },
     render::{self, Draft, Exporter, text},
 };
@@ -61,8 +61,8 @@ impl<'a> Teller<'a> {
         for run in &trace.runs {
             let trace_id = match run.cause {
                 Cause::Outside => root,
-                Cause::Message(..) if self.has_links => dice.trace_id(),
-                Cause::Call(caller, _) | Cause::Message(caller, _) => ids[caller].trace_id,
+                Cause::Messages(..) if self.has_links => dice.trace_id(),
+                Cause::Call(caller, _) | Cause::Messages(caller, ..) => ids[caller].trace_id,
             };
             let outs = run.outs.iter().map(|_| dice.span_id()).collect();
             ids.push(Ids { trace_id, entry: dice.span_id(), outs });
@@ -75,8 +75,8 @@ impl<'a> Teller<'a> {
         let by = self.exporter(run);
         let parent = match run.cause {
             Cause::Outside => None,
-            Cause::Message(..) if self.has_links => None,
-            Cause::Call(caller, out) | Cause::Message(caller, out) => Some(ids[caller].outs[out]),
+            Cause::Messages(..) if self.has_links => None,
+            Cause::Call(caller, out) | Cause::Messages(caller, out, _) => Some(ids[caller].outs[out]),
         };
         let draft = Draft {
             by: &by,
@@ -107,30 +107,55 @@ impl<'a> Teller<'a> {
 
     fn entry(&self, draft: &Draft<'_>, run: &Run, ids: &[Ids], trace: &Trace, dice: &mut Dice) -> Span {
         let mut attributes = Attributes::default();
-        attributes.insert("faas.invocation_id", text(&dice.uuid()));
+        let mut set = |key, value: &str| attributes.insert(key, text(value));
+        let is_service = self.system.functions[run.function].platform == Platform::Service;
+        if !is_service {
+            set("faas.invocation_id", &dice.uuid());
+        }
+        let Cause::Messages(sender, first, count) = run.cause else {
+            let trigger = match run.cause {
+                Cause::Outside => self.system.roots[trace.root].trigger,
+                _ => Trigger::Request,
+            };
+            match trigger {
+                Trigger::Request => set("http.request.method", "POST"),
+                Trigger::Schedule => set("faas.cron", "rate(1 minute)"),
+                Trigger::Object => {
+                    set("faas.document.collection", &format!("{}-inbox", draft.by.name));
+                    set("faas.document.operation", "insert");
+                    set("faas.document.name", &dice.uuid());
+                }
+            }
+            if !is_service {
+                set("faas.trigger", word(trigger));
+            }
+            if run.is_cold {
+                attributes.insert("faas.coldstart", Value::Bool(true));
+            }
+            let name = if trigger == Trigger::Request { "POST /" } else { "" };
+            return render::span(draft, format!("{name}{}", draft.by.name), attributes, Vec::new());
+        };
+        let Asked::Queue(queue) = trace.runs[sender].outs[first].what else {
+            return render::span(draft, draft.by.name.to_string(), attributes, Vec::new());
+        };
+        let queue = &self.system.queues[queue];
+        if !is_service {
+            set("faas.trigger", "pubsub");
+        }
+        set("messaging.system", system_of(queue));
+        set("messaging.operation.type", "process");
+        set("messaging.destination.name", &queue.name);
         if run.is_cold {
             attributes.insert("faas.coldstart", Value::Bool(true));
         }
-        let Cause::Message(sender, out) = run.cause else {
-            attributes.insert("faas.trigger", text("http"));
-            attributes.insert("http.request.method", text("POST"));
-            return render::span(draft, format!("POST /{}", draft.by.name), attributes, Vec::new());
-        };
-        let Asked::Queue(queue) = trace.runs[sender].outs[out].what else {
-            return render::span(draft, draft.by.name.to_string(), attributes, Vec::new());
-        };
-        let name = &self.system.queues[queue].name;
-        attributes.insert("faas.trigger", text("pubsub"));
-        attributes.insert("messaging.system", text(system_of(&self.system.queues[queue])));
-        attributes.insert("messaging.operation.type", text("process"));
-        attributes.insert("messaging.destination.name", text(name));
-        let links = if self.has_links {
-            vec![SpanLink::to(ids[sender].trace_id, ids[sender].outs[out])]
-        } else {
-            Vec::new()
-        };
+        if count > 1 {
+            attributes.insert("messaging.batch.message_count", Value::Int(count as i64));
+        }
+        // A parent is one of the messages of a batch; the others need links.
+        let linked = if self.has_links || count > 1 { first..first + count } else { 0..0 };
+        let links = linked.map(|out| SpanLink::to(ids[sender].trace_id, ids[sender].outs[out])).collect();
         let draft = Draft { kind: SpanKind::Consumer, ..*draft };
-        render::span(&draft, format!("process {name}"), attributes, links)
+        render::span(&draft, format!("process {}", queue.name), attributes, links)
     }
 
     fn out(&self, draft: Draft<'_>, what: Asked) -> Span {
@@ -138,10 +163,13 @@ impl<'a> Teller<'a> {
         let mut set = |key, value: &str| attributes.insert(key, text(value));
         let (kind, name) = match what {
             Asked::Function(to) => {
+                let to = &self.system.functions[to];
                 set("http.request.method", "POST");
-                set("faas.invoked_name", &self.system.functions[to].name);
-                set("faas.invoked_provider", self.system.functions[to].platform.told().1);
-                set("faas.invoked_region", "eu-west-1");
+                if to.platform != Platform::Service {
+                    set("faas.invoked_name", &to.name);
+                    set("faas.invoked_provider", to.platform.told().1);
+                    set("faas.invoked_region", "eu-west-1");
+                }
                 (SpanKind::Client, "POST".to_owned())
             }
             Asked::Store(store, is_write) => {
@@ -186,6 +214,14 @@ impl<'a> Teller<'a> {
     }
 }
 
+fn word(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Request => "http",
+        Trigger::Object => "datasource",
+        Trigger::Schedule => "timer",
+    }
+}
+
 fn system_of(queue: &Queue) -> &'static str {
     if queue.is_topic { "aws.sns" } else { "aws_sqs" }
 }
@@ -195,19 +231,24 @@ fn resource(function: &Function, version: &str, instance: u32) -> Arc<Resource> 
     let (platform, provider) = function.platform.told();
     let instance = format!("instance-{instance:08}");
     let mut attributes = Attributes::default();
+    let mut set = |key, value: &str| attributes.insert(key, text(value));
     for (key, value) in [
         ("service.name", &*function.name),
-        ("faas.name", &function.name),
-        ("faas.version", version),
-        ("faas.instance", &instance),
+        ("service.version", version),
+        ("service.instance.id", &instance),
         ("cloud.provider", provider),
         ("cloud.platform", platform),
         ("cloud.region", "eu-west-1"),
         ("cloud.account.id", "123456789012"),
         ("deployment.environment.name", "production"),
     ] {
-        attributes.insert(key, text(value));
+        set(key, value);
     }
-    attributes.insert("faas.max_memory", Value::Int(i64::from(function.memory_mb) << 20));
+    if function.platform != Platform::Service {
+        set("faas.name", &function.name);
+        set("faas.version", version);
+        set("faas.instance", &instance);
+        attributes.insert("faas.max_memory", Value::Int(i64::from(function.memory_mb) << 20));
+    }
     Resource::new(attributes)
 }

@@ -16,10 +16,7 @@ pub const SPEEDS: [f64; 2] = [0.9, 0.5];
 /// What the 95th percentile of a root's requests would be lower by, seconds, if a place took this part of its time.
 pub fn savings(system: &System, plan: &Plan, root: usize, spots: &[Spot]) -> Vec<[f64; 2]> {
     let before = p95(system, plan, root, None);
-    spots
-        .par_iter()
-        .map(|spot| SPEEDS.map(|speed| before - p95(system, plan, root, Some((*spot, speed)))))
-        .collect()
+    spots.par_iter().map(|spot| SPEEDS.map(|speed| before - p95(system, plan, root, Some((*spot, speed))))).collect()
 }
 
 /// Places that the requests of a root wait for, those that take most of the time first.
@@ -41,8 +38,7 @@ fn of_root(system: &System, plan: &Plan, root: usize, speed: Option<(Spot, f64)>
 }
 
 fn p95(system: &System, plan: &Plan, root: usize, speed: Option<(Spot, f64)>) -> f64 {
-    let mut seconds: Vec<f64> =
-        of_root(system, plan, root, speed).map(|trace| trace.duration() as f64 / 1e9).collect();
+    let mut seconds: Vec<f64> = of_root(system, plan, root, speed).map(|trace| trace.duration() as f64 / 1e9).collect();
     seconds.sort_by(f64::total_cmp);
     // Between the two neighbours, because a step from one trace to the next says nothing of the place.
     let at = (seconds.len().max(1) - 1) as f64 * 0.95;
@@ -91,15 +87,7 @@ mod tests {
     #[test]
     fn what_no_request_waits_for_buys_nothing() {
         let system = System::new(5, 30);
-        let plan = Plan {
-            seed: 5,
-            seconds: 300.0,
-            onset: 300.0,
-            rate: 1.0,
-            skew: 0.0,
-            has_links: false,
-            change: Change::default(),
-        };
+        let plan = Plan { seed: 5, seconds: 300.0, rate: 1.0, skew: 0.0, has_links: false, change: Change::default() };
         let places = places(&system, &plan, 0);
         let first = places[0];
         let other = system.spots().into_iter().find(|spot| !places.contains(spot)).unwrap();
