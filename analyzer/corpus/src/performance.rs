@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod patterns;
 pub mod report;
 pub mod score;
+pub mod series;
+pub mod shares;
 pub mod simulator;
 pub mod stream;
 pub mod suites;

@@ -3,7 +3,7 @@
 use crate::{
     dice::Dice,
     performance::{
-        simulator::Shares,
+        shares::Shares,
         system::{Spot, Step, System},
     },
 };

@@ -12,7 +12,8 @@ use crate::{
     dice::Dice,
     performance::{
         fault::{Fault, Kind},
-        simulator::{Change, Shares, mix},
+        shares::Shares,
+        simulator::{Change, mix},
         stream::{Plan, Stream},
         system::{Spot, System},
     },

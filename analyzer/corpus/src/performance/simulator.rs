@@ -4,11 +4,14 @@
 //! made faster or slower therefore changes times, and nothing else. Requests wait for the longest of parallel branches;
 //! what they wait for is summed up by place and is the truth that the engine's critical paths are held against.
 
+mod pool;
+
+use self::pool::Pools;
 use crate::{
     dice::Dice,
     performance::{
         fault::{Fault, Kind},
-        system::{Call, Function, Platform, Spot, Step, System},
+        system::{Call, Function, Spot, Step, System},
     },
     truth::nanos,
 };
@@ -30,12 +33,6 @@ const BACK_OFF: f64 = 0.1;
 
 /// How many times as long messages wait at the end of a backlog, from once on.
 const BACKLOG: f64 = 12.0;
-
-/// Runs until a leaking instance dies.
-const LEAKY_RUNS: u32 = 60;
-
-/// Seconds that an instance waits for its next run before it goes.
-const IDLE: f64 = 600.0;
 
 /// What is different from the system as it was drawn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,10 +116,6 @@ pub struct Trace {
     pub critical: Vec<(Spot, u64)>,
 }
 
-/// What requests wait for, over many of them.
-#[derive(Clone, Debug, Default)]
-pub struct Shares(Vec<Vec<(Spot, f64)>>);
-
 /// Runs the requests of a system.
 pub struct Simulator<'a> {
     system: &'a System,
@@ -130,16 +123,9 @@ pub struct Simulator<'a> {
     change: Change,
     /// Starts that the spans do not show but as a gap; else they are the beginning of the run.
     starts_outside: bool,
-    pools: Vec<Vec<Instance>>,
-    instances: u32,
+    pools: Pools,
     /// The part of the time that is over, 0 to 1.
     progress: f64,
-}
-
-struct Instance {
-    number: u32,
-    free_at: u64,
-    leaky_runs: u32,
 }
 
 /// A run that is to begin.
@@ -178,9 +164,9 @@ impl Trace {
 impl<'a> Simulator<'a> {
     /// Begins to run a system.
     pub fn new(system: &'a System, seed: u64, change: Change) -> Self {
-        let pools = system.functions.iter().map(|_| Vec::new()).collect();
+        let pools = Pools::new(system);
         let starts_outside = Dice::new(seed, "starts").chance(0.5);
-        Self { system, seed, change, starts_outside, pools, instances: 0, progress: 0.0 }
+        Self { system, seed, change, starts_outside, pools, progress: 0.0 }
     }
 
     /// Runs the request of this number at a time; `progress` is the part of all time that is over, 0 to 1.
@@ -257,14 +243,17 @@ impl<'a> Simulator<'a> {
         let init = dice.lognormal(function.init, WAIT_SIGMA) * self.factor(Spot::ColdStart(visit.function));
         let mut own = dice.lognormal(function.own, function.sigma) * self.factor(Spot::Own(visit.function));
         let hangs = dice.chance(HANGS);
-        let (instance, is_new) = self.instance(visit.function, visit.at, drawn);
-        let init = if drawn || is_new { nanos(init) } else { 0 };
-        let (fill, dies) = self.fill(visit.function, instance);
+        let leaks = self.leaks(visit.function);
+        let (instance, is_new) = self.pools.take(visit.function, visit.at, drawn);
+        // After one that died somebody has to wait for another; else they are there in time, so that times do not depend
+        // on other times.
+        let init = if drawn || is_new && leaks { nanos(init) } else { 0 };
+        let (fill, dies) = if leaks { self.pools.fill(visit.function, instance) } else { (0.0, false) };
         own *= 1.0 + 2.0 * fill;
         let begins = if self.starts_outside && visit.cause != Cause::Outside { visit.at + init } else { visit.at };
         runs.push(Run {
             function: visit.function,
-            instance: self.pools[visit.function][instance].number,
+            instance: self.pools.number(visit.function, instance),
             cause: visit.cause,
             start: begins,
             end: begins,
@@ -295,7 +284,7 @@ impl<'a> Simulator<'a> {
             going.now = limit;
             going.failed = true;
         }
-        self.release(visit.function, instance, going.now, dies);
+        self.pools.release(visit.function, instance, going.now, dies);
         runs[going.place].end = going.now;
         runs[going.place].failed = going.failed;
         Done { end: going.now, failed: going.failed, critical: going.critical }
@@ -373,53 +362,8 @@ impl<'a> Simulator<'a> {
         (0..refusals).map(|refusal| BACK_OFF * f64::from(1 << refusal) * dice.uniform(0.5, 1.5)).sum()
     }
 
-    /// An instance that is free, and whether it is a new one.
-    fn instance(&mut self, function: usize, at: u64, must_start: bool) -> (usize, bool) {
-        let pool = &mut self.pools[function];
-        let is_service = self.system.functions[function].platform == Platform::Service;
-        if is_service && !pool.is_empty() {
-            return (0, false);
-        }
-        let idle = nanos(IDLE);
-        let free = pool
-            .iter()
-            .enumerate()
-            .filter(|(_, instance)| instance.free_at <= at && at - instance.free_at < idle)
-            .max_by_key(|(_, instance)| (instance.free_at, instance.number))
-            .map(|(place, _)| place);
-        let place = match free {
-            // Instances that nobody forces to start are there in time, so that times do not depend on other times.
-            Some(place) if !must_start || is_service => return (place, false),
-            Some(place) => place,
-            None => {
-                pool.push(Instance { number: 0, free_at: 0, leaky_runs: 0 });
-                pool.len() - 1
-            }
-        };
-        self.instances += 1;
-        self.pools[function][place] = Instance { number: self.instances, free_at: u64::MAX, leaky_runs: 0 };
-        (place, self.leaks(function))
-    }
-
-    /// How full the memory of an instance is because it leaks, 0 to 1, and whether this run is its last.
-    fn fill(&mut self, function: usize, instance: usize) -> (f64, bool) {
-        if !self.leaks(function) {
-            return (0.0, false);
-        }
-        let instance = &mut self.pools[function][instance];
-        instance.leaky_runs += 1;
-        (f64::from(instance.leaky_runs) / f64::from(LEAKY_RUNS), instance.leaky_runs >= LEAKY_RUNS)
-    }
-
     fn leaks(&self, function: usize) -> bool {
         self.change.fault.is_some_and(|fault| fault.is_at(Spot::Own(function), |kind| *kind == Kind::Leak))
-    }
-
-    fn release(&mut self, function: usize, instance: usize, at: u64, dies: bool) {
-        self.pools[function][instance].free_at = at;
-        if dies {
-            self.pools[function].swap_remove(instance);
-        }
     }
 }
 
@@ -441,38 +385,8 @@ impl Going {
     }
 }
 
-impl Shares {
-    /// Runs some requests of a healthy system to see what they wait for, and what the slow ones do.
-    pub fn new(system: &System, seed: u64, requests: u64) -> Self {
-        let mut simulator = Simulator::new(system, seed, Change::default());
-        let mut by_root: Vec<Vec<Trace>> = system.roots.iter().map(|_| Vec::new()).collect();
-        for number in 0..requests {
-            let trace = simulator.trace(number, nanos(number as f64), 0.0);
-            by_root[trace.root].push(trace);
-        }
-        Self(by_root.into_iter().map(of_root).collect())
-    }
-
-    /// The largest part that a place has in what the requests of a root wait for.
-    pub fn largest(&self, spot: Spot) -> f64 {
-        let of_root =
-            |shares: &Vec<(Spot, f64)>| shares.iter().find(|(known, _)| *known == spot).map(|(_, share)| *share);
-        self.0.iter().filter_map(of_root).fold(0.0, f64::max)
-    }
-
-    /// True when some requests wait for the place, or when it is none.
-    pub fn is_critical(&self, spot: Option<Spot>) -> bool {
-        spot.is_none_or(|spot| self.largest(spot) > 0.005)
-    }
-}
-
-fn of_root(traces: Vec<Trace>) -> Vec<(Spot, f64)> {
-    let all: u64 = traces.iter().map(Trace::duration).sum();
-    let critical = summed(traces.into_iter().flat_map(|trace| trace.critical).collect());
-    critical.into_iter().map(|(spot, nanos)| (spot, nanos as f64 / all.max(1) as f64)).collect()
-}
-
-fn summed(mut critical: Vec<(Spot, u64)>) -> Vec<(Spot, u64)> {
+/// Adds up what stands under one place.
+pub(super) fn summed(mut critical: Vec<(Spot, u64)>) -> Vec<(Spot, u64)> {
     critical.sort_unstable_by_key(|(spot, _)| *spot);
     critical.dedup_by(|next, kept| {
         let is_same = next.0 == kept.0;

@@ -226,29 +226,38 @@ fn system_of(queue: &Queue) -> &'static str {
     if queue.is_topic { "aws.sns" } else { "aws_sqs" }
 }
 
+/// What the spans of a function are stamped with that is not part of a system.
+pub(super) fn function(name: &str, version: &str, instance: u32) -> Arc<Resource> {
+    stamped(name, Platform::Lambda, 512, version, instance)
+}
+
 /// What the spans of an instance are stamped with.
 fn resource(function: &Function, version: &str, instance: u32) -> Arc<Resource> {
-    let (platform, provider) = function.platform.told();
+    stamped(&function.name, function.platform, function.memory_mb, version, instance)
+}
+
+fn stamped(name: &str, platform: Platform, memory_mb: u32, version: &str, instance: u32) -> Arc<Resource> {
+    let (word, provider) = platform.told();
     let instance = format!("instance-{instance:08}");
     let mut attributes = Attributes::default();
     let mut set = |key, value: &str| attributes.insert(key, text(value));
     for (key, value) in [
-        ("service.name", &*function.name),
+        ("service.name", name),
         ("service.version", version),
         ("service.instance.id", &instance),
         ("cloud.provider", provider),
-        ("cloud.platform", platform),
+        ("cloud.platform", word),
         ("cloud.region", "eu-west-1"),
         ("cloud.account.id", "123456789012"),
         ("deployment.environment.name", "production"),
     ] {
         set(key, value);
     }
-    if function.platform != Platform::Service {
-        set("faas.name", &function.name);
+    if platform != Platform::Service {
+        set("faas.name", name);
         set("faas.version", version);
         set("faas.instance", &instance);
-        attributes.insert("faas.max_memory", Value::Int(i64::from(function.memory_mb) << 20));
+        attributes.insert("faas.max_memory", Value::Int(i64::from(memory_mb) << 20));
     }
     Resource::new(attributes)
 }
