@@ -143,8 +143,8 @@ pub fn run(world: World) -> Option<FaultScore> {
     };
     let change = Change { fault: Some(fault), speed: None };
     let after = Plan { seed: mix(world.seed, 1), seconds: SECONDS.1, change, ..before.clone() };
-    let before = Watched::new(&system, before);
-    let mut after = Watched::new(&system, after);
+    let before = Watched::new(&system, before, |_| {});
+    let mut after = Watched::new(&system, after, |_| {});
     let snapshot = after.engine.snapshot(after.end);
     let names = Names::new(&system, &snapshot);
     let hotspots = &snapshot.hotspots;
@@ -169,9 +169,10 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Runs a plan, with a tick of the engine each second.
-    pub(crate) fn new(system: &System, plan: Plan) -> Self {
+    /// Runs a plan, with a tick of the engine each second; `prepare` tells the engine what no span does.
+    pub(crate) fn new(system: &System, plan: Plan, prepare: impl FnOnce(&mut Engine)) -> Self {
         let mut engine = Engine::new(&Config::recommended(), 1);
+        prepare(&mut engine);
         let (mut tick, mut spans, mut last) = (START + TICK, 0, START);
         for export in Stream::new(system, plan) {
             while tick <= export.at.0 {
