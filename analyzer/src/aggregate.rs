@@ -6,8 +6,13 @@
 mod appraisal;
 mod attempts;
 mod flow;
+mod hotspots;
 mod money;
+mod patterns;
+mod pricing;
+pub mod roots;
 mod series;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,25 +25,31 @@ use crate::{
     config::Config,
     detect::{
         cycle::{self, Cycle},
-        hotspot::{self, Spent},
+        pattern::Surroundings,
         retry::AttemptSeries,
     },
+    facts::FunctionRule,
     intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
     measured::Measured,
-    price::{FunctionRule, PriceTable},
+    price::PriceTable,
     record::{Anomalies, AttemptKey, Delta, EdgeDelta, EdgeKey, FunctionDelta},
     sampling::{Sampling, rounded},
     snapshot::{
-        Assessment, EdgeKind, FunctionNode, HotspotCause, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses,
-        NodeId, ResourceNode, Snapshot,
+        Assessment, EdgeKind, FunctionNode, Loop, LoopClass, LoopId, LoopLevel, LoopState, Losses, NodeId,
+        ResourceNode, Snapshot,
     },
     span::{ArrivalTime, EventTime},
     state::{self, state},
-    window::{Sums, Time, slot_of},
+    window::{Sums, slot_of},
+    windows::ClosedWindow,
 };
 use flow::Flows;
+use hotspots::Rank;
+use pricing::Priced;
+use roots::Roots;
 use series::{EdgeSeries, FunctionSeries};
+use windows::Minutes;
 
 /// Cycles are looked for at most this often.
 const CYCLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,8 +67,20 @@ pub struct Aggregate {
     attempts: BTreeMap<AttemptKey, AttemptSeries>,
     flows: Flows,
     root_ms: Sums,
-    /// All that was counted so far.
+    /// Where the time of traces went.
+    roots: Roots,
+    /// What was made of them last.
+    ranked: Option<Rank>,
+    /// What was counted in the running window: this minute, or all of a capture.
     measured: Measured,
+    /// What is needed to price it.
+    priced: Priced,
+    minutes: Minutes,
+    /// What patterns are told with beside counts, and when it was gathered last.
+    surroundings: Arc<Surroundings>,
+    surroundings_at: ArrivalTime,
+    /// When the first came.
+    since: ArrivalTime,
     anomalies: Anomalies,
     losses: Losses,
     prices: PriceTable,
@@ -84,7 +107,14 @@ impl Aggregate {
             attempts: BTreeMap::new(),
             flows: Flows::default(),
             root_ms: Sums::default(),
+            roots: Roots::default(),
+            ranked: None,
             measured: Measured::default(),
+            priced: Priced::default(),
+            minutes: Minutes::default(),
+            surroundings: Arc::default(),
+            surroundings_at: ArrivalTime(0),
+            since: ArrivalTime(0),
             anomalies: Anomalies::default(),
             losses: Losses::default(),
             prices: PriceTable::default(),
@@ -112,10 +142,15 @@ impl Aggregate {
     pub fn merge(&mut self, now: ArrivalTime, delta: Delta) {
         let slot = slot_of(now);
         self.now = self.now.max(now);
+        if self.since.0 == 0 {
+            self.since = now;
+        }
         self.losses.merge(&delta.losses);
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
-        self.measured.add(&delta);
+        self.pass_to(now);
+        self.measured.add(slot, &delta, |node| own(&self.aliases, node));
+        self.merge_profiles(now, delta.profiles);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
         }
@@ -147,6 +182,7 @@ impl Aggregate {
 
     /// Does what is due at `now`: looks for cycles when the graph has changed.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         if self.topology_changed && now.since(self.cycles_at) >= CYCLE_INTERVAL {
             self.topology_changed = false;
             self.cycles_at = now;
@@ -155,9 +191,26 @@ impl Aggregate {
         self.watch_flows(now);
     }
 
+    /// The minutes that ended since this was asked last, the oldest first; a capture has none. Who asks too rarely misses
+    /// some, which [`Self::windows_dropped`] counts.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.minutes.take()
+    }
+
+    /// Minutes that nobody took in time.
+    pub fn windows_dropped(&self) -> u64 {
+        self.minutes.dropped()
+    }
+
+    /// What functions and edges did in the running window, and since when: this minute, or all of a capture.
+    pub fn running(&self) -> (ArrivalTime, &Measured) {
+        (self.minutes.running_since(), &self.measured)
+    }
+
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
         self.now = self.now.max(now);
+        let hotspots = self.hotspots(now);
         let functions = self.functions.values_mut().map(|series| series.node(now)).collect();
         let known = |node: NodeId| self.functions.contains_key(&node) || self.resources.contains_key(&node);
         let edges = self
@@ -168,12 +221,17 @@ impl Aggregate {
             .collect();
         Snapshot {
             functions,
+            backgrounds: self.functions.values().map(FunctionSeries::background).collect(),
             resources: self.resources.values().map(|(node, _)| node.clone()).collect(),
             edges,
             loops: self.loops(),
-            hotspots: self.hotspots(now),
+            hotspots,
+            pricing: self.pricing(now),
+            patterns: if self.config.is_capture { Arc::new(self.patterns()) } else { Arc::default() },
+            surroundings: self.surroundings(now),
             anomalies: self.anomalies.list(),
             losses: self.losses,
+            roots: self.roots.clone(),
         }
     }
 
@@ -186,6 +244,14 @@ impl Aggregate {
         loops.iter_mut().for_each(|found| self.appraise(found, self.now));
         loops.sort_by_key(|found| (std::cmp::Reverse((found.severity, found.max_depth, found.laps)), found.id));
         loops
+    }
+
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.config.is_capture {
+            self.minutes.pass_over_all(now, &mut self.measured);
+        } else {
+            self.minutes.pass_to(now, &mut self.measured);
+        }
     }
 
     /// Functions turned out to be others: what was counted of either is one.
@@ -201,6 +267,8 @@ impl Aggregate {
             return;
         }
         self.flows.rename(|node| own(&self.aliases, node));
+        self.roots.rename(|node| own(&self.aliases, node));
+        self.measured.rename(|node| own(&self.aliases, node));
         let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| self.renamed(**key) != **key).copied().collect();
         for key in moved {
             if let Some(series) = self.edges.remove(&key) {
@@ -244,7 +312,11 @@ impl Aggregate {
         };
         let series = self.functions.entry(id).or_insert_with(series);
         series.add_alias(met);
+        let told = series.told();
         series.merge(now, delta);
+        if series.told() != told {
+            series.learn_facts(&self.rules);
+        }
     }
 
     fn merge_edge(&mut self, now: ArrivalTime, key: EdgeKey, delta: &EdgeDelta) {
@@ -394,29 +466,11 @@ impl Aggregate {
             .max()
             .map(|(_, resource)| resource)
     }
-
-    fn hotspots(&self, now: ArrivalTime) -> Vec<crate::snapshot::Hotspot> {
-        let time = if self.config.is_capture { Time::All } else { Time::Current(slot_of(now)) };
-        let own = self.functions.iter().map(|(id, series)| Spent {
-            function: *id,
-            name: series.name(),
-            edge: None,
-            cause: HotspotCause::Own,
-            time: series.self_time(),
-        });
-        let between = self.edges.iter().filter_map(|(key, series)| {
-            let caller = self.functions.get(&key.source)?;
-            let (cause, time) = series.spent(key.kind)?;
-            let edge = Some((key.source, key.target));
-            Some(Spent { function: key.source, name: caller.name(), edge, cause, time })
-        });
-        hotspot::hotspots(own.chain(between), time, self.root_ms.over(time))
-    }
 }
 
 state!(Aggregate {
-    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows
-} else { measured, prices, rules, declared, verdicts });
+    config, functions, resources, edges, aliases, loops, latent, root_ms, anomalies, losses, now, topology_changed, cycles_at, attempts, flows, measured, minutes, since, roots
+} else { priced, ranked, surroundings, surroundings_at, prices, rules, declared, verdicts });
 
 /// The tenth of a full map that was quiet longest.
 fn oldest<K: Ord>(by_age: impl Iterator<Item = (ArrivalTime, K)>, capacity: usize) -> Vec<K> {

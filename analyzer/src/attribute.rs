@@ -66,8 +66,19 @@ attributes! {
     FaasInvokedRegion = ["faas.invoked_region"];
     /// Provider of the function that a client span invokes.
     FaasInvokedProvider = ["faas.invoked_provider"];
+    /// Instance of the function that ran.
+    FaasInstance = ["faas.instance"];
     /// True for the first run of an instance.
     FaasColdstart = ["faas.coldstart"];
+    /// Memory of an instance, bytes; MiB in old versions of the conventions.
+    FaasMaxMemory = ["faas.max_memory"];
+    /// Kind of error that a span ended with.
+    ErrorType = ["error.type", "exception.type"];
+    /// What a failed span says of its error.
+    StatusDescription = ["otel.status_description"];
+    /// Status of an answer; kept only where it is 429, because nearly every request has one and no other says anything
+    /// that the kind of span and its error do not.
+    HttpStatus = ["http.response.status_code", "http.status_code"];
     /// What triggered the run.
     FaasTrigger = ["faas.trigger"];
     /// Collection of a data-source trigger: a bucket or a table.
@@ -191,6 +202,9 @@ impl Attributes {
 
     /// Adds a value whose key was looked up with [`Attribute::of`].
     pub fn insert_known(&mut self, attribute: Attribute, rank: u8, value: Value) {
+        if attribute == Attribute::HttpStatus && !is_too_many(&value) {
+            return;
+        }
         match self.0.iter_mut().find(|(known, ..)| *known == attribute) {
             Some(slot) if slot.1 > rank => *slot = (attribute, rank, value),
             Some(_) => {}
@@ -241,6 +255,15 @@ impl Attributes {
             Value::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
             _ => None,
         }
+    }
+}
+
+/// True for the status 429, too many requests.
+fn is_too_many(status: &Value) -> bool {
+    match status {
+        Value::Int(number) => *number == 429,
+        Value::Text(text) => &**text == "429",
+        Value::Bool(_) => false,
     }
 }
 

@@ -29,6 +29,14 @@ pub struct Config {
     pub loop_capacity: usize,
     /// Chains of laps that are kept while they may go on, about 150 bytes each.
     pub chain_capacity: usize,
+    /// Traces that are looked at closely at one time, about 120 bytes for each of their spans; beyond, those that rest
+    /// longest are measured early.
+    pub trace_capacity: usize,
+    /// Spans of traces that are looked at closely in a second; of more, fewer traces are. Each costs about as much more
+    /// as a span costs otherwise, so that a busy engine spends less than a tenth on them.
+    pub trace_spans_per_second: usize,
+    /// How long no span of a trace comes before it is measured where its time went.
+    pub quiet: Duration,
     /// True when all spans are at hand from the beginning. Then findings are about all of their time rather than the
     /// last minutes, and operations that begin again together with their function are loops of their own: live, how
     /// deep those are would depend on the order in which spans come.
@@ -48,6 +56,9 @@ impl Config {
             edge_capacity: 100_000,
             loop_capacity: 10_000,
             chain_capacity: 200_000,
+            trace_capacity: 20_000,
+            trace_spans_per_second: 500,
+            quiet: Duration::from_secs(30),
             is_capture: false,
         }
     }
@@ -68,6 +79,9 @@ impl Config {
             edge_capacity: all,
             loop_capacity: all,
             chain_capacity: all,
+            trace_capacity: all,
+            trace_spans_per_second: usize::MAX,
+            quiet: Duration::MAX,
             is_capture: true,
         }
     }
@@ -83,5 +97,8 @@ state!(Config {
     edge_capacity,
     loop_capacity,
     chain_capacity,
+    trace_capacity,
+    trace_spans_per_second,
+    quiet,
     is_capture
 });

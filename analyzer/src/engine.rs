@@ -26,10 +26,11 @@ use std::collections::BTreeMap;
 use crate::{
     aggregate::Aggregate,
     config::Config,
+    facts::FactRecord,
     intended::Verdict,
     linker::Linker,
     shard::Shard,
-    snapshot::{Loop, LoopId, Losses, Snapshot},
+    snapshot::{CostReport, Loop, LoopId, Losses, Snapshot},
     span::{ArrivalTime, Span, TraceId},
 };
 
@@ -113,6 +114,16 @@ impl Engine {
         self.aggregate.snapshot(now)
     }
 
+    /// What was measured in the running window costs: in this minute, or in all of a capture.
+    pub fn cost(&mut self, now: ArrivalTime) -> CostReport {
+        self.aggregate.cost(now)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn measured(&self) -> &crate::measured::Measured {
+        self.aggregate.measured()
+    }
+
     /// The loops of the snapshot alone: what is needed to watch them closely.
     pub fn loops(&self) -> Vec<Loop> {
         self.aggregate.loops()
@@ -152,6 +163,14 @@ impl Engine {
         engine.linker = Linker::load(config, linker)?;
         engine.aggregate = Aggregate::load(config, aggregate)?;
         Some(engine)
+    }
+
+    /// Takes in what is said of runs beyond their spans, at `now`.
+    pub fn learn(&mut self, now: ArrivalTime, facts: impl IntoIterator<Item = FactRecord>) {
+        if let Some(shard) = self.shards.first_mut() {
+            shard.learn(facts);
+        }
+        self.collect(now);
     }
 
     /// Takes in what somebody says of a loop.

@@ -14,9 +14,11 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    attribute::{Attribute, Attributes},
+    attribute::{Attribute, Attributes, Value},
+    facts::memory_mb,
     snapshot::NodeId,
     span::{Span, SpanKind},
+    state::state,
 };
 
 pub use touch::{Touch, TouchedResource, touch_of};
@@ -29,8 +31,11 @@ pub const UNKNOWN_SERVICE: &str = "unknown_service";
 pub struct Resource {
     /// The known attributes.
     pub attributes: Attributes,
+    /// Memory of its instances, MiB, where it says so.
+    pub(crate) memory_mb: Option<u32>,
     function: Arc<Function>,
     is_named: bool,
+    habitat: Habitat,
 }
 
 /// A node people deploy, in one environment.
@@ -57,13 +62,63 @@ impl Resource {
     pub fn new(attributes: Attributes) -> Arc<Self> {
         let function = Named { resource: &attributes, span: &Attributes::default(), span_name: "" }.function();
         let is_named = Named::has_function(&attributes) && !function.is_app;
-        Arc::new(Self { attributes, function: Arc::new(function), is_named })
+        let memory_mb = attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+        let habitat = Habitat::said_by(&attributes);
+        Arc::new(Self { attributes, memory_mb, function: Arc::new(function), is_named, habitat })
+    }
+
+    /// Hash of the id of its instance, whose clock times its spans; 0 where none is named.
+    pub(crate) fn instance(&self) -> u64 {
+        self.habitat.instance.into()
     }
 
     /// The function that its own attributes name.
     pub fn function(&self) -> &Arc<Function> {
         &self.function
     }
+}
+
+/// What a span or its resource says of the instance that ran it, and of what it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habitat {
+    /// Hash of the instance; 0 when nothing is said of it.
+    pub(crate) instance: u32,
+    /// True where there are attributes that only functions have.
+    pub(crate) is_faas: bool,
+}
+
+impl Habitat {
+    /// What a span says, and its resource where the span says nothing.
+    pub(crate) fn of(span: &Span) -> Self {
+        let (own, all) = (Self::said_by(&span.attributes), span.resource.habitat);
+        let instance = if all.instance != 0 { all.instance } else { own.instance };
+        Self { instance, is_faas: own.is_faas || all.is_faas }
+    }
+
+    fn said_by(attributes: &Attributes) -> Self {
+        let mut said = Self::default();
+        for (attribute, value) in attributes.known() {
+            match (attribute, value) {
+                (Attribute::FaasInstance, Value::Text(id)) => said = Self { instance: hash_of(id), is_faas: true },
+                (Attribute::ServiceInstanceId, Value::Text(id)) if said.instance == 0 => said.instance = hash_of(id),
+                (
+                    Attribute::FaasName
+                    | Attribute::FaasInvocationId
+                    | Attribute::FaasColdstart
+                    | Attribute::FaasTrigger
+                    | Attribute::LambdaInvokedArn
+                    | Attribute::CloudflareScriptName,
+                    _,
+                ) => said.is_faas = true,
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
+fn hash_of(id: &str) -> u32 {
+    (xxh3_64(id.as_bytes()) as u32).max(1)
 }
 
 /// The function that ran the span.
@@ -330,6 +385,8 @@ fn lambda_name(text: &str) -> &str {
     }
     text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
+
+state!(Function { id, name, environment, platform, app, is_app, also });
 
 #[cfg(test)]
 mod tests {

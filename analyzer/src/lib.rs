@@ -24,10 +24,13 @@
 
 pub mod aggregate;
 pub mod attribute;
+mod bins;
 mod canonical;
 pub mod config;
+mod critical_path;
 pub mod detect;
 pub mod engine;
+pub mod facts;
 #[cfg(test)]
 mod fixture;
 mod generations;
@@ -36,11 +39,14 @@ pub mod intended;
 pub mod linker;
 pub mod measured;
 pub mod price;
+pub mod profile;
 pub mod record;
 mod records;
 pub mod sampling;
 pub mod shard;
+mod sketch;
 pub mod snapshot;
 pub mod span;
 pub mod state;
 mod window;
+pub mod windows;

@@ -6,13 +6,14 @@
 //! earlier one of the same function on its path; which loop it belongs to is read from the path between the two.
 //!
 //! - `linker/cause.rs` hangs an invocation below what caused it, and finds the laps.
-//! - `linker/batch.rs` keeps the causes of an invocation of several messages until they can be compared.
+//! - `linker/awaiting.rs` keeps the causes of a batch of messages until they can be compared.
 //! - `linker/join.rs` follows links, and joins what left no link by what `linker/continuation.rs` knows of it.
 //! - `linker/findings.rs` is what goes on and on although no chain shows it.
+//! - `linker/passage.rs` measures how long messages take over one hop and over several.
 //! - `linker/joined.rs` tells which causes of a deepest chain no trace names.
 //! - `linker/loops.rs` is what loops look like to the outside.
 
-mod batch;
+mod awaiting;
 mod cause;
 mod chains;
 mod continuation;
@@ -22,6 +23,7 @@ mod functions;
 mod join;
 mod joined;
 mod loops;
+mod passage;
 mod path;
 mod posterior;
 mod renewal;
@@ -34,21 +36,22 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
+    record::{CALL, Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     sampling::Sampling,
     snapshot::{LoopId, NodeId},
     span::{ArrivalTime, EventTime, TraceId},
     state::{self, state},
 };
-use batch::Batches;
-use cause::Way;
+use awaiting::Awaiting;
+use cause::{Way, sent_at};
 use continuation::{Continuations, Offer, SLOW, Seeker};
 use findings::Findings;
 use fragment::{FirstOccurrence, FragmentId, Fragments};
 use functions::Functions;
 pub use loops::LoopReport;
 use loops::Loops;
+use passage::Passages;
 use path::PathTable;
 
 /// Links that wait for one span; further ones are let go.
@@ -68,13 +71,14 @@ pub struct Linker {
     /// Links whose cause is not here yet.
     waiting: Generations<SmallVec<[PendingLink; 1]>>,
     continuations: Continuations,
-    batches: Batches,
+    awaiting: Awaiting,
     /// Old invocations whose answer may take days, in order of arrival.
     held: VecDeque<(ArrivalTime, u64)>,
     fragments: Fragments,
     functions: Functions,
     loops: Loops,
     findings: Findings,
+    passages: Passages,
     /// What was said since the last output.
     verdicts: Vec<(LoopId, Verdict)>,
     delta: Delta,
@@ -106,7 +110,9 @@ struct Entry {
     function: NodeId,
     trace_id: TraceId,
     start: EventTime,
+    lasted_ms: f32,
     parent: Option<u64>,
+    waited_ms: f32,
     run: u64,
     is_open: bool,
     trigger: Trigger,
@@ -148,6 +154,10 @@ struct Invocation {
     /// Hash of the id of the run or of the message it handles; 0 while that is not known.
     run: u64,
     start: EventTime,
+    /// How long it lasted, milliseconds.
+    lasted_ms: f32,
+    /// How long the message waited by which `parent` caused it, milliseconds; [`CALL`] for a call.
+    waited_ms: f32,
     trace_id: TraceId,
 }
 
@@ -163,6 +173,8 @@ struct Cause {
     is_guess: bool,
     /// Hash of the conversation that tells it; 0 when something else does.
     conversation: u32,
+    /// When it had sent the message that caused the other; 0 for a call, which waits.
+    sent: EventTime,
 }
 
 #[derive(Clone, Copy)]
@@ -182,7 +194,7 @@ struct PendingLink {
 impl Cause {
     /// What a parent in the same trace says.
     fn certain(invocation: u64) -> Self {
-        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0 }
+        Self { invocation, confidence: 1.0, credit: 1.0, is_guess: false, conversation: 0, sent: EventTime(0) }
     }
 }
 
@@ -195,12 +207,13 @@ impl Linker {
             spans: Generations::new(config.span_capacity, config.lateness),
             waiting: Generations::new(config.span_capacity, config.lateness),
             continuations: Continuations::new(config),
-            batches: Batches::default(),
+            awaiting: Awaiting::default(),
             held: VecDeque::new(),
             fragments: Fragments::default(),
             functions: Functions::default(),
             loops: Loops::new(config),
             findings: Findings::new(config),
+            passages: Passages::default(),
             verdicts: Vec::new(),
             delta: Delta::default(),
             config: config.clone(),
@@ -223,10 +236,38 @@ impl Linker {
         self.approach(&records);
         for record in records {
             match record {
-                Record::Entry { key, function, trace_id, start, parent, run, is_open, trigger, failed, sampling } => {
+                Record::Entry {
+                    key,
+                    function,
+                    trace_id,
+                    start,
+                    lasted_ms,
+                    parent,
+                    waited_ms,
+                    run,
+                    is_open,
+                    trigger,
+                    failed,
+                    sampling,
+                } => {
                     let parent = parent.map(|parent| parent.0);
-                    let entry = Entry { function, trace_id, start, parent, run, is_open, trigger, failed, sampling };
+                    let entry = Entry {
+                        function,
+                        trace_id,
+                        start,
+                        lasted_ms,
+                        parent,
+                        waited_ms,
+                        run,
+                        is_open,
+                        trigger,
+                        failed,
+                        sampling,
+                    };
                     self.enter(now, key.0, &entry);
+                    if let Some(parent) = parent.filter(|_| waited_ms >= 0.0) {
+                        self.hand_over(now, parent, key.0, sent_at(start, waited_ms), 1.0);
+                    }
                     let publishes = MaybeNode::default();
                     self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
                 }
@@ -234,7 +275,14 @@ impl Linker {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
                     self.delta.losses.functions_overflowed += refused;
                 }
-                Record::Cause { child, parent } => self.cause(now, child.0, Cause::certain(parent.0)),
+                Record::Cause { child, parent, waited_ms } => {
+                    let start = self.invocations.get(child.0).map(|child| child.start).unwrap_or_default();
+                    let sent = sent_at(start, waited_ms);
+                    self.cause(now, child.0, Cause { sent, ..Cause::certain(parent.0) });
+                    if sent.0 != 0 {
+                        self.hand_over(now, parent.0, child.0, sent, 1.0);
+                    }
+                }
                 Record::Same { part, whole } => self.same(now, part.0, whole.0),
                 Record::Belongs { span, invocation, publishes, end } => {
                     let belonging = Belonging { invocation: invocation.0, publishes: publishes.into(), end };
@@ -265,7 +313,7 @@ impl Linker {
                 Record::Operation(lap) => self.loops.operation_lap(now, &lap),
             }
         }
-        self.hang_whole_batches(now);
+        self.hang_ready(now);
     }
 
     /// Lets the memory come near that the records need.
@@ -290,11 +338,12 @@ impl Linker {
     /// Does what is due at `now`: lets old invocations go, and closes loops that are over.
     pub fn tick(&mut self, now: ArrivalTime) {
         self.rotate(now);
-        self.hang_batches(now, now);
+        self.hang_due(now, now);
         self.decide(now, now);
         self.judge_entities(now, now);
         self.loops.tick(now);
         self.findings.tick(now);
+        self.look_at_passages(now);
     }
 
     /// Takes in what somebody says of a loop, in place of what was said of it before.
@@ -306,9 +355,10 @@ impl Linker {
 
     /// Does what is due when no span comes any more: decides whatever waited for others.
     pub fn finish(&mut self, now: ArrivalTime) {
-        self.hang_batches(now, ArrivalTime(u64::MAX));
+        self.hang_due(now, ArrivalTime(u64::MAX));
         self.decide(now, ArrivalTime(u64::MAX));
         self.judge_entities(now, ArrivalTime(u64::MAX));
+        self.look_at_passages(ArrivalTime(u64::MAX));
     }
 
     /// Hands over what has changed since the last call.
@@ -397,7 +447,7 @@ impl Linker {
     }
 
     fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, trace_id, run, trigger, failed, sampling, .. } = *entry;
+        let Entry { parent, start, lasted_ms, waited_ms, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
         let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
@@ -419,6 +469,8 @@ impl Linker {
             conversation: 0,
             run,
             start,
+            lasted_ms,
+            waited_ms: if parent == 0 { CALL } else { waited_ms },
             trace_id,
         };
         if let Some(before) = self.invocations.insert(key, invocation) {
@@ -430,7 +482,7 @@ impl Linker {
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.
     fn occur(&mut self, now: ArrivalTime, top: FragmentId, path: &PathTable, occurrence: FirstOccurrence) {
         let Some(invocation) = self.invocations.get(occurrence.invocation) else { return };
-        let Invocation { parent, confidence, credit, is_guess, conversation, .. } = *invocation;
+        let (parent, cause) = (invocation.parent, invocation.cause());
         match path.count(occurrence.function) {
             0 => {
                 let route = self
@@ -442,7 +494,6 @@ impl Linker {
                 self.delta.losses.openings_dropped += u64::from(!is_kept);
             }
             count => {
-                let cause = Cause { invocation: parent, confidence, credit, is_guess, conversation };
                 self.lap(now, top, &occurrence, cause, count + 1);
             }
         }
@@ -454,7 +505,7 @@ fn is_entity(class: KeyClass) -> bool {
     matches!(class, KeyClass::Object | KeyClass::Conversation)
 }
 
-state!(Linker { config, invocations, arrivals, spans, waiting, continuations, batches, held, fragments, functions, loops, findings } else { delta, verdicts });
+state!(Linker { config, invocations, arrivals, spans, waiting, continuations, awaiting, held, fragments, functions, loops, findings } else { delta, passages, verdicts });
 state!(Invocation {
     fragment,
     path,
@@ -474,9 +525,11 @@ state!(Invocation {
     conversation,
     run,
     start,
+    lasted_ms,
+    waited_ms,
     trace_id
 });
-state!(Cause { invocation, confidence, credit, is_guess, conversation });
+state!(Cause { invocation, confidence, credit, is_guess, conversation, sent });
 state!(Belonging { invocation, publishes, end });
 state!(PendingLink { child, delivered_by, credit });
 

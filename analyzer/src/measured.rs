@@ -3,11 +3,12 @@
 //! It is what the deltas of that time add up to, so windows merge by addition. It decides nothing: what is made of it is
 //! the business of the detectors (`detect.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
-    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta},
+    record::{Delta, EdgeDelta, EdgeKey, FunctionDelta, Passing},
     snapshot::NodeId,
+    state::state,
 };
 
 /// What functions and edges did in some time.
@@ -19,21 +20,27 @@ pub struct Measured {
     pub(crate) functions: BTreeMap<NodeId, FunctionDelta>,
     /// By edge.
     pub(crate) edges: BTreeMap<EdgeKey, EdgeDelta>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
 }
 
 impl Measured {
-    /// Adds what was counted since.
-    pub(crate) fn add(&mut self, delta: &Delta) {
+    /// Adds what was counted since, in the minute of this number; `own` says what the id of a function is where it has
+    /// several.
+    pub(crate) fn add(&mut self, minute: u64, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
         for (id, function) in &delta.functions {
-            self.add_function(*id, function);
+            let to = own(*id);
+            self.add_function(to, function).pace.add(minute, function.invocations);
+            self.rename_outs(to, &own);
         }
         for (key, edge) in &delta.edges {
-            self.add_edge(*key, edge);
+            self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
         }
+        self.passing.merge_renamed(&delta.passing, &own);
     }
 
     /// Adds another time, that does not overlap with this one.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.seconds += other.seconds;
         for (id, function) in &other.functions {
             self.add_function(*id, function);
@@ -41,12 +48,49 @@ impl Measured {
         for (key, edge) in &other.edges {
             self.add_edge(*key, edge);
         }
+        self.passing.merge(&other.passing);
     }
 
-    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) {
-        match self.functions.get_mut(&id) {
-            Some(known) => known.merge(more),
-            None => drop(self.functions.insert(id, more.clone())),
+    /// Puts together what was counted under several ids of one function.
+    pub fn rename(&mut self, own: impl Fn(NodeId) -> NodeId) {
+        let moved: Vec<NodeId> = self.functions.keys().filter(|id| own(**id) != **id).copied().collect();
+        for id in moved {
+            if let Some(function) = self.functions.remove(&id) {
+                self.add_function(own(id), &function);
+            }
+        }
+        let renamed = |key: EdgeKey| EdgeKey { source: own(key.source), target: own(key.target), ..key };
+        let moved: Vec<EdgeKey> = self.edges.keys().filter(|key| renamed(**key) != **key).copied().collect();
+        for key in moved {
+            if let Some(edge) = self.edges.remove(&key) {
+                self.add_edge(renamed(key), &edge);
+            }
+        }
+        let callers: Vec<NodeId> = self.functions.keys().copied().collect();
+        callers.into_iter().for_each(|caller| self.rename_outs(caller, &own));
+        if self.passing.is_moved(&own) {
+            let passing = std::mem::take(&mut self.passing);
+            self.passing.merge_renamed(&passing, &own);
+        }
+    }
+
+    /// Puts together where the runs of a function go.
+    fn rename_outs(&mut self, caller: NodeId, own: impl Fn(NodeId) -> NodeId) {
+        if let Some(function) = self.functions.get_mut(&caller)
+            && function.outs.is_moved(&own)
+        {
+            function.outs = function.outs.renamed(own);
+        }
+    }
+
+    fn add_function(&mut self, id: NodeId, more: &FunctionDelta) -> &mut FunctionDelta {
+        match self.functions.entry(id) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.merge(more);
+                known
+            }
+            Entry::Vacant(place) => place.insert(more.clone()),
         }
     }
 
@@ -57,3 +101,5 @@ impl Measured {
         }
     }
 }
+
+state!(Measured { seconds, functions, edges, passing });

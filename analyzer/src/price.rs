@@ -1,35 +1,31 @@
-//! What runs cost: prices and facts as plain data, and the cost of one invocation.
+//! What runs cost: prices as plain data, and the cost of one invocation.
 //!
 //! Prices are list prices, each with the day on which it was true; whoever runs the engine hands them in. Discounts,
-//! free tiers and traffic are not known here. Where nothing is known of a function, documented defaults stand in and
-//! the result says so. What a loop will cost if it goes on is `price/projection.rs`.
+//! free tiers and traffic are not known here. What is known of functions is `facts.rs`; where that is nothing, documented
+//! defaults stand in and the result says so. What a loop will cost if it goes on is `price/projection.rs`.
 
+mod attribution;
+mod bill;
+mod charge;
+mod container;
+mod pipeline;
 mod projection;
 
 use std::sync::Arc;
 
+pub use bill::{LISTED, Pricing};
+pub(crate) use charge::{Charge, Runs};
+pub use container::{BreakEven, ContainerPrices, ContainerSize, HOURS_PER_MONTH, Traffic, break_even};
 pub use projection::{Load, Projection, project};
 
+pub use crate::facts::{ASSUMED_CONCURRENCY, ASSUMED_MEMORY_MB, Architecture, FunctionFacts, FunctionRule};
 use crate::snapshot::EdgeKind;
-
-/// Memory of a function of which nothing is known, in MiB.
-pub const ASSUMED_MEMORY_MB: u32 = 512;
-
-/// Instances of a function that may run at the same time when nothing is known: the default limit of an AWS account.
-pub const ASSUMED_CONCURRENCY: u32 = 1_000;
 
 /// The platform whose prices stand in for those of a platform that the table does not list.
 pub const ASSUMED_PLATFORM: &str = "aws_lambda";
 
-/// Processor of a function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Architecture {
-    /// 64-bit x86.
-    #[default]
-    X86,
-    /// 64-bit ARM.
-    Arm,
-}
+/// What runs in the browsers of visitors costs them, and nobody else.
+const FREE_PLATFORM: &str = "browser";
 
 /// List prices, in one currency.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +36,8 @@ pub struct PriceTable {
     pub platforms: Vec<PlatformPrice>,
     /// What using resources costs. The first entry that fits counts.
     pub calls: Vec<CallPrice>,
+    /// What containers would cost; `None` when nobody said.
+    pub containers: Option<ContainerPrices>,
 }
 
 /// What running on one platform costs.
@@ -59,6 +57,17 @@ pub struct PlatformPrice {
     pub minimum_ms: f64,
     /// Runs are charged in steps of this, milliseconds.
     pub rounding_ms: f64,
+    /// Memory is charged in steps of this, MiB; 0 for none.
+    pub memory_step_mb: u32,
+    /// True where the memory is charged that runs used, where that is known.
+    pub charges_used_memory: bool,
+    /// True where the time is charged that an instance takes to start, before its first run.
+    pub charges_init: bool,
+    /// False where only the time is charged in which a run does not wait.
+    pub charges_waiting: bool,
+    /// Memory with which a function has a whole processor, MiB: with less it has a part of one. 0 where the processor
+    /// does not depend on the memory.
+    pub vcpu_mb: u32,
     /// The day on which it was true, such as `2025-06-01`.
     pub as_of: Arc<str>,
 }
@@ -74,44 +83,6 @@ pub struct CallPrice {
     pub per_call: f64,
     /// The day on which it was true.
     pub as_of: Arc<str>,
-}
-
-/// What is known of a function beyond its spans.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FunctionFacts {
-    /// Configured memory, MiB.
-    pub memory_mb: u32,
-    /// Its processor.
-    pub architecture: Architecture,
-    /// Longest time a run may take, milliseconds; `None` when it is not known.
-    pub time_out_ms: Option<u64>,
-    /// Instances that may run at the same time.
-    pub concurrency: u32,
-    /// Who is asked about it, or an empty text.
-    pub owner: Arc<str>,
-    /// The applications it belongs to.
-    pub apps: Vec<Arc<str>>,
-    /// True when its memory is [`ASSUMED_MEMORY_MB`] because nobody said.
-    pub is_assumed: bool,
-}
-
-/// What somebody said of all functions whose names have a pattern.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FunctionRule {
-    /// A name; each `*` stands for any text.
-    pub pattern: Arc<str>,
-    /// Configured memory, MiB.
-    pub memory_mb: Option<u32>,
-    /// The processor.
-    pub architecture: Option<Architecture>,
-    /// Longest time a run may take, milliseconds.
-    pub time_out_ms: Option<u64>,
-    /// Instances that may run at the same time.
-    pub concurrency: Option<u32>,
-    /// Who is asked about them.
-    pub owner: Option<Arc<str>>,
-    /// The applications they belong to.
-    pub apps: Option<Vec<Arc<str>>>,
 }
 
 /// What a loop costs. Amounts are of the price table's currency.
@@ -144,42 +115,29 @@ pub struct CallRate<'a> {
     pub per_invocation: f64,
 }
 
-impl Default for FunctionFacts {
+impl Default for PlatformPrice {
+    /// What costs nothing, from the start of a run to its end.
     fn default() -> Self {
         Self {
-            memory_mb: ASSUMED_MEMORY_MB,
-            architecture: Architecture::X86,
-            time_out_ms: None,
-            concurrency: ASSUMED_CONCURRENCY,
-            owner: "".into(),
-            apps: Vec::new(),
-            is_assumed: true,
-        }
-    }
-}
-
-impl FunctionFacts {
-    /// What the rules say of a function. Of several rules that fit, the one with the longest pattern says each fact
-    /// that it holds, and the others the rest.
-    pub fn of(name: &str, rules: &[FunctionRule]) -> Self {
-        let mut fitting: Vec<&FunctionRule> = rules.iter().filter(|rule| fits(&rule.pattern, name)).collect();
-        fitting.sort_by_key(|rule| (std::cmp::Reverse(rule.pattern.len()), Arc::clone(&rule.pattern)));
-        let assumed = Self::default();
-        let memory_mb = fitting.iter().find_map(|rule| rule.memory_mb);
-        Self {
-            memory_mb: memory_mb.unwrap_or(assumed.memory_mb),
-            architecture: fitting.iter().find_map(|rule| rule.architecture).unwrap_or_default(),
-            time_out_ms: fitting.iter().find_map(|rule| rule.time_out_ms),
-            concurrency: fitting.iter().find_map(|rule| rule.concurrency).unwrap_or(assumed.concurrency),
-            owner: fitting.iter().find_map(|rule| rule.owner.clone()).unwrap_or(assumed.owner),
-            apps: fitting.iter().find_map(|rule| rule.apps.clone()).unwrap_or_default(),
-            is_assumed: memory_mb.is_none(),
+            platforms: Vec::new(),
+            architecture: None,
+            per_gb_second: 0.0,
+            per_second: 0.0,
+            per_request: 0.0,
+            minimum_ms: 0.0,
+            rounding_ms: 0.0,
+            memory_step_mb: 0,
+            charges_used_memory: false,
+            charges_init: false,
+            charges_waiting: true,
+            vcpu_mb: 0,
+            as_of: "".into(),
         }
     }
 }
 
 impl PriceTable {
-    /// What one invocation costs, with the resources it uses.
+    /// What one invocation costs of which only the mean duration is known, with the resources it uses.
     ///
     /// A run of `mean_ms` is charged as `memory · max(minimum, ⌈mean⌉) · price + request`; uses of a system that the
     /// table does not list cost nothing.
@@ -190,9 +148,13 @@ impl PriceTable {
         mean_ms: f64,
         calls: &[CallRate<'_>],
     ) -> f64 {
-        let used: f64 = calls.iter().map(|call| call.per_invocation * self.per_call(call.system, call.kind)).sum();
         let run = self.platform(platform, facts.architecture).map_or(0.0, |price| price.run(facts.memory_mb, mean_ms));
-        run + used
+        run + self.cost_of_calls(calls)
+    }
+
+    /// What the resources cost that an invocation uses.
+    pub(crate) fn cost_of_calls(&self, calls: &[CallRate<'_>]) -> f64 {
+        calls.iter().map(|call| call.per_invocation * self.per_call(call.system, call.kind)).sum()
     }
 
     /// True when the table has prices of its own for the platform.
@@ -202,17 +164,26 @@ impl PriceTable {
 
     /// What one use of a resource costs; zero when the table does not say.
     pub fn per_call(&self, system: &str, kind: EdgeKind) -> f64 {
+        self.call(system, kind).map_or(0.0, |price| price.per_call)
+    }
+
+    /// The price of using a resource of this system in this way.
+    pub(crate) fn call(&self, system: &str, kind: EdgeKind) -> Option<&CallPrice> {
         if system.is_empty() {
-            return 0.0;
+            return None;
         }
         let system = letters(system);
         let fits = |price: &&CallPrice| {
             price.kind == kind && price.systems.iter().any(|word| system.contains(letters(word).as_str()))
         };
-        self.calls.iter().find(fits).map_or(0.0, |price| price.per_call)
+        self.calls.iter().find(fits)
     }
 
-    fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
+    /// The prices of a platform, or those that stand in; `None` for what nobody pays for, such as a browser.
+    pub(crate) fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
+        if platform == FREE_PLATFORM {
+            return None;
+        }
         let find = |platform: &str| {
             let mut own = self.platforms.iter().filter(|price| price.is_for(platform));
             let first = own.clone().next();
@@ -222,14 +193,35 @@ impl PriceTable {
     }
 }
 
+/// What running costs at some memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    /// Memory that is charged, GiB.
+    pub(crate) gib: f64,
+    /// A millisecond.
+    pub(crate) per_ms: f64,
+}
+
 impl PlatformPrice {
+    /// What running costs at some memory.
+    pub(crate) fn rate(&self, memory_mb: u32) -> Rate {
+        let charged_mb = match self.memory_step_mb {
+            0 => memory_mb,
+            step => memory_mb.max(1).div_ceil(step).saturating_mul(step),
+        };
+        let gib = f64::from(charged_mb) / 1_024.0;
+        Rate { gib, per_ms: (gib * self.per_gb_second + self.per_second) / 1_000.0 }
+    }
+
+    /// Time that one run is charged for, milliseconds.
+    pub(crate) fn charged(&self, ms: f64) -> f64 {
+        let rounded = if self.rounding_ms > 0.0 { (ms / self.rounding_ms).ceil() * self.rounding_ms } else { ms };
+        rounded.max(self.minimum_ms)
+    }
+
     /// What a run costs without the resources it uses.
     fn run(&self, memory_mb: u32, mean_ms: f64) -> f64 {
-        let steps = if self.rounding_ms > 0.0 { (mean_ms / self.rounding_ms).ceil() } else { 0.0 };
-        let charged_ms = if self.rounding_ms > 0.0 { steps * self.rounding_ms } else { mean_ms };
-        let seconds = charged_ms.max(self.minimum_ms) / 1_000.0;
-        let gib = f64::from(memory_mb) / 1_024.0;
-        gib * seconds * self.per_gb_second + seconds * self.per_second + self.per_request
+        self.charged(mean_ms) * self.rate(memory_mb).per_ms + self.per_request
     }
 
     fn is_for(&self, platform: &str) -> bool {
@@ -242,22 +234,6 @@ fn letters(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// True when the whole name has the pattern, in which each `*` stands for any text. O(length of both) for patterns
-/// without `*` in the middle, and never more than one search for each part.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -268,11 +244,13 @@ pub(crate) mod tests {
             platforms: vec!["aws_lambda".into()],
             architecture: Some(architecture),
             per_gb_second,
-            per_second: 0.0,
             per_request: 2e-7,
             minimum_ms: 1.0,
             rounding_ms: 1.0,
-            as_of: "2025-06-01".into(),
+            charges_init: true,
+            vcpu_mb: 1_769,
+            as_of: "2025-08-01".into(),
+            ..PlatformPrice::default()
         };
         let call = |system: &str, kind, per_call| CallPrice {
             systems: vec![system.into()],
@@ -284,6 +262,7 @@ pub(crate) mod tests {
             currency: "USD".into(),
             platforms: vec![lambda(Architecture::X86, 1.66667e-5), lambda(Architecture::Arm, 1.33334e-5)],
             calls: vec![call("s3", EdgeKind::Write, 5e-6), call("sqs", EdgeKind::Publish, 1.2e-6)],
+            containers: Some(container::tests::fargate()),
         }
     }
 
@@ -339,35 +318,5 @@ pub(crate) mod tests {
         let rest = price.per_request;
         assert!((price.run(1_024, 1.0) - rest - 1.66667e-6).abs() < 1e-12);
         assert!((price.run(1_024, 101.0) - rest - 3.33334e-6).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_longest_pattern_says_most() {
-        let rules = [
-            FunctionRule { pattern: "*".into(), memory_mb: Some(256), owner: Some("all".into()), ..Default::default() },
-            FunctionRule { pattern: "img-*-v*".into(), memory_mb: Some(2_048), ..Default::default() },
-        ];
-        let facts = FunctionFacts::of("img-resize-v2", &rules);
-        assert_eq!((facts.memory_mb, &*facts.owner, facts.is_assumed), (2_048, "all", false));
-        assert_eq!(FunctionFacts::of("mail", &rules).memory_mb, 256);
-        assert_eq!(FunctionFacts::of("mail", &rules[1..]), FunctionFacts::default());
-    }
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, name, fit) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("a*", "ab", true),
-            ("*b", "ab", true),
-            ("a*a", "a", false),
-            ("a*b*c", "axbxc", true),
-            ("a*b*c", "axcxb", false),
-            ("", "", true),
-            ("*", "", true),
-            ("**", "x", true),
-        ] {
-            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
-        }
     }
 }

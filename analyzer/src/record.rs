@@ -6,11 +6,20 @@
 mod anomaly;
 mod attempt;
 mod belief;
+mod billed;
 mod delta;
 mod exemplars;
 mod flow;
+mod instances;
+mod nature;
+mod observed;
 mod operation;
+mod outs;
+mod pace;
+mod passing;
 mod profile;
+mod samples;
+mod state_use;
 
 use smallvec::SmallVec;
 
@@ -23,12 +32,21 @@ use crate::{
 pub(crate) use anomaly::{Anomalies, SPANS};
 pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
+pub(crate) use billed::{Billed, Charged, ROUNDINGS};
 pub use delta::Delta;
-pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
+pub(crate) use instances::Instances;
+pub(crate) use nature::Nature;
+pub(crate) use observed::{InstanceMemory, Observed};
 pub use operation::{OperationCycle, OperationLap};
-pub(crate) use profile::TraceProfile;
+pub(crate) use outs::{Out, Outs, Sent};
+pub(crate) use pace::Pace;
+pub(crate) use passing::{FanKey, Passing, STAGES, Stage};
+pub(crate) use profile::{Piece, Place, TraceProfile};
+pub(crate) use samples::Samples;
+pub(crate) use state_use::{CHATTY, StateUse};
 
 /// Identifies a span over all traces: a hash of trace id and span id, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +156,9 @@ pub enum Trigger {
     Schedule,
 }
 
+/// In place of how long a message waited: it was a call, which waits for what it causes.
+pub const CALL: f32 = -1.0;
+
 /// One fact for the linker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -151,8 +172,12 @@ pub enum Record {
         trace_id: TraceId,
         /// When it began.
         start: EventTime,
+        /// How long it lasted, milliseconds.
+        lasted_ms: f32,
         /// The invocation that caused it, when that is known already.
         parent: Option<SpanKey>,
+        /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
+        waited_ms: f32,
         /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
         run: u64,
         /// True when nothing says what caused it, and another function may have invoked it.
@@ -177,6 +202,8 @@ pub enum Record {
         child: SpanKey,
         /// Key of the causing invocation.
         parent: SpanKey,
+        /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
+        waited_ms: f32,
     },
     /// What looked like an invocation is a part of another.
     Same {

@@ -15,19 +15,24 @@
 //! ```
 //!
 //! A span goes through `shard/intake.rs`, which keeps what later spans need (`shard/kept.rs`), `shard/place.rs`, which
-//! finds where it stands, and `shard/tell.rs`, which says so to linker and aggregate.
+//! finds where it stands, and `shard/tell.rs`, which says so to linker and aggregate. Of some traces `shard/timing.rs`
+//! keeps all times, to tell where theirs went.
 
 mod anomaly;
 mod attempt;
 mod clue;
+mod conduct;
 mod flow;
+mod init;
 mod intake;
 mod invocation;
 mod kept;
+mod limit;
 mod naming;
 mod operation;
 mod place;
 mod tell;
+mod timing;
 mod touch;
 
 use std::{collections::VecDeque, mem};
@@ -37,6 +42,7 @@ use smallvec::SmallVec;
 
 use crate::{
     config::Config,
+    facts::FactRecord,
     generations::Generations,
     record::{Delta, Record, SpanKey},
     snapshot::{Losses, NodeId},
@@ -47,6 +53,7 @@ use clue::Clues;
 use invocation::Invocations;
 use kept::SpanRecord;
 use operation::Operations;
+use timing::Timing;
 
 /// One shard of the engine.
 pub struct Shard {
@@ -71,6 +78,7 @@ pub struct Shard {
     invocations: Invocations,
     operations: Operations,
     attempting: Attempting,
+    timing: Timing,
     delta: Delta,
     records: Vec<Record>,
 }
@@ -98,9 +106,10 @@ impl Shard {
             invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
             capacity,
-            invocations: Invocations::new(config.settle, capacity),
+            invocations: Invocations::new(config, capacity),
             operations: Operations::new(),
             attempting: Attempting::new(config),
+            timing: Timing::new(config, shards),
             delta: Delta::default(),
             records: Vec::new(),
             config: config.clone(),
@@ -123,8 +132,7 @@ impl Shard {
             }
             if known.is_some() {
                 self.is_duplicate(span);
-            } else {
-                self.keep(now, key, span);
+            } else if self.keep(now, key, span) {
                 fresh.push(key);
             }
         }
@@ -133,6 +141,11 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+    }
+
+    /// Takes in what is said of runs beyond their spans, by whichever shard is asked: it is only counted.
+    pub fn learn(&mut self, facts: impl IntoIterator<Item = FactRecord>) {
+        facts.into_iter().for_each(|fact| self.delta.learn(&fact));
     }
 
     fn meet(&self, span: &Span) -> (u64, bool) {
@@ -159,6 +172,7 @@ impl Shard {
             }
         }
         self.invocations.settle(now, &mut self.delta);
+        self.timing.tick(now, &self.spans, &mut self.delta);
     }
 
     /// Does what is due when no span comes any more: all that waits is promoted, all that is open is settled.
@@ -170,6 +184,7 @@ impl Shard {
             self.count_invoke(key);
         }
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
+        self.timing.finish(&self.spans, &mut self.delta);
         let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
         self.are_orphans(waiting);
     }
@@ -194,5 +209,6 @@ impl Shard {
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
         self.attempting.rotate(now);
+        self.invocations.rotate(now);
     }
 }

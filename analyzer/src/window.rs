@@ -4,25 +4,16 @@
 
 use std::time::Duration;
 
-use sketches_ddsketch::{Config as SketchConfig, DDSketch};
-
-use crate::{span::ArrivalTime, state::state};
-
-/// Relative error of the quantiles: 1 %.
-const SKETCH_ALPHA: f64 = 0.01;
-/// Bins of one sketch; 100 microseconds to 15 minutes need 801.
-const SKETCH_BINS: u32 = 2_048;
-/// Smallest value told apart from zero, milliseconds.
-const SKETCH_MIN_MS: f64 = 1e-9;
+use crate::{sketch::DDSketch, span::ArrivalTime, state::state};
 
 /// An empty sketch of milliseconds; all sketches of the engine can be merged.
 pub(crate) fn sketch() -> DDSketch {
-    DDSketch::new(SketchConfig::new(SKETCH_ALPHA, SKETCH_BINS, SKETCH_MIN_MS))
+    DDSketch::default()
 }
 
 /// A quantile of a sketch, 0 when it is empty.
 pub(crate) fn quantile(sketch: &DDSketch, q: f64) -> f64 {
-    sketch.quantile(q).ok().flatten().unwrap_or(0.0)
+    sketch.quantile(q).unwrap_or(0.0)
 }
 
 /// Milliseconds from nanoseconds.
@@ -220,8 +211,7 @@ impl Rate {
 }
 
 pub(crate) fn merge(into: &mut DDSketch, from: &DDSketch) {
-    let merged = into.merge(from);
-    debug_assert!(merged.is_ok(), "all sketches have one configuration");
+    into.merge(from);
 }
 
 state!(Series { total, slots });

@@ -1,17 +1,28 @@
-//! The API and the page on one port: what is known, as JSON over HTTP, and the live stream.
+//! The API and the page on one port: what is known, as JSON over HTTP and as the same messages over gRPC, and the
+//! live stream.
 //!
-//! Handlers read the published [`View`], counters, and through closures the journal and the alerts; nothing here knows
-//! how those are kept. All that they change is the registry of declarations and verdicts. One file serves one resource; `api/guard.rs` decides who may ask, `api/error.rs` how it
-//! says no, and `convert.rs` turns the engine's values into messages.
+//! Functions read the published [`View`], counters, and through closures the journal and the alerts; nothing here knows
+//! how those are kept. All that they change is the registry of declarations and verdicts. One file serves one resource;
+//! `api/guard.rs` decides who may ask, `api/error.rs` how it says no, and `convert.rs` turns the engine's values into
+//! messages.
+//!
+//! # To add an endpoint
+//!
+//! 1. Its messages in a file of `proto/loopscope/v1`, a sentence on each field: one that asks (fields are the names in
+//!    the path and the parameters of the query, which are `optional`; or the body of what changes something), and one
+//!    that answers. In `api.proto` one line for the call, with a sentence.
+//!    `UPDATE_GENERATED=1 cargo test -p loopscope-proto` makes the types.
+//! 2. Its function in a file here: `pub(super) async fn list(shared: Shared, wanted: v1::ListThingsRequest) ->
+//!    Result<v1::ThingList, ApiError>`. What reads from disk goes through [`error::read_from_disk`].
+//! 3. One line in the list below. `refuses` names the statuses that its function answers beyond 400, 403 and 500.
+//!
+//! The route, the method of the gRPC service and the document at `/api/v1/openapi.json` follow from that line
+//! (`api/endpoint.rs`, `api/grpc.rs`, `api/openapi.rs`). What a text or a number looks like beyond its type is said in
+//! `proto/src/schema/format.rs`.
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{delete, get, post},
-};
+use axum::{Router, body::Bytes, extract::DefaultBodyLimit, middleware, routing::get};
 use loopscope_ui_bundle::Asset;
 use tokio::sync::{Semaphore, watch};
 use tower_http::{
@@ -25,9 +36,11 @@ use tower_http::{
 
 pub use self::{
     alerts::AlertSource,
+    changes::ChangeSource,
     guard::Hosts,
     health::Ready,
     live::Live,
+    range::WindowSource,
     status::StatusSource,
     traces::{Identify, Identity, TraceSource, TraceSpans},
 };
@@ -36,9 +49,14 @@ use crate::{intended::registry::Registry, view::View};
 mod alerts;
 mod anomalies;
 mod answer;
+mod changes;
+mod cost;
+mod endpoint;
 mod error;
 mod exemplars;
+mod functions;
 mod graph;
+mod grpc;
 mod guard;
 mod health;
 mod hotspots;
@@ -46,10 +64,44 @@ mod intended;
 mod laps;
 mod live;
 mod loops;
+mod openapi;
 mod page;
+mod patterns;
+mod range;
 mod status;
 mod traces;
 mod verdicts;
+
+endpoint::endpoints! {
+    GET "/api/v1/graph" get_graph = graph::get(GetGraphRequest) -> Graph;
+    GET "/api/v1/loops" list_loops = loops::list(ListLoopsRequest) -> LoopList;
+    GET "/api/v1/loops/{id}" get_loop = loops::get(GetLoopRequest) -> Loop, refuses NOT_FOUND;
+    GET "/api/v1/loops/{id}/laps" get_laps = laps::get(GetLapsRequest) -> Laps, refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    POST "/api/v1/loops/{loop_id}/verdict" judge_loop = verdicts::judge(Verdict) -> Verdict,
+        refuses NOT_FOUND CONFLICT SERVICE_UNAVAILABLE;
+    GET "/api/v1/verdicts" list_verdicts = verdicts::list(ListVerdictsRequest) -> VerdictList;
+    GET "/api/v1/intended" list_intended = intended::list(ListIntendedRequest) -> IntendedList;
+    POST "/api/v1/intended" declare_intended = intended::declare(Intended) -> Intended,
+        refuses CONFLICT SERVICE_UNAVAILABLE;
+    DELETE "/api/v1/intended/{id}" withdraw_intended = intended::withdraw(WithdrawIntendedRequest) -> IntendedList,
+        refuses NOT_FOUND CONFLICT SERVICE_UNAVAILABLE;
+    GET "/api/v1/hotspots" list_hotspots = hotspots::list(ListHotspotsRequest) -> HotspotList,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    GET "/api/v1/functions" list_functions = functions::list(ListFunctionsRequest) -> FunctionList,
+        refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    GET "/api/v1/cost" get_cost = cost::get(GetCostRequest) -> CostReport, refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/patterns" get_patterns = patterns::get(GetPatternsRequest) -> PatternReport,
+        refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/changes" list_changes = changes::list(ListChangesRequest) -> ChangeList;
+    GET "/api/v1/anomalies" list_anomalies = anomalies::list(ListAnomaliesRequest) -> AnomalyList;
+    GET "/api/v1/exemplars" get_exemplars = exemplars::get(GetExemplarsRequest) -> Exemplars, refuses NOT_FOUND;
+    GET "/api/v1/traces/{trace_id}" get_trace = traces::get(GetTraceRequest) -> Trace,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    GET "/api/v1/alerts" list_alerts = alerts::list(ListAlertsRequest) -> AlertList, refuses SERVICE_UNAVAILABLE;
+    GET "/api/v1/status" get_status = status::get(GetStatusRequest) -> Status;
+}
 
 /// Error that a closure of [`ApiState`] may return; it is logged, and the reader learns only that it happened.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -77,6 +129,10 @@ pub struct ApiState {
     pub traces: TraceSource,
     /// Says which function ran a span.
     pub identify: Identify,
+    /// Reads what was measured in a range of time.
+    pub windows: WindowSource,
+    /// Says what changed.
+    pub changes: ChangeSource,
     /// Reads the newest alerts.
     pub alerts: AlertSource,
     /// What people declare and say of loops.
@@ -95,31 +151,27 @@ struct Shared {
     state: ApiState,
     disk: Arc<Semaphore>,
     page: Arc<page::Page>,
+    document: Bytes,
+}
+
+impl Shared {
+    /// The newest view.
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.state.view.borrow())
+    }
 }
 
 /// Builds the service of the page's port.
 pub fn router(state: ApiState) -> Router {
     let hosts = Arc::clone(&state.hosts);
     let page = Arc::new(page::Page::new(state.assets));
-    let shared = Shared { state, disk: Arc::new(Semaphore::new(DISK_READERS)), page };
+    let shared =
+        Shared { state, disk: Arc::new(Semaphore::new(DISK_READERS)), page, document: openapi::bytes(ENDPOINTS) };
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(DefaultPredicate::new().and(SizeAbove::new(WORTH_COMPRESSING)));
-    let answers = Router::new()
-        .route("/api/v1/graph", get(graph::get))
-        .route("/api/v1/loops", get(loops::list))
-        .route("/api/v1/loops/{id}", get(loops::get))
-        .route("/api/v1/loops/{id}/laps", get(laps::get))
-        .route("/api/v1/loops/{id}/verdict", post(verdicts::post))
-        .route("/api/v1/verdicts", get(verdicts::list))
-        .route("/api/v1/intended", get(intended::list).post(intended::post))
-        .route("/api/v1/intended/{id}", delete(intended::delete))
-        .route("/api/v1/hotspots", get(hotspots::get))
-        .route("/api/v1/anomalies", get(anomalies::get))
-        .route("/api/v1/exemplars", get(exemplars::get))
-        .route("/api/v1/traces/{trace_id}", get(traces::get))
-        .route("/api/v1/alerts", get(alerts::get))
-        .route("/api/v1/status", get(status::get))
+    let answers = routes()
+        .route("/api/v1/openapi.json", get(openapi::get))
         .layer(compression)
         .layer(DefaultBodyLimit::max(REQUEST_BYTES));
     // The stream stays outside of the compression, which would hold messages back.
@@ -134,6 +186,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(error::method_not_allowed)
         .merge(guarded)
+        .merge(grpc::routes(&shared))
+        .merge(grpc::health_route(&shared))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::map_response(guard::add_headers))
         .with_state(shared)

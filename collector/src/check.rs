@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use loopscope_analyzer::{intended, span::ArrivalTime};
+use loopscope_analyzer::{detect::hotspot::Baseline, intended, span::ArrivalTime};
 
 pub use self::input::{InputError, SPANS};
 use self::{input::Input, report::Report};
@@ -43,6 +43,8 @@ pub struct Options {
     pub max_depth: u32,
     /// A file of intended loops, each with a bound of its own.
     pub allow: Option<PathBuf>,
+    /// Files, folders, and `-`, that the hotspots are held against; without them, they are where the time goes.
+    pub baseline: Vec<PathBuf>,
 }
 
 /// How the answer is written.
@@ -51,7 +53,7 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// One object `{graph, loops, hotspots, anomalies}` of the API's messages.
+    /// One object `{graph, loops, hotspots, patterns, anomalies, ..}` of the API's messages.
     Json,
 }
 
@@ -70,6 +72,11 @@ pub enum CheckError {
     /// The spans cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// There is a baseline and nothing to hold against it.
+    #[error(
+        "--baseline took the only file that is named; name the files to check before it, or after it as the last one"
+    )]
+    BaselineAlone,
     /// The intended loops cannot be read.
     #[error(transparent)]
     Allow(#[from] FileError),
@@ -95,15 +102,16 @@ pub struct Streams<'a> {
 /// # Errors
 /// When there is nothing to check, or something that cannot be read.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, CheckError> {
+    if options.paths.is_empty() {
+        return Err(CheckError::BaselineAlone);
+    }
+    let baseline = read_baseline(&options.baseline, streams)?;
     let declared = options.allow.as_deref().map(file::read).transpose()?.unwrap_or_default();
     let now = clock::unix_nanos();
-    let Input { spans, sources, skipped, rejected, losses } = input::read(&options.paths, streams)?;
-    for remark in input::remarks(&skipped, &rejected) {
-        writeln!(streams.remarks, "loopscope: {remark}")?;
-    }
+    let Input { spans, sources, losses, .. } = read(&options.paths, streams)?;
     let size = report::Size::of(&spans, sources);
     let steps = order::in_causal_order(spans, ArrivalTime(now).after(FUTURE));
-    let mut found = replay::replay(steps, &losses, streams)?;
+    let mut found = replay::replay(steps, &losses, baseline.as_ref(), streams)?;
     for each in &mut found.loops {
         if let Some(state) = intended::find(&declared, each, ArrivalTime(now)) {
             state.apply(each);
@@ -119,6 +127,25 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Verdict, Chec
     }
     streams.output.flush()?;
     Ok(report.verdict())
+}
+
+/// What was measured in the files that the others are held against; `None` when there are none.
+fn read_baseline(paths: &[PathBuf], streams: &mut Streams<'_>) -> Result<Option<Baseline>, CheckError> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let Input { spans, losses, .. } = read(paths, streams)?;
+    let steps = order::in_causal_order(spans, ArrivalTime(clock::unix_nanos()).after(FUTURE));
+    Ok(Some(replay::baseline(steps, &losses, streams)?))
+}
+
+/// Reads spans, and says what was not read.
+fn read(paths: &[PathBuf], streams: &mut Streams<'_>) -> Result<Input, CheckError> {
+    let input = input::read(paths, streams)?;
+    for remark in input::remarks(&input.skipped, &input.rejected) {
+        writeln!(streams.remarks, "loopscope: {remark}")?;
+    }
+    Ok(input)
 }
 
 impl Streams<'_> {

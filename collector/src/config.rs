@@ -11,10 +11,7 @@ mod typed;
 
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use loopscope_analyzer::{
-    intended::Intended,
-    price::{FunctionRule, PriceTable},
-};
+use loopscope_analyzer::{facts::FunctionRule, intended::Intended, price::PriceTable};
 use reqwest::Url;
 
 use crate::{check, generate};

@@ -4,11 +4,24 @@
 //! become zero or absent, because JSON has no word for them.
 
 mod appraisal;
+mod change;
+mod cost;
+mod function;
+mod hotspot;
+mod pattern;
+mod range;
 
-pub(crate) use self::appraisal::breach;
+pub(crate) use self::{appraisal::breach, cost::cost_report};
+pub use self::{
+    change::change,
+    function::{function_profile, function_risks, loop_summary},
+    hotspot::hotspots,
+    pattern::patterns,
+    range::range,
+};
 
 use loopscope_analyzer::{
-    snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Hotspot, Loop, LoopState, ResourceNode, Severity},
+    snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
 };
 use loopscope_proto::v1;
@@ -59,6 +72,7 @@ pub fn edge(edge: &Edge) -> v1::Edge {
         errors: edge.errors,
         p50_ms: finite(edge.p50_ms),
         p95_ms: finite(edge.p95_ms),
+        server_p95_ms: edge.server_p95_ms.filter(|ms| ms.is_finite()),
         gap_p95_ms: edge.gap_p95_ms.filter(|ms| ms.is_finite()),
         rate_per_second: finite(edge.rate_per_second),
         confidence: finite(edge.confidence),
@@ -132,22 +146,6 @@ pub fn anomaly(met: &Anomaly) -> v1::Anomaly {
     }
 }
 
-/// A hotspot.
-pub fn hotspot(spot: &Hotspot) -> v1::Hotspot {
-    let edge = spot.edge.map(|(source, target)| v1::EdgeRef { source: source.to_string(), target: target.to_string() });
-    v1::Hotspot {
-        rank: spot.rank,
-        function: spot.name.to_string(),
-        function_id: spot.function.to_string(),
-        cause: spot.cause.word().to_owned(),
-        edge,
-        p95_ms: finite(spot.p95_ms),
-        baseline_p95_ms: spot.baseline_p95_ms.filter(|ms| ms.is_finite()),
-        share: finite(spot.share),
-        samples: spot.samples,
-    }
-}
-
 /// The state of a loop.
 pub fn loop_state(state: LoopState) -> v1::LoopState {
     match state {
@@ -202,8 +200,8 @@ mod tests {
     use loopscope_analyzer::{
         price::LoopCost,
         snapshot::{
-            Assessment, EdgeKind, Flow, FlowHop, HotspotCause, LoopClass, LoopId, LoopLevel, NodeId, Reason,
-            Reproduction, ResourceKind, VersionChange,
+            Assessment, EdgeKind, Flow, FlowHop, LoopClass, LoopId, LoopLevel, NodeId, Reason, Reproduction,
+            ResourceKind, VersionChange,
         },
         span::TraceId,
     };
@@ -414,6 +412,7 @@ mod tests {
             confidence: 0.9,
             p50_ms: 1.0,
             p95_ms: 2.0,
+            server_p95_ms: Some(7.0),
             gap_p95_ms: None,
             rate_per_second: 3.0,
             exemplars: Vec::new(),
@@ -422,26 +421,7 @@ mod tests {
         let message = edge(&write);
         assert_eq!((function.aliases, message.confidence), (vec!["0000000000000009".to_owned()], 0.9));
         assert_eq!((message.kind.as_str(), message.calls, message.gap_p95_ms), ("write", 9, None));
-    }
-
-    #[test]
-    fn a_hotspot_says_where_the_time_goes() {
-        let own = Hotspot {
-            rank: 1,
-            function: NodeId(7),
-            name: "f".into(),
-            edge: None,
-            p95_ms: 5.0,
-            baseline_p95_ms: None,
-            cause: HotspotCause::Own,
-            share: 0.5,
-            samples: 4,
-        };
-        assert_eq!(hotspot(&own).cause, "self");
-        let between = Hotspot { edge: Some((NodeId(7), NodeId(8))), cause: HotspotCause::Gap, ..own };
-        let message = hotspot(&between);
-        assert_eq!(message.cause, "gap");
-        assert_eq!(message.edge.unwrap().target, "0000000000000008");
+        assert_eq!(message.server_p95_ms, Some(7.0));
     }
 
     #[test]

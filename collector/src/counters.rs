@@ -46,6 +46,22 @@ pub struct Counters {
     pub engine_states_written: Counter,
     /// States of the engine that could not be written.
     pub engine_states_failed: Counter,
+    /// Minutes written to disk.
+    pub windows_written: Counter,
+    /// Minutes that could not be written.
+    pub windows_failed: Counter,
+    /// Windows let go before their time, because they took too many bytes.
+    pub windows_dropped: Counter,
+    /// Series that are watched for changes now.
+    pub series_watched: Counter,
+    /// Series that were watched and are quiet, let go because there were too many.
+    pub series_dropped: Counter,
+    /// Series of the last minute that are not watched, because there are too many.
+    pub series_unwatched: Counter,
+    /// Suspected changes that turned out not to matter.
+    pub changes_refused: Counter,
+    /// Changes that are forgotten, because there were too many.
+    pub changes_dropped: Counter,
     /// Webhook messages delivered.
     pub webhooks_delivered: Counter,
     /// Webhook messages given up after the last attempt.

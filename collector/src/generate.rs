@@ -261,6 +261,7 @@ mod tests {
             format: check::Format::Text,
             max_depth: 16,
             allow: None,
+            baseline: Vec::new(),
         };
         let mut streams = check::Streams {
             input: &mut io::empty(),

@@ -10,7 +10,8 @@
 //! - [`server`] starts everything; [`counters`] count.
 //! - [`doors`] take OTLP in, [`otlp`] reads it, [`journal`] keeps it.
 //! - [`pipeline`] runs the analyzer on threads and publishes a [`view`]; [`layout`] gives nodes their places.
-//! - [`cut`] says where to cut a loop. [`alert`] tells people, [`store`] remembers what must outlive the process.
+//! - [`cut`] says where to cut a loop. [`alert`] tells people, [`store`] remembers what must outlive the process,
+//!   [`windows`] what was measured in each minute.
 //! - [`check`] runs the engine over files, without a server; [`intended`] loops are fine inside their bounds.
 //! - [`generate`] writes labelled files to try it on.
 //! - [`api`] answers the page and scripts. [`demo`] is a function system to look at.
@@ -39,3 +40,4 @@ pub mod server;
 pub mod store;
 pub mod tls;
 pub mod view;
+pub mod windows;

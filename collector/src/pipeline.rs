@@ -28,8 +28,9 @@ use std::{
 use loopscope_analyzer::{
     aggregate::Aggregate,
     config::Config,
+    facts::FunctionRule,
     linker::{Linker, LinkerOutput},
-    price::{FunctionRule, PriceTable},
+    price::PriceTable,
     record::{Delta, Record},
     shard::Shard,
     snapshot::Losses,

@@ -10,7 +10,8 @@ use figment::{
     providers::{Format as _, Toml},
 };
 use loopscope_analyzer::{
-    price::{Architecture, CallPrice, FunctionRule, PlatformPrice, PriceTable},
+    facts::{Architecture, FunctionRule},
+    price::{CallPrice, ContainerPrices, ContainerSize, PlatformPrice, PriceTable},
     snapshot::EdgeKind,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,34 @@ struct PriceFile {
     platforms: Vec<PlatformEntry>,
     #[serde(default, rename = "call")]
     calls: Vec<CallEntry>,
+    containers: Option<ContainerEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContainerEntry {
+    name: String,
+    per_vcpu_hour: f64,
+    per_gb_hour: f64,
+    #[serde(default)]
+    load_balancer_per_hour: f64,
+    utilisation: f64,
+    min_tasks: u32,
+    #[serde(rename = "size")]
+    sizes: Vec<SizeEntry>,
+    as_of: String,
+    /// Where the prices were read; for people.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the file is for people too, and unknown keys are refused")]
+    source: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SizeEntry {
+    vcpu: f64,
+    gb: f64,
+    concurrency: u32,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +76,16 @@ struct PlatformEntry {
     minimum_ms: f64,
     #[serde(default)]
     rounding_ms: f64,
+    #[serde(default)]
+    memory_step_mb: u32,
+    #[serde(default)]
+    charges_used_memory: bool,
+    #[serde(default)]
+    charges_init: bool,
+    #[serde(default = "yes")]
+    charges_waiting: bool,
+    #[serde(default)]
+    vcpu_mb: u32,
     as_of: String,
     /// Where the price was read; for people.
     #[serde(default)]
@@ -125,6 +164,7 @@ fn read(figment: Figment) -> Result<PriceTable, String> {
         currency: file.currency.into(),
         platforms: file.platforms.into_iter().map(platform).collect::<Result<_, _>>()?,
         calls: file.calls.into_iter().map(call).collect::<Result<_, _>>()?,
+        containers: file.containers.map(containers).transpose()?,
     })
 }
 
@@ -142,6 +182,11 @@ fn platform(entry: PlatformEntry) -> Result<PlatformPrice, String> {
         per_request: entry.per_request,
         minimum_ms: entry.minimum_ms,
         rounding_ms: entry.rounding_ms,
+        memory_step_mb: entry.memory_step_mb,
+        charges_used_memory: entry.charges_used_memory,
+        charges_init: entry.charges_init,
+        charges_waiting: entry.charges_waiting,
+        vcpu_mb: entry.vcpu_mb,
         as_of: day(entry.as_of)?,
     })
 }
@@ -154,6 +199,35 @@ fn call(entry: CallEntry) -> Result<CallPrice, String> {
     let kind = [EdgeKind::Publish, EdgeKind::Write, EdgeKind::Read].into_iter().find(|kind| kind.word() == entry.kind);
     let kind = kind.ok_or_else(|| format!("call {name:?}: kind is {:?}; write publish, write or read", entry.kind))?;
     Ok(CallPrice { systems: texts(entry.systems), kind, per_call: entry.per_call, as_of: day(entry.as_of)? })
+}
+
+fn containers(entry: ContainerEntry) -> Result<ContainerPrices, String> {
+    let wrong = |reason: &str| Err(format!("containers {:?}: {reason}", entry.name));
+    let prices = [entry.per_vcpu_hour, entry.per_gb_hour, entry.load_balancer_per_hour];
+    if prices.iter().any(|number| !is_amount(*number)) {
+        return wrong("prices are numbers that are not below zero");
+    }
+    if !(entry.utilisation > 0.0 && entry.utilisation <= 1.0) {
+        return wrong("utilisation is the part of a task that is used, over 0 and at most 1, such as 0.6");
+    }
+    if entry.sizes.is_empty() || entry.sizes.len() > MAX_ENTRIES {
+        return wrong(&format!("there are 1 to {MAX_ENTRIES} sizes, each a [[containers.size]]"));
+    }
+    let is_size = |size: &SizeEntry| is_amount(size.vcpu) && size.vcpu > 0.0 && is_amount(size.gb) && size.gb > 0.0;
+    if entry.min_tasks == 0 || !entry.sizes.iter().all(|size| is_size(size) && size.concurrency > 0) {
+        return wrong("min_tasks, and vcpu, gb and concurrency of each size, are numbers above zero");
+    }
+    let size = |size: SizeEntry| ContainerSize { vcpu: size.vcpu, gb: size.gb, concurrency: size.concurrency };
+    Ok(ContainerPrices {
+        name: entry.name.into(),
+        per_vcpu_hour: entry.per_vcpu_hour,
+        per_gb_hour: entry.per_gb_hour,
+        load_balancer_per_hour: entry.load_balancer_per_hour,
+        utilisation: entry.utilisation,
+        min_tasks: entry.min_tasks,
+        sizes: entry.sizes.into_iter().map(size).collect(),
+        as_of: day(entry.as_of)?,
+    })
 }
 
 fn rule(pattern: &str, setting: &FunctionSetting) -> Result<FunctionRule, String> {
@@ -192,6 +266,10 @@ fn day(text: String) -> Result<Arc<str>, String> {
     }
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn is_amount(number: f64) -> bool {
     number.is_finite() && number >= 0.0
 }
@@ -202,7 +280,7 @@ fn texts(words: Vec<String>) -> Vec<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
-    use loopscope_analyzer::price::FunctionFacts;
+    use loopscope_analyzer::facts::FunctionFacts;
 
     use super::*;
 
@@ -231,10 +309,19 @@ mod tests {
         ] {
             assert!((table.per_call(system, kind) - per_call).abs() < 1e-12, "{system}");
         }
+        let containers = table.containers.unwrap();
+        assert!(containers.sizes.is_sorted_by_key(|size| size.gb) && containers.sizes.len() > 3);
+        assert!((containers.per_task_hour(containers.sizes[0]) - 0.012_342_5).abs() < 1e-9);
     }
 
     #[test]
     fn what_cannot_be_a_price_is_named() {
+        let containers = |said: &str| {
+            let sizes = "[[containers.size]]\nvcpu=1\ngb=2\nconcurrency=8";
+            let prices = "name='x'\nper_vcpu_hour=1\nper_gb_hour=1\nas_of='2025-01-01'";
+            format!("currency='USD'\n[containers]\n{prices}\n{said}\n{sizes}")
+        };
+        assert!(parse(&containers("utilisation=0.6\nmin_tasks=2")).is_ok());
         for (text, words) in [
             (
                 "currency = 'USD'\n[[call]]\nsystems=['s3']\nkind='use'\nper_call=1\nas_of='2025-01-01'",
@@ -243,6 +330,8 @@ mod tests {
             ("currency = 'USD'\n[[call]]\nsystems=['s3']\nkind='read'\nper_call=-1\nas_of='2025-01-01'", "below zero"),
             ("currency = 'USD'\n[[call]]\nsystems=['s3']\nkind='read'\nper_call=1\nas_of='soon'", "2025-06-01"),
             ("currency = 'USD'\n[[platform]]\nplatforms=['x']\narchitecture='mips'\nas_of='2025-01-01'", "arm64"),
+            (&containers("utilisation=0\nmin_tasks=2"), "such as 0.6"),
+            (&containers("utilisation=0.6\nmin_tasks=0"), "above zero"),
             ("currency = 'USD'\nprices = 1", "prices"),
             ("", "currency"),
         ] {

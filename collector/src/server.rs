@@ -40,6 +40,7 @@ use crate::{
     pipeline::{self, Knowledge, Outlets, Pipeline, Restored},
     store::{Store, StoreError},
     view::View,
+    windows::{self, WindowError, Windows},
 };
 
 /// A segment of the journal is sealed after this time, so that retention lets go of little at a time.
@@ -92,6 +93,9 @@ pub enum ServerError {
     /// The state cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The windows cannot be opened.
+    #[error(transparent)]
+    Windows(#[from] WindowError),
     /// Webhooks cannot be sent.
     #[error(transparent)]
     Webhook(#[from] webhook::DeliveryError),
@@ -134,7 +138,7 @@ pub async fn run(
     let registry = Arc::new(Registry::open(Arc::clone(&store), config.intended.clone())?);
     let core = Core { config, addresses, counters, store, registry, journal };
     let (delivery, wake) = core.delivery()?;
-    let engine = core.start_engine(wake)?;
+    let engine = core.start_engine(wake, data.path())?;
     let live = Live::new(engine.views.clone(), core.status());
     let state = core.api_state(&engine, Arc::clone(&live));
     let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), budget::IN_FLIGHT_BYTES);
@@ -184,6 +188,7 @@ struct Engine {
     pipeline: Pipeline,
     views: watch::Receiver<Arc<View>>,
     is_ready: Arc<AtomicBool>,
+    windows: Arc<Windows>,
 }
 
 impl Core {
@@ -200,16 +205,18 @@ impl Core {
         Ok((delivery, wake))
     }
 
-    fn start_engine(&self, wake: Arc<Notify>) -> Result<Engine, ServerError> {
+    fn start_engine(&self, wake: Arc<Notify>, data: &Path) -> Result<Engine, ServerError> {
         let page = self.config.public_url.clone().unwrap_or_else(|| format!("http://{}", self.addresses.ui));
         let (store, counters) = (Arc::clone(&self.store), Arc::clone(&self.counters));
         let alerts = Alerts::open(store, &self.config.webhooks, &page, counters, wake)?;
         let (view, views) = watch::channel(Arc::new(View::default()));
         let is_ready = Arc::new(AtomicBool::new(false));
+        let (inlet, windows) = windows::open(data, &self.counters)?;
         let outlets = Outlets {
             view,
             layout: Layout::new(self.store.load_places()?, YOUNG_FOR),
             store: Arc::clone(&self.store),
+            windows: inlet,
             alerts,
             counters: Arc::clone(&self.counters),
             is_ready: Arc::clone(&is_ready),
@@ -228,7 +235,7 @@ impl Core {
         };
         let pipeline = pipeline::start(&config, self.config.shards.get(), tail, knowledge, outlets)
             .map_err(ServerError::Engine)?;
-        Ok(Engine { pipeline, views, is_ready })
+        Ok(Engine { pipeline, views, is_ready, windows: Arc::new(windows) })
     }
 
     fn status(&self) -> Arc<StatusSource> {
@@ -243,6 +250,7 @@ impl Core {
     fn api_state(&self, engine: &Engine, live: Arc<Live>) -> ApiState {
         let (journal, store) = (self.journal.clone(), Arc::clone(&self.store));
         let is_ready = Arc::clone(&engine.is_ready);
+        let (windows, changes) = (Arc::clone(&engine.windows), Arc::clone(&engine.windows));
         let public = self.config.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
         let public_host = public.and_then(|url| url.host().map(str::to_owned));
         ApiState {
@@ -259,6 +267,8 @@ impl Core {
                 let function = identify::function_of(resource, span);
                 Identity { id: function.id, name: Arc::clone(&function.name) }
             }),
+            changes: Arc::new(move || changes.changes()),
+            windows: Arc::new(move |range, now| Ok(windows.measured(range, now)?)),
             alerts: Arc::new(move || Ok(alert::history(&store, ALERTS_LISTED)?)),
             registry: Arc::clone(&self.registry),
             ready: Arc::new(move || is_ready.load(Relaxed)),

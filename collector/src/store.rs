@@ -166,7 +166,7 @@ impl Store {
 
 /// Webhook URLs often hold tokens, so only the owner may read the file. SQLite gives the files beside it the same
 /// rights. A file system that knows no rights is no reason to stop.
-fn keep_private(path: &Path) {
+pub(crate) fn keep_private(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use loopscope_analyzer::{
-    snapshot::{JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
+    aggregate::roots::Roots,
+    detect::pattern::Surroundings,
+    price::Pricing,
+    snapshot::{Background, JoinedChain, Loop, LoopLevel, Losses, NodeId, Snapshot},
     span::TraceId,
 };
 use loopscope_proto::v1;
@@ -27,18 +30,26 @@ pub const EXEMPLARS_KEPT: usize = 20;
 pub struct View {
     /// The call graph with the places of its nodes.
     pub graph: v1::Graph,
+    /// What else is known of its functions.
+    pub backgrounds: BTreeMap<NodeId, Background>,
     /// The loops, the worst first.
     pub loops: Vec<v1::Loop>,
     /// The hotspots, by rank.
     pub hotspots: v1::HotspotList,
+    /// Where the time of sampled traces went, for hotspots of other times.
+    pub roots: Roots,
     /// What cannot be right in the input.
     pub anomalies: Vec<v1::Anomaly>,
+    /// What is needed to price what was measured.
+    pub pricing: Arc<Pricing>,
     /// What the engine counted and let go.
     pub losses: Losses,
     /// Traces that show a node, the newest first; every node of the graph has an entry.
     pub node_exemplars: BTreeMap<NodeId, Vec<TraceId>>,
     /// Traces that show any edge between two nodes, the newest first.
     pub edge_exemplars: BTreeMap<(NodeId, NodeId), Vec<TraceId>>,
+    /// What patterns are told with beside counts.
+    pub surroundings: Arc<Surroundings>,
     /// The causes of deepest chains that no trace names, by the id of the loop.
     pub joined: HashMap<String, Arc<JoinedChain>>,
 }
@@ -54,10 +65,19 @@ impl View {
                 resources: snapshot.resources.iter().map(|node| convert::resource(node, place(node.id))).collect(),
                 edges: snapshot.edges.iter().map(convert::edge).collect(),
             },
+            backgrounds: snapshot
+                .functions
+                .iter()
+                .map(|node| node.id)
+                .zip(snapshot.backgrounds.iter().cloned())
+                .collect(),
             loops: snapshot.loops.iter().map(|found| loop_message(snapshot, found)).collect(),
-            hotspots: v1::HotspotList { hotspots: snapshot.hotspots.iter().map(convert::hotspot).collect() },
+            hotspots: convert::hotspots(&snapshot.hotspots, &function_names(snapshot)),
+            roots: snapshot.roots.clone(),
             anomalies: snapshot.anomalies.iter().map(convert::anomaly).collect(),
+            pricing: Arc::clone(&snapshot.pricing),
             losses: snapshot.losses,
+            surroundings: Arc::clone(&snapshot.surroundings),
             node_exemplars,
             edge_exemplars,
             joined: snapshot.loops.iter().filter_map(|it| Some((it.id.to_string(), it.joined.clone()?))).collect(),
@@ -74,6 +94,11 @@ impl View {
             ..Default::default()
         }
     }
+}
+
+/// What the functions are called.
+pub fn function_names(snapshot: &Snapshot) -> BTreeMap<NodeId, String> {
+    snapshot.functions.iter().map(|node| (node.id, node.name.to_string())).collect()
 }
 
 /// What changed from one view to the next, for a reader that knows the old one; `None` when nothing did.

@@ -5,10 +5,13 @@
 //! RFC 3339 text in UTC, enumerations as lower-case words and numbers as numbers; readers ignore unknown fields and
 //! fill missing ones with their defaults.
 //!
-//! This crate knows nothing of servers, storage, the engine or the page. See `json.rs` for the few fields whose JSON
-//! form differs from what serde would derive.
+//! Feature `tonic` adds the services over gRPC; feature `schema` the schema at run time, as descriptors and as JSON
+//! Schema. This crate knows nothing of servers, storage, the engine or the page. See `json.rs` for the few fields whose
+//! JSON form differs from what serde would derive.
 
 pub mod json;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 /// Version 1 of the messages.
 #[allow(

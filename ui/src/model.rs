@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn hotspots_are_replaced_as_a_whole_and_only_when_present() {
         let mut model = Model::default();
-        let hotspots = Some(HotspotList { hotspots: vec![Hotspot::default(), Hotspot::default()] });
+        let hotspots =
+            Some(HotspotList { hotspots: vec![Hotspot::default(), Hotspot::default()], ..HotspotList::default() });
         model.apply(LiveEvent { hotspots, ..snapshot(1) });
         model.apply(LiveEvent { sequence: 2, ..LiveEvent::default() });
         assert_eq!(model.hotspots.len(), 2);

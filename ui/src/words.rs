@@ -49,6 +49,10 @@ pub fn hotspot_cause(it: &Hotspot) -> &'static str {
         "self" => "its own time",
         "gap" => "waiting between caller and callee",
         "resource" => "waiting for a resource",
+        "cold_start" => "starting instances",
+        "queue" => "messages waiting to be handled",
+        "n_plus_one" => "ten or more calls in a row",
+        "retries" => "trying again what has failed",
         _ => "time",
     }
 }
@@ -73,6 +77,12 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("loops of late chains, too many", status.fragment_laps_dropped),
         ("entities not watched", status.entities_dropped),
         ("spans sampled too thinly", status.sampling_clipped),
+        ("traces measured early", status.traces_cut),
+        ("spans of large traces", status.trace_spans_dropped),
+        ("clock offsets forgotten", status.clock_offsets_dropped),
+        ("pipelines cut off", status.pipelines_dropped),
+        ("root operations, too many", status.roots_overflowed),
+        ("sampled traces, too many", status.profiles_overflowed),
         ("spans with mended times", status.spans_mended),
         ("invocations without their parent", status.orphans),
         ("rings of parents", status.parent_rings),

@@ -6,7 +6,7 @@
 use loopscope_analyzer::span::{SpanId, TraceId};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, LogNormal, Poisson, Zipf};
+use rand_distr::{Binomial, Distribution, LogNormal, Poisson, StandardNormal, Zipf};
 
 /// A source of chance with the distributions that the corpus needs.
 #[derive(Clone, Debug)]
@@ -69,6 +69,16 @@ impl Dice {
     pub fn poisson(&mut self, mean: f64) -> u32 {
         // Means here are a handful, so the number is far below the bound.
         Poisson::new(mean).map_or(0, |law| law.sample(&mut self.0).min(f64::from(u32::MAX)) as u32)
+    }
+
+    /// A standard normal number.
+    pub fn normal(&mut self) -> f64 {
+        StandardNormal.sample(&mut self.0)
+    }
+
+    /// How many of `n` something happens to that happens with this probability.
+    pub fn binomial(&mut self, n: u32, probability: f64) -> u32 {
+        Binomial::new(u64::from(n), probability.clamp(0.0, 1.0)).map_or(0, |law| law.sample(&mut self.0) as u32)
     }
 
     /// How often something went on that goes on with probability `q` each time.

@@ -17,6 +17,7 @@ pub mod dice;
 pub mod knobs;
 pub mod labels;
 pub mod performance;
+pub mod regressions;
 pub mod render;
 pub mod report;
 pub mod scenario;

@@ -9,10 +9,12 @@
 //! number of the trace and the path to the run alone, so the same system can be run again with one place faster or
 //! slower and nothing else changes: that is how the truth of a "what if" is known.
 
+pub mod cost;
 pub mod fault;
 pub mod hotspots;
 pub mod ledger;
 pub mod patterns;
+pub mod regressions;
 pub mod report;
 pub mod score;
 pub mod series;
@@ -23,4 +25,5 @@ pub mod suites;
 pub mod system;
 pub mod targets;
 pub mod telling;
+pub mod watched;
 pub mod what_if;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::{
     aggregate::Aggregate,
     detect::guard::{self, Stop},
+    facts::FunctionRule,
     intended::{self, Intended},
-    price::{FunctionRule, LoopCost, PriceTable},
+    price::{LoopCost, PriceTable},
     snapshot::{Assessment, EdgeKind, Loop, LoopLevel, LoopState, NodeId, Severity, VersionChange},
     span::ArrivalTime,
 };
@@ -26,6 +27,7 @@ impl Aggregate {
     pub fn set_facts(&mut self, prices: PriceTable, rules: Vec<FunctionRule>) {
         self.prices = prices;
         self.rules = rules;
+        self.priced.forget();
         for series in self.functions.values_mut() {
             series.learn_facts(&self.rules);
         }

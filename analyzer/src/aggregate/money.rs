@@ -5,7 +5,8 @@
 
 use crate::{
     aggregate::Aggregate,
-    price::{ASSUMED_CONCURRENCY, CallRate, Load, LoopCost, project},
+    facts::ASSUMED_CONCURRENCY,
+    price::{CallRate, Load, LoopCost, project},
     record::EdgeKey,
     snapshot::{EdgeKind, Loop, LoopState, NodeId, Reproduction},
 };
@@ -56,7 +57,7 @@ impl Aggregate {
             };
             let (facts, mean_ms) = (series.facts(), series.mean_ms());
             let calls = self.calls_per_invocation(*id, series.invocations());
-            lap.cost += self.prices.cost_per_invocation(series.platform(), facts, mean_ms, &calls);
+            lap.cost += series.cost_per_run(&self.prices) + self.prices.cost_of_calls(&calls);
             lap.busy_seconds += mean_ms / 1_000.0;
             lap.concurrency = lap.concurrency.min(f64::from(facts.concurrency));
             lap.is_assumed |= facts.is_assumed || !self.prices.knows(series.platform());
@@ -124,8 +125,9 @@ mod tests {
     use crate::{
         config::Config,
         engine::Engine,
+        facts::FunctionRule,
         fixture::{START, Story},
-        price::{FunctionRule, LoopCost, tests::table},
+        price::{LoopCost, tests::table},
     };
 
     /// The cost of the only loop in a story, all of which came within a second.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
+    facts::{FunctionFacts, FunctionRule, Told},
     identity::Function,
-    price::{FunctionFacts, FunctionRule},
-    record::{Belief, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Versions},
+    price::{Charge, PriceTable, Runs},
+    record::{Belief, Billed, Charged, EdgeDelta, EdgeKey, Exemplars, FunctionDelta, Samples, Versions},
     sampling::{part_kept, rounded},
-    snapshot::{Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
+    snapshot::{Background, Edge, EdgeKind, FunctionNode, HotspotCause, NodeId},
     span::{ArrivalTime, EventTime},
     state::state,
     window::{Rate, Series, quantile, slot_of},
@@ -24,10 +25,15 @@ pub(super) struct FunctionSeries {
     cold_starts: f64,
     duration: Series,
     self_time: Series,
+    billed: Billed,
+    charged: Charged,
     rate: Rate,
     exemplars: Exemplars,
     versions: Versions,
-    facts: FunctionFacts,
+    /// Instances that were started, where the time of it was told.
+    starts: f64,
+    told: Told,
+    facts: Arc<FunctionFacts>,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
     last_merge: ArrivalTime,
@@ -53,6 +59,9 @@ struct EdgeDetails {
     p50_ms: f64,
     p95_ms: f64,
     gap_p95_ms: Option<f64>,
+    /// The callee's time, over all time.
+    server: Samples,
+    server_p95_ms: Option<f64>,
     is_stale: bool,
 }
 
@@ -66,10 +75,14 @@ impl FunctionSeries {
             cold_starts: 0.0,
             duration: Series::new(),
             self_time: Series::new(),
+            billed: Billed::default(),
+            charged: Charged::default(),
             rate: Rate::default(),
             exemplars: Exemplars::default(),
             versions: Versions::default(),
-            facts: FunctionFacts::default(),
+            starts: 0.0,
+            told: Told::default(),
+            facts: Arc::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
         }
@@ -84,9 +97,15 @@ impl FunctionSeries {
         self.rate.add(now, delta.invocations.max(0.0));
         self.duration.merge(slot, &delta.duration);
         self.self_time.merge(slot, &delta.self_time);
+        self.billed.merge(&delta.billed);
         self.node.last_seen = self.node.last_seen.max(delta.last_seen);
         self.exemplars.merge(&delta.exemplars);
         self.versions.merge(&delta.versions);
+        if let Some(observed) = &delta.observed {
+            self.charged.merge(&Charged::of(observed));
+            self.starts += observed.starts() as f64;
+        }
+        self.told.update(delta.told);
         self.quantiles_of = None;
         self.last_merge = now;
     }
@@ -94,7 +113,7 @@ impl FunctionSeries {
     /// A function like it under another id, of which nothing was counted.
     pub(super) fn empty(&self, id: NodeId) -> Self {
         let node = FunctionNode { id, exemplars: Vec::new(), aliases: Vec::new(), ..self.node.clone() };
-        Self { facts: self.facts.clone(), ..Self::new(node) }
+        Self { facts: Arc::clone(&self.facts), ..Self::new(node) }
     }
 
     /// Takes over what was counted under another id; the newest traces stay its own.
@@ -106,9 +125,13 @@ impl FunctionSeries {
         self.rate.absorb(&other.rate);
         self.duration.absorb(&other.duration);
         self.self_time.absorb(&other.self_time);
+        self.billed.merge(&other.billed);
+        self.charged.merge(&other.charged);
         self.node.last_seen = self.node.last_seen.max(other.node.last_seen);
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.starts += other.starts;
+        self.told.update(other.told);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
         for id in [&[other.node.id][..], &other.node.aliases].concat() {
@@ -137,7 +160,8 @@ impl FunctionSeries {
         }
         self.node.invocations = rounded(self.invocations);
         self.node.errors = rounded(self.errors);
-        self.node.cold_starts = rounded(self.cold_starts);
+        // Some exporters say so of runs, some tell of the start of the instance alone, and some do both.
+        self.node.cold_starts = rounded(self.cold_starts.max(self.starts));
         self.node.sampling_probability = part_kept(self.kept as f64, self.invocations);
         self.node.rate_per_second = self.rate.per_second(now);
         self.node.clone()
@@ -162,8 +186,24 @@ impl FunctionSeries {
 
     /// Mean duration of a run over all time, milliseconds; 0 while none has ended.
     pub(super) fn mean_ms(&self) -> f64 {
-        let total = &self.duration.total;
-        total.sum().unwrap_or_default() / total.count().max(1) as f64
+        self.billed.mean_ms()
+    }
+
+    /// What a run costs at these prices, without the resources it uses; a mean over all time.
+    pub(super) fn cost_per_run(&self, prices: &PriceTable) -> f64 {
+        let price = prices.platform(self.platform(), self.facts.architecture);
+        let durations = &self.duration.total;
+        let runs = Runs {
+            kept: self.kept.max(0) as f64,
+            invocations: self.invocations,
+            cold_starts: self.cold_starts,
+            billed: &self.billed,
+            durations,
+            told: self.charged,
+            used_memory_mb: None,
+        };
+        let charge = price.map(|price| Charge::of(price, self.facts.memory_mb, runs));
+        charge.map_or(0.0, |charge| charge.run())
     }
 
     /// Versions that came last, with the time each was first seen, the newest last.
@@ -171,12 +211,22 @@ impl FunctionSeries {
         self.versions.as_slice()
     }
 
-    pub(super) fn facts(&self) -> &FunctionFacts {
+    /// What is known of it besides its numbers.
+    pub(super) fn background(&self) -> Background {
+        Background { facts: Arc::clone(&self.facts), versions: self.versions.as_slice().into() }
+    }
+
+    pub(super) fn facts(&self) -> &Arc<FunctionFacts> {
         &self.facts
     }
 
     pub(super) fn learn_facts(&mut self, rules: &[FunctionRule]) {
-        self.facts = FunctionFacts::of(&self.node.name, rules);
+        self.facts = Arc::new(FunctionFacts::with(&self.node.name, rules, self.told));
+    }
+
+    /// What telemetry says of how it is configured.
+    pub(super) fn told(&self) -> Told {
+        self.told
     }
 
     pub(super) fn last_seen(&self) -> EventTime {
@@ -206,6 +256,8 @@ impl EdgeSeries {
             p50_ms: 0.0,
             p95_ms: 0.0,
             gap_p95_ms: None,
+            server: Samples::default(),
+            server_p95_ms: None,
             is_stale: true,
         };
         Self { calls: 0.0, last_call: ArrivalTime(0), details: Box::new(details) }
@@ -229,6 +281,7 @@ impl EdgeSeries {
                 _ => known.merge_total(gap),
             }
         }
+        self.details.server.merge(&delta.server);
         self.details.exemplars.merge(&delta.exemplars);
         self.details.is_stale = true;
         self.last_call = now;
@@ -245,6 +298,7 @@ impl EdgeSeries {
         if let Some(gap) = &other.details.gap {
             self.details.gap.get_or_insert_with(Series::new).absorb(gap);
         }
+        self.details.server.merge(&other.details.server);
         self.details.exemplars.merge(&other.details.exemplars);
         self.details.is_stale = true;
         self.last_call = self.last_call.max(other.last_call);
@@ -255,6 +309,7 @@ impl EdgeSeries {
             self.details.is_stale = false;
             self.details.p50_ms = quantile(&self.details.duration.total, 0.5);
             self.details.p95_ms = quantile(&self.details.duration.total, 0.95);
+            self.details.server_p95_ms = self.details.server.quantile(0.95);
             self.details.gap_p95_ms = self.details.gap.as_ref().map(|gap| quantile(&gap.total, 0.95));
         }
         Edge {
@@ -267,6 +322,7 @@ impl EdgeSeries {
             confidence: self.details.belief.confidence(self.details.kept),
             p50_ms: self.details.p50_ms,
             p95_ms: self.details.p95_ms,
+            server_p95_ms: self.details.server_p95_ms,
             gap_p95_ms: self.details.gap_p95_ms,
             rate_per_second: self.details.rate.per_second(now),
             exemplars: self.details.exemplars.newest_first(),
@@ -324,6 +380,20 @@ impl FunctionNode {
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, rate, exemplars, versions, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, charged, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
-state!(EdgeDetails { kept, belief, errors, duration, gap, rate, exemplars, p50_ms, p95_ms, gap_p95_ms, is_stale });
+state!(EdgeDetails {
+    kept,
+    belief,
+    errors,
+    duration,
+    gap,
+    rate,
+    exemplars,
+    p50_ms,
+    p95_ms,
+    gap_p95_ms,
+    server,
+    server_p95_ms,
+    is_stale
+});

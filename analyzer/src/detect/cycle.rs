@@ -18,7 +18,7 @@ use crate::{
     snapshot::{LoopId, NodeId},
     state::state,
 };
-use components::components;
+pub(crate) use components::components;
 
 /// Cycles reported for one strongly connected component.
 const PER_COMPONENT: usize = 16;
@@ -36,7 +36,7 @@ const LOOKED_AT: usize = 20_000;
 
 /// The causal graph with the calls of each edge. Rows side by side: it is built anew for each search, and 100,000 edges
 /// are to be looked through within a tick.
-type Graph = Csr<(), u64>;
+pub(crate) type Graph = Csr<(), u64>;
 
 /// Shortest cycles through the heaviest edges of each strongly connected component, ordered by id.
 ///

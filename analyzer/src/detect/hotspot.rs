@@ -1,20 +1,40 @@
-//! Latency hotspots: where the time of the roots goes.
+//! Latency hotspots: where the time of the roots goes, and what it would buy to be faster there.
 //!
-//! A function's own time is what it does not wait for; the gap of an edge is what the caller waits longer than the
-//! callee works, in networks, queues and throttles; the time of a resource is what a function waits for it. All are ranked by how much time they took in the current window,
-//! because what is slow and rare costs less than what is fast and everywhere.
+//! A function's own time is what it does not wait for; the gap of an edge is what the caller waits longer than the callee
+//! works, in networks, queues and throttles; the time of a resource is what a function waits for it.
+//!
+//! - With the critical paths of traces, places are ranked by what they contribute to the slowest of them: `hotspot/tail.rs`
+//!   is one root operation, `hotspot/what_if.rs` what it buys to be faster, `hotspot/cause.rs` why, `hotspot/ranking.rs` all
+//!   of them in one list.
+//! - Without them, this file ranks all places by how much time they took in the current window, because what is slow and
+//!   rare costs less than what is fast and everywhere.
+//! - For a range of time of which no trace is kept, `hotspot/sums.rs` does the same with what was measured in it.
+//! - Against a baseline, `hotspot/slower.rs` ranks them by how they became slower.
+
+mod cause;
+pub(crate) mod ranking;
+#[cfg(test)]
+mod simulated;
+pub(crate) mod slower;
+mod sums;
+pub(crate) mod tail;
+mod what_if;
 
 use std::{cmp::Reverse, sync::Arc};
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
+    sketch::DDSketch,
     snapshot::{Hotspot, HotspotCause, NodeId},
     window::{Series, Time, quantile},
 };
 
-/// Hotspots that are listed.
-pub(crate) const LISTED: usize = 50;
+pub use self::{slower::Baseline, sums::by_sums};
+
+/// Hotspots that are listed unless somebody asks for more.
+pub const LISTED: usize = 50;
+
+/// Hotspots that are listed at most.
+pub const LISTED_AT_MOST: usize = 1_000;
 
 /// Time spent at one place.
 pub(crate) struct Spent<'a> {
@@ -33,7 +53,12 @@ pub(crate) struct Spent<'a> {
 /// Ranks where time was spent in some time.
 ///
 /// `root_ms` is the time of all roots in the same time: the invocations that no other waits for.
-pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, time: Time, root_ms: f64) -> Vec<Hotspot> {
+pub(crate) fn hotspots<'a>(
+    spent: impl Iterator<Item = Spent<'a>>,
+    time: Time,
+    root_ms: f64,
+    limit: usize,
+) -> Vec<Hotspot> {
     let mut ranked: Vec<(Spent<'a>, DDSketch, f64)> = spent
         .filter_map(|spent| {
             let current = spent.time.over(time);
@@ -42,7 +67,7 @@ pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, time: Time, r
         })
         .collect();
     ranked.sort_by_key(|(spent, _, total_ms)| (Reverse(ordered(*total_ms)), spent.function, spent.edge, spent.cause));
-    ranked.truncate(LISTED);
+    ranked.truncate(limit);
     (1..)
         .zip(ranked)
         .map(|(rank, (spent, current, total_ms))| Hotspot {
@@ -58,6 +83,9 @@ pub(crate) fn hotspots<'a>(spent: impl Iterator<Item = Spent<'a>>, time: Time, r
             },
             share: if root_ms > 0.0 { (total_ms / root_ms).min(1.0) } else { 0.0 },
             samples: current.count() as u64,
+            confidence: ranking::confidence(current.count() as f64),
+            tail: None,
+            change: None,
         })
         .collect()
 }
@@ -93,7 +121,7 @@ mod tests {
                 time,
             },
         );
-        let found = hotspots(spent.into_iter(), Time::Current(7), 2_000.0);
+        let found = hotspots(spent.into_iter(), Time::Current(7), 2_000.0, LISTED);
         let ranks: Vec<(u32, u64, bool)> = found.iter().map(|h| (h.rank, h.function.0, h.edge.is_some())).collect();
         assert_eq!(ranks, [(1, 2, false), (2, 1, false), (3, 2, true)]);
         assert!((found[0].share - 0.5).abs() < 0.01);

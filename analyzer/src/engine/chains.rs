@@ -232,23 +232,26 @@ fn a_batch_of_old_and_new_messages_goes_on_with_the_old() {
 
 #[test]
 fn a_batch_takes_along_what_it_caused_when_its_deeper_cause_comes_late() {
-    let mut story = Story::default();
-    let mut run = story.root("f");
-    let mut late = Vec::new();
-    for lap in 0..30 {
-        let fresh = story.root("f");
-        if lap % 7 == 3 {
-            // The server span of the invocation that goes on comes when the next laps are known.
-            late.push(story.spans.len() - 3);
+    // The server span of the last `f`, which goes on, and that of the last `h` before it.
+    for back in [3, 6] {
+        let mut story = Story::default();
+        let mut run = story.root("f");
+        let mut late = Vec::new();
+        for lap in 0..30 {
+            let fresh = story.root("f");
+            if lap % 7 == 3 {
+                late.push(story.spans.len() - back);
+            }
+            let handled = story.handle(&[&fresh, &run], "h");
+            run = story.handle(&[&handled], "f");
         }
-        let handled = story.handle(&[&fresh, &run], "h");
-        run = story.handle(&[&handled], "f");
+        let mut spans: Vec<(usize, Span)> = story.spans.into_iter().enumerate().collect();
+        for place in late {
+            // The next laps are known by then.
+            spans[place].0 += 20;
+        }
+        spans.sort_by_key(|(place, _)| *place);
+        let snapshot = analyse(spans.into_iter().map(|(_, span)| span).collect(), 2, 1);
+        assert_eq!((snapshot.loops[0].max_depth, snapshot.loops[0].chains), (30, 1), "{back}");
     }
-    let mut spans: Vec<(usize, Span)> = story.spans.into_iter().enumerate().collect();
-    for place in late {
-        spans[place].0 += 20;
-    }
-    spans.sort_by_key(|(place, _)| *place);
-    let snapshot = analyse(spans.into_iter().map(|(_, span)| span).collect(), 2, 1);
-    assert_eq!((snapshot.loops[0].max_depth, snapshot.loops[0].chains), (30, 1));
 }

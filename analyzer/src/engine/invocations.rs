@@ -58,7 +58,7 @@ fn self_time_and_gap_are_told_apart() {
         span.start = EventTime(start + from * 1_000_000);
         span.end = EventTime(start + to * 1_000_000);
     }
-    let hotspots = analyse(story.spans, 1, 10).hotspots;
+    let hotspots = analyse(story.spans, 1, 10).hotspots.list;
     let found: Vec<String> = hotspots
         .iter()
         .map(|spot| {
@@ -109,6 +109,18 @@ fn a_caller_that_is_exported_late_still_takes_the_time_of_its_callee_from_the_ro
     engine.tick(at(5));
     engine.ingest(at(5), spans[..2].to_vec());
     engine.tick(at(10));
-    let share: f64 = engine.snapshot(at(10)).hotspots.iter().find(|spot| &*spot.name == "b").unwrap().share;
+    let share: f64 = engine.snapshot(at(10)).hotspots.list.iter().find(|spot| &*spot.name == "b").unwrap().share;
     assert!((share - 0.6).abs() < 0.02, "6 of 10 ms, and not of 16: {share}");
+}
+
+#[test]
+fn an_edge_is_measured_on_both_ends() {
+    // The client span takes 8 ms, the server span 6.
+    let snapshot = analyse(Story::parse("a -> b").spans, 1, 1);
+    let edge = &snapshot.edges[0];
+    for (found, expected) in [(Some(edge.p95_ms), 8.0), (edge.server_p95_ms, 6.0), (edge.gap_p95_ms, 2.0)] {
+        assert!((found.unwrap() / expected - 1.0).abs() < 0.02, "{found:?}");
+    }
+    let one_side = analyse(Story::parse("a ~q~> b").spans, 1, 1);
+    assert!(one_side.edges.iter().all(|edge| edge.server_p95_ms.is_none() && edge.gap_p95_ms.is_none()));
 }

@@ -9,9 +9,11 @@ use super::{
     path::{self, PathTable},
 };
 use crate::{
+    record::CALL,
     sampling::Sampling,
     snapshot::NodeId,
     span::{ArrivalTime, EventTime, TraceId},
+    window::millis,
 };
 
 /// Invocations that are looked back over to find the earlier one of a lap: four times the functions of a path table.
@@ -303,6 +305,7 @@ impl Linker {
         if below.parent == cause.invocation {
             below.confidence = below.confidence.max(cause.confidence);
             below.is_guess &= cause.is_guess;
+            below.waited_ms = if below.waited_ms < 0.0 { below.waited(cause.sent) } else { below.waited_ms };
             return;
         }
         let (function, fragment, is_root) = (below.function, below.fragment, below.path.is_single());
@@ -357,6 +360,12 @@ impl Linker {
     }
 }
 
+/// When a message was sent that waited so long until `start`; 0 for a call.
+pub(super) fn sent_at(start: EventTime, waited_ms: f32) -> EventTime {
+    let nanos = (f64::from(waited_ms) * 1e6) as u64;
+    if waited_ms < 0.0 { EventTime(0) } else { EventTime(start.0.saturating_sub(nanos)) }
+}
+
 impl Invocation {
     pub(super) fn cause(&self) -> Cause {
         Cause {
@@ -365,11 +374,18 @@ impl Invocation {
             credit: self.credit,
             is_guess: self.is_guess,
             conversation: self.conversation,
+            sent: sent_at(self.start, self.waited_ms),
         }
     }
 
     fn set_cause(&mut self, cause: Cause) {
         (self.parent, self.confidence, self.credit) = (cause.invocation, cause.confidence, cause.credit);
         (self.is_guess, self.conversation) = (cause.is_guess, cause.conversation);
+        self.waited_ms = self.waited(cause.sent);
+    }
+
+    /// How long a message waited that was sent then. Clocks differ: nothing waits less than no time.
+    fn waited(&self, sent: EventTime) -> f32 {
+        if sent.0 == 0 { CALL } else { millis(self.start.0.saturating_sub(sent.0)) as f32 }
     }
 }

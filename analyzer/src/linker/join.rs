@@ -27,7 +27,7 @@ impl Linker {
         match known {
             Some(belonging) => self.follow(now, link, belonging),
             None => {
-                self.expect_cause(now, link.child, link.credit);
+                self.await_cause(now, link.child, link.credit);
                 match self.waiting.get_mut(cause) {
                     Some(links) if links.len() < WAITING => links.push(link),
                     Some(_) => self.delta.losses.links_dropped += 1,
@@ -72,7 +72,9 @@ impl Linker {
                 &mut self.delta.losses,
             );
         }
-        self.cause(now, link.child, Cause { credit: link.credit, ..Cause::certain(cause.invocation) });
+        let certain = Cause::certain(cause.invocation);
+        self.cause(now, link.child, Cause { credit: link.credit, sent: cause.end, ..certain });
+        self.hand_over(now, cause.invocation, link.child, cause.end, link.credit);
     }
 
     /// An outbound span offers what it knows of what it caused.
@@ -124,7 +126,9 @@ impl Linker {
         let (found, before) = self.continuations.seek(key, seeker, &mut self.delta.losses);
         match found {
             Some(found) => self.join(now, key.class, &seeker, &found.offer),
-            None => self.expect_cause(now, child, seeker.credit),
+            // Who runs a function gives it an id as well, and few of them are heard of.
+            None if key.class != KeyClass::Request => self.await_cause(now, child, seeker.credit),
+            None => {}
         }
         if names_run {
             self.share_cause(now, child, function, &before);
@@ -137,10 +141,10 @@ impl Linker {
         while let Some(search) = self.continuations.next_due(until) {
             let child = self.whole(search.seeker.child);
             let Some(invocation) = self.invocations.get(child) else { continue };
-            if invocation.parent != 0 || self.batches.gathers(child) {
+            let (is_caused, function, knows_id) = (invocation.parent != 0, invocation.function, invocation.knows_id);
+            if is_caused || self.has_awaited_cause(child) {
                 continue;
             }
-            let (function, knows_id) = (invocation.function, invocation.knows_id);
             let Some(found) = self.continuations.decide(&search, function, knows_id, &mut self.delta.losses) else {
                 continue;
             };
@@ -148,7 +152,13 @@ impl Linker {
             // Both sides have drawn the resource between them, and who invokes a function by name the call.
             let (invocation, credit) = (offer.cause, search.seeker.credit);
             let conversation = search.key.conversation();
-            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation });
+            // Whoever invokes a function by its name waits for it.
+            let is_call = offer.destination.is_some() && offer.destination == self.functions.node(function);
+            let sent = if is_call { EventTime(0) } else { offer.end };
+            if !is_call {
+                self.hand_over(now, invocation, child, sent, credit);
+            }
+            self.cause(now, child, Cause { invocation, confidence, credit, is_guess: true, conversation, sent });
         }
     }
 
@@ -167,8 +177,10 @@ impl Linker {
             return;
         }
         let (confidence, credit) = (class.confidence(), seeker.credit);
-        let cause = Cause { confidence, credit, ..Cause::certain(offer.cause) };
-        if self.batches.knows(child, offer.cause) {
+        // Who knows the id of a run has called it.
+        let sent = if class == KeyClass::Request { EventTime(0) } else { offer.end };
+        let cause = Cause { confidence, credit, sent, ..Cause::certain(offer.cause) };
+        if self.awaiting.knows(child, offer.cause) {
             self.cause(now, child, cause);
             return;
         }
@@ -178,6 +190,9 @@ impl Linker {
             self.count_message(seeker, offer, kind, class.confidence());
         }
         self.observe(seeker, offer);
+        if class != KeyClass::Request {
+            self.hand_over(now, offer.cause, child, sent, credit);
+        }
         self.cause(now, child, cause);
     }
 
@@ -235,7 +250,9 @@ impl Linker {
             false => receiver.sampling.and(sender.sampling),
         };
         let trace_id = receiver.trace_id;
-        self.delta.call(key, &Call { duration_ms: wait, gap_ms: None, error: false, trace_id, confidence, sampling });
+        let call =
+            Call { duration_ms: wait, server_ms: None, error: false, throttled: false, trace_id, confidence, sampling };
+        self.delta.call(key, &call);
     }
 }
 

@@ -6,10 +6,9 @@
 
 use std::collections::VecDeque;
 
-use sketches_ddsketch::DDSketch;
-
 use crate::{
     detect::rate,
+    sketch::DDSketch,
     span::{ArrivalTime, EventTime},
     state::state,
     window::{millis, quantile, sketch},

@@ -3,17 +3,21 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use sketches_ddsketch::DDSketch;
 
-use super::{Anomalies, AttemptDelta, AttemptKey, Belief, Exemplars, FlowCounts, FlowKey, TraceProfile, Versions};
+use super::{
+    Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Nature, Observed, Outs, Pace,
+    Passing, Samples, StateUse, TraceProfile, Versions, observed::merge_into,
+};
 use crate::{
+    facts::{FactRecord, Told},
     generations::Dropped,
     identity::{Function, TouchedResource},
     sampling::Sampling,
+    sketch::DDSketch,
     snapshot::{EdgeKind, Losses, NodeId, ResourceNode},
     span::{EventTime, TraceId},
     state::state,
-    window::{merge, sketch},
+    window::{merge, millis, sketch},
 };
 
 /// Names an edge.
@@ -38,6 +42,8 @@ pub struct Delta {
     pub(crate) flows: FxHashMap<FlowKey, FlowCounts>,
     /// Where the time of the traces went that were looked at.
     pub(crate) profiles: Vec<TraceProfile>,
+    /// What messages caused.
+    pub(crate) passing: Passing,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
 }
@@ -54,9 +60,33 @@ pub(crate) struct FunctionDelta {
     pub(crate) cold_starts: f64,
     pub(crate) last_seen: EventTime,
     pub(crate) duration: DDSketch,
+    /// The part of `duration` that cold runs are.
+    pub(crate) cold_duration: Option<Box<DDSketch>>,
     pub(crate) self_time: DDSketch,
+    /// What is charged for the runs.
+    pub(crate) billed: Billed,
+    /// Runs by the minute; only where time is known, that is not in a shard.
+    pub(crate) pace: Pace,
+    pub(crate) state_use: StateUse,
+    /// How it is configured, as far as telemetry says.
+    pub(crate) told: Told,
+    pub(crate) observed: Option<Box<Observed>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
+    /// How the runs that are over began.
+    pub(crate) nature: Nature,
+    /// What the runs that are over called and sent.
+    pub(crate) outs: Outs,
+}
+
+/// One run, as its entry span shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) sampling: Sampling,
+    pub(crate) error: bool,
+    pub(crate) cold_start: bool,
+    /// True when the platform ended it because it took too long.
+    pub(crate) timed_out: bool,
 }
 
 /// Changes to one edge.
@@ -68,8 +98,12 @@ pub(crate) struct EdgeDelta {
     /// Calls that they stand for, and of these.
     pub(crate) calls: f64,
     pub(crate) errors: f64,
+    /// Calls that were refused because there were too many.
+    pub(crate) throttles: f64,
     pub(crate) duration: DDSketch,
     pub(crate) gap: Option<DDSketch>,
+    /// The callee's time of the calls that the caller timed as well.
+    pub(crate) server: Samples,
     pub(crate) exemplars: Exemplars,
 }
 
@@ -77,9 +111,11 @@ pub(crate) struct EdgeDelta {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) duration_ms: f64,
-    /// The caller's time minus the callee's.
-    pub(crate) gap_ms: Option<f64>,
+    /// The callee's time, where the caller's is known as well: the rest is the gap between the two.
+    pub(crate) server_ms: Option<f64>,
     pub(crate) error: bool,
+    /// True when it was refused because there were too many.
+    pub(crate) throttled: bool,
     pub(crate) trace_id: TraceId,
     /// How sure it is that it went this way.
     pub(crate) confidence: f32,
@@ -88,7 +124,8 @@ pub(crate) struct Call {
 }
 
 impl FunctionDelta {
-    fn new(function: &Arc<Function>) -> Self {
+    /// A function of which nothing was counted.
+    pub(crate) fn new(function: &Arc<Function>) -> Self {
         Self {
             function: Arc::clone(function),
             kept: 0,
@@ -97,9 +134,17 @@ impl FunctionDelta {
             cold_starts: 0.0,
             last_seen: EventTime(0),
             duration: sketch(),
+            cold_duration: None,
             self_time: sketch(),
+            billed: Billed::default(),
+            pace: Pace::default(),
+            state_use: StateUse::default(),
+            told: Told::default(),
+            observed: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
+            nature: Nature::default(),
+            outs: Outs::default(),
         }
     }
 
@@ -111,18 +156,51 @@ impl FunctionDelta {
         self.cold_starts += other.cold_starts;
         self.last_seen = self.last_seen.max(other.last_seen);
         merge(&mut self.duration, &other.duration);
+        merge_into(&mut self.cold_duration, other.cold_duration.as_deref());
         merge(&mut self.self_time, &other.self_time);
+        self.billed.merge(&other.billed);
+        self.pace.merge(&other.pace);
+        self.state_use.merge(&other.state_use);
+        self.told.update(other.told);
+        if let Some(observed) = &other.observed {
+            self.observed().merge(observed);
+        }
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
+        self.nature.merge(&other.nature);
+        self.outs.merge(&other.outs);
     }
 
     /// Counts a run, or takes one back.
-    pub(crate) fn run(&mut self, is_more: bool, sampling: Sampling, error: bool, cold_start: bool) {
-        let (kept, count) = if is_more { (1, sampling.adjusted_count()) } else { (-1, -sampling.adjusted_count()) };
+    pub(crate) fn run(&mut self, is_more: bool, run: Run) {
+        let adjusted = run.sampling.adjusted_count();
+        let (kept, count) = if is_more { (1, adjusted) } else { (-1, -adjusted) };
         self.kept += kept;
         self.invocations += count;
-        self.errors += if error { count } else { 0.0 };
-        self.cold_starts += if cold_start { count } else { 0.0 };
+        self.errors += if run.error { count } else { 0.0 };
+        self.cold_starts += if run.cold_start { count } else { 0.0 };
+        if run.timed_out {
+            self.observed().span_time_outs += count;
+        }
+    }
+
+    /// Counts how long a run took, and what is charged for it.
+    pub(crate) fn ran(&mut self, nanos: u64, sampling: Sampling, is_cold: bool) {
+        self.billed.ran(nanos, sampling, is_cold);
+        self.took(millis(nanos), is_cold);
+    }
+
+    /// Counts how long a run took.
+    pub(crate) fn took(&mut self, duration_ms: f64, is_cold: bool) {
+        self.duration.add(duration_ms);
+        if is_cold {
+            self.cold_duration.get_or_insert_with(|| Box::new(sketch())).add(duration_ms);
+        }
+    }
+
+    /// Room for what is rarely observed.
+    pub(crate) fn observed(&mut self) -> &mut Observed {
+        self.observed.get_or_insert_default()
     }
 }
 
@@ -133,8 +211,10 @@ impl EdgeDelta {
             belief: Belief::default(),
             calls: 0.0,
             errors: 0.0,
+            throttles: 0.0,
             duration: sketch(),
             gap: None,
+            server: Samples::default(),
             exemplars: Exemplars::default(),
         }
     }
@@ -145,10 +225,12 @@ impl EdgeDelta {
         self.belief.merge(other.belief);
         self.calls += other.calls;
         self.errors += other.errors;
+        self.throttles += other.throttles;
         merge(&mut self.duration, &other.duration);
         if let Some(gap) = &other.gap {
             merge(self.gap.get_or_insert_with(sketch), gap);
         }
+        self.server.merge(&other.server);
         self.exemplars.merge(&other.exemplars);
     }
 }
@@ -163,6 +245,7 @@ impl Delta {
             && self.attempts.is_empty()
             && self.flows.is_empty()
             && self.profiles.is_empty()
+            && self.passing.is_empty()
             && self.anomalies == Anomalies::default()
             && self.root_ms == 0.0
     }
@@ -182,10 +265,21 @@ impl Delta {
         self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
     }
 
-    /// A resource was touched; the last who speaks of it counts.
+    /// Takes in what is said of a run beyond its spans. Who does not say which function it was says nothing.
+    pub(crate) fn learn(&mut self, fact: &FactRecord) {
+        if fact.function.is_app {
+            return;
+        }
+        let function = self.function(&fact.function);
+        function.last_seen = function.last_seen.max(fact.at);
+        function.told.update(fact.told());
+        function.observed().learn(fact);
+    }
+
+    /// A resource was touched; the last who speaks of it counts, but a trigger that does not say what provides it.
     pub(crate) fn touch(&mut self, resource: TouchedResource<'_>) {
         match self.resources.get_mut(&resource.id) {
-            Some(known) if resource.is_as(known) => {}
+            Some(known) if resource.is_as(known) || resource.system.is_empty() && !known.system.is_empty() => {}
             Some(known) => *known = resource.to_node(),
             None => drop(self.resources.insert(resource.id, resource.to_node())),
         }
@@ -198,10 +292,12 @@ impl Delta {
         edge.kept += 1;
         edge.calls += count;
         edge.errors += if call.error { count } else { 0.0 };
+        edge.throttles += if call.throttled { count } else { 0.0 };
         edge.belief.add(call.confidence);
         edge.duration.add(call.duration_ms);
-        if let Some(gap_ms) = call.gap_ms {
-            edge.gap.get_or_insert_with(sketch).add(gap_ms);
+        if let Some(server_ms) = call.server_ms {
+            edge.server.add(server_ms);
+            edge.gap.get_or_insert_with(sketch).add((call.duration_ms - server_ms).max(0.0));
         }
         edge.exemplars.add(call.trace_id);
     }
@@ -227,6 +323,12 @@ impl Losses {
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
+        self.roots_overflowed += other.roots_overflowed;
+        self.profiles_overflowed += other.profiles_overflowed;
+        self.traces_cut += other.traces_cut;
+        self.trace_spans_dropped += other.trace_spans_dropped;
+        self.clock_offsets_dropped += other.clock_offsets_dropped;
+        self.pipelines_dropped += other.pipelines_dropped;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -249,3 +351,24 @@ impl Losses {
 }
 
 state!(EdgeKey { source, target, kind });
+state!(FunctionDelta {
+    function,
+    kept,
+    invocations,
+    errors,
+    cold_starts,
+    last_seen,
+    duration,
+    cold_duration,
+    self_time,
+    billed,
+    pace,
+    state_use,
+    told,
+    observed,
+    exemplars,
+    versions,
+    nature,
+    outs
+});
+state!(EdgeDelta { kept, belief, calls, errors, throttles, duration, gap, server, exemplars });

@@ -83,6 +83,11 @@ impl Clues {
         clues
     }
 
+    /// Messages that the span sends or handles.
+    pub(super) fn messages(&self) -> u32 {
+        (1.0 / self.credit.max(f32::MIN_POSITIVE)).round() as u32
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.links.is_empty() && self.keys.is_empty() && self.entity == 0 && !self.is_export
     }

@@ -42,7 +42,7 @@ impl Flow {
     /// One of its spans knows this, and was delivered by that.
     pub(super) fn see(&mut self, clues: &Clues, is_outbound: bool, delivered_by: Option<NodeId>) {
         let is_told = |class| matches!(class, KeyClass::Time | KeyClass::Conversation);
-        let messages = (1.0 / clues.credit).round() as u32;
+        let messages = clues.messages();
         let mut places = clues.keys.iter().filter(|known| known.key.class == KeyClass::Time);
         if is_outbound {
             // Who knows the id of the run that it starts is joined with it.

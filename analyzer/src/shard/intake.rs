@@ -8,10 +8,13 @@ use super::{
     Shard,
     clue::{Clues, Ends, may_be_invoked, run_of, trigger_of},
     kept::SpanRecord,
+    limit::Limit,
+    timing::{self, Seen},
 };
 use crate::{
     attribute::Attribute,
-    identity::{function_of, invoked_by, touch_of},
+    facts::memory_mb,
+    identity::{Habitat, function_of, invoked_by, touch_of},
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
@@ -25,14 +28,17 @@ const FUTURE: Duration = Duration::from_secs(600);
 const LONGEST_NANOS: u64 = 30 * 24 * 3_600 * 1_000_000_000;
 
 impl Shard {
-    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) {
+    /// Keeps what later spans need of this one; true when it has a place among the spans of its trace.
+    pub(super) fn keep(&mut self, now: ArrivalTime, key: u64, span: &Span) -> bool {
         let function = function_of(span);
         let touch = touch_of(span);
         let parent = span.parent_span_id.map_or(0, |id| SpanKey::new(span.trace_id, id).0);
         let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
         let ends = Ends { function: function.id, invoked: invokes };
+        let mut cause = 0;
         let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
         if !clues.is_empty() {
+            cause = clues.links.first().map_or(0, |link| link.cause);
             self.clues.insert(key, clues);
         }
         self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
@@ -51,7 +57,11 @@ impl Shard {
             if let Some(version) = version.or_else(|| span.attributes.text(Attribute::FaasVersion)) {
                 seen.versions.see(version, start);
             }
+            seen.told.memory_mb = memory_of(span).or(seen.told.memory_mb);
         }
+        let is_placed = !self.count_init(&function, span);
+        // What leaves a function may speak of the one that it calls.
+        let habitat = if span.kind.is_outbound() { Habitat::default() } else { Habitat::of(span) };
         let parent = self.pair(key, span, parent);
         let occurrence = self.operations.first(function.id, span);
         self.spans.insert(
@@ -70,11 +80,14 @@ impl Shard {
                 touch_kind: touch.map_or(EdgeKind::Read, |touch| touch.kind),
                 invokes: invokes.into(),
                 trigger,
+                instance: habitat.instance,
+                is_faas: habitat.is_faas,
                 sampling,
                 is_open: span.parent_span_id.is_none() && span.links.is_empty() && may_be_invoked(span),
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
+                limit: Limit::of(span),
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,
                 is_answered: false,
@@ -82,6 +95,18 @@ impl Shard {
                 is_looked_at: false,
             },
         );
+        self.look(now, key, span, cause);
+        is_placed
+    }
+
+    /// Keeps the times of a span of a trace that is looked at closely.
+    fn look(&mut self, now: ArrivalTime, key: u64, span: &Span, cause: u64) {
+        let trace = (timing::hash_of(span.trace_id), span.trace_id);
+        if !self.timing.may_look_at(trace.0) {
+            return;
+        }
+        let Self { timing, operations, spans, delta, .. } = self;
+        timing.see(now, trace, spans, delta, || Some(Seen::of(key, span, spans.get(key)?, cause, operations)));
     }
 
     /// Start and duration; where a clock is broken, the arrival and no time.
@@ -95,4 +120,10 @@ impl Shard {
         let start = if is_start_broken { EventTime(now.0) } else { span.start };
         (start, if is_start_broken || is_end_broken { 0 } else { span.duration_nanos() })
     }
+}
+
+/// The memory of its function's instances, MiB, which exporters write on resources, and some on what is handled.
+fn memory_of(span: &Span) -> Option<u32> {
+    let by_span = || span.attributes.number(Attribute::FaasMaxMemory).and_then(memory_mb);
+    span.resource.memory_mb.or_else(|| if span.kind.is_inbound() { by_span() } else { None })
 }

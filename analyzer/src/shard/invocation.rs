@@ -8,11 +8,18 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{SpanRecord, clue::Clues, flow::Flow};
+use super::{
+    SpanRecord,
+    clue::Clues,
+    conduct::{Conduct, Lives},
+    flow::Flow,
+};
 use crate::{
+    config::Config,
     identity::Function,
-    record::Delta,
+    record::{CHATTY, Delta, Sent, StateUse},
     records::Records,
+    sampling::Sampling,
     span::{ArrivalTime, EventTime},
     window::millis,
 };
@@ -24,6 +31,7 @@ const CHILDREN: usize = 256;
 pub(super) struct Invocations {
     open: Records<Open>,
     due: VecDeque<(ArrivalTime, u64)>,
+    lives: Lives,
     settle: Duration,
     capacity: usize,
 }
@@ -32,8 +40,13 @@ struct Open {
     function: Arc<Function>,
     start: EventTime,
     end: EventTime,
-    /// Intervals in which it waited.
-    children: SmallVec<[(u64, u64); 1]>,
+    children: SmallVec<[Wait; 1]>,
+    /// Those of them in which it waited for another function.
+    blocked: SmallVec<[(u64, u64); 1]>,
+    /// Uses of databases and stores.
+    state_calls: u32,
+    sampling: Sampling,
+    is_cold: bool,
     /// True when another invocation waits for this one.
     is_called: bool,
     /// True when it is not a part of another one, and its duration is counted.
@@ -41,11 +54,42 @@ struct Open {
     /// True when its entry span says how long it took.
     is_timed: bool,
     flow: Flow,
+    conduct: Conduct,
+}
+
+/// A time in which an invocation waited. The highest bit of its end, which no time reaches before the year 2262, says
+/// whether it was for a database or another store: there is one for each outbound span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wait {
+    start: u64,
+    end: u64,
+}
+
+impl Wait {
+    const STATE: u64 = 1 << 63;
+
+    pub(super) fn of(span: &SpanRecord) -> Self {
+        let state = if span.uses_state() { Self::STATE } else { 0 };
+        Self { start: span.start.0, end: span.end().0 & !Self::STATE | state }
+    }
+
+    fn end(self) -> u64 {
+        self.end & !Self::STATE
+    }
+
+    fn is_for_state(self) -> bool {
+        self.end & Self::STATE != 0
+    }
 }
 
 impl Invocations {
-    pub(super) fn new(settle: Duration, capacity: usize) -> Self {
-        Self { open: Records::default(), due: VecDeque::new(), settle, capacity }
+    pub(super) fn new(config: &Config, capacity: usize) -> Self {
+        let lives = Lives::new(config.lateness);
+        Self { open: Records::default(), due: VecDeque::new(), lives, settle: config.settle, capacity }
+    }
+
+    pub(super) fn rotate(&mut self, now: ArrivalTime) {
+        self.lives.rotate(now);
     }
 
     pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
@@ -54,25 +98,35 @@ impl Invocations {
             start: entry.start,
             end: entry.end(),
             children: SmallVec::new(),
+            blocked: SmallVec::new(),
+            state_calls: 0,
+            sampling: entry.sampling,
+            is_cold: entry.cold_start,
             is_called: false,
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
             flow,
+            conduct: Conduct::of(entry),
         };
         if entry.kind.is_outbound() {
-            open.children.push((entry.start.0, entry.end().0));
+            open.wait(Wait::of(entry));
         }
         self.open.insert(key, open);
         self.due.push_back((now.after(self.settle), key));
     }
 
-    /// The invocation waited from `start` to `end`.
-    pub(super) fn add_child(&mut self, key: u64, start: EventTime, end: EventTime) {
-        let Some(open) = self.open.get_mut(key) else { return };
-        if open.children.len() < CHILDREN {
-            open.children.push((start.0, end.0));
-        } else if let Some(last) = open.children.last_mut() {
-            *last = (last.0.min(start.0), last.1.max(end.0));
+    /// The invocation waited.
+    pub(super) fn add_wait(&mut self, key: u64, wait: Wait) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.wait(wait);
+        }
+    }
+
+    /// The invocation of `parent` waited for the one that `child` is the entry of.
+    pub(super) fn block(&mut self, child: &SpanRecord, parent: &SpanRecord) {
+        let waits = if parent.kind.is_outbound() { parent } else { child };
+        if let Some(open) = self.open.get_mut(parent.invocation) {
+            open.block((waits.start.0, waits.end().0));
         }
     }
 
@@ -82,6 +136,20 @@ impl Invocations {
         let is_sent = !span.error || span.invokes.get().is_some() || !span.kind.is_outbound();
         if let Some(open) = self.open.get_mut(key).filter(|_| is_sent) {
             open.flow.see(clues, span.kind.is_outbound(), span.delivered());
+        }
+    }
+
+    /// A span of the invocation takes something in.
+    pub(super) fn take_in(&mut self, key: u64, is_entry: bool, span: &SpanRecord, clues: Option<&Clues>) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.take_in(is_entry, span, clues);
+        }
+    }
+
+    /// The invocation sends to a place, or calls it.
+    pub(super) fn send(&mut self, key: u64, sent: Sent) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.conduct.send(sent);
         }
     }
 
@@ -100,18 +168,18 @@ impl Invocations {
             None => delta.root_ms -= millis(child.duration_nanos),
         }
         if !parent.kind.is_outbound() {
-            self.add_child(parent.invocation, child.start, child.end());
+            self.add_wait(parent.invocation, Wait { start: child.start.0, end: child.end().0 });
         }
     }
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, part: u64, whole: u64) {
         let Some(open) = self.open.remove(part) else { return };
-        for (start, end) in open.children {
-            self.add_child(whole, EventTime(start), EventTime(end));
-        }
         if let Some(whole) = self.open.get_mut(whole) {
+            open.children.into_iter().for_each(|wait| whole.wait(wait));
+            open.blocked.into_iter().for_each(|wait| whole.block(wait));
             whole.flow.absorb(open.flow);
+            whole.conduct.absorb(open.conduct);
         }
     }
 
@@ -121,36 +189,95 @@ impl Invocations {
             let Some((_, key)) = self.due.pop_front() else { break };
             let Some(mut open) = self.open.remove(key) else { continue };
             open.flow.settle(open.function.id, delta);
-            if !open.is_timed {
-                continue;
-            }
-            let duration_ms = millis(open.end.0 - open.start.0);
-            let self_nanos = open.self_nanos();
+            let nanos = open.end.0 - open.start.0;
+            let own_nanos = open.self_nanos();
             let function = delta.function(&open.function);
-            function.self_time.add(millis(self_nanos));
-            if !open.is_certain {
-                function.duration.add(duration_ms);
+            let dropped = open.conduct.settle(function, (open.start, open.end), &mut self.lives);
+            if open.is_timed {
+                function.self_time.add(millis(own_nanos));
+                function.billed.settle(nanos, own_nanos, open.blocked_nanos(), open.sampling);
+                function.state_use.merge(&open.state_use());
+                if !open.is_certain {
+                    function.ran(nanos, open.sampling, open.is_cold);
+                }
+                if !open.is_called {
+                    delta.root_ms += millis(nanos);
+                }
             }
-            if !open.is_called {
-                delta.root_ms += duration_ms;
-            }
+            delta.losses.edges_overflowed += dropped;
         }
     }
 }
 
 impl Open {
+    fn wait(&mut self, wait: Wait) {
+        self.state_calls = self.state_calls.saturating_add(u32::from(wait.is_for_state()));
+        if self.children.len() < CHILDREN {
+            self.children.push(wait);
+        } else if let Some(last) = self.children.last_mut() {
+            let state = last.end & Wait::STATE;
+            *last = Wait { start: last.start.min(wait.start), end: last.end().max(wait.end()) | state };
+        }
+    }
+
+    fn block(&mut self, wait: (u64, u64)) {
+        if self.blocked.len() < CHILDREN {
+            self.blocked.push(wait);
+        } else if let Some(last) = self.blocked.last_mut() {
+            *last = (last.0.min(wait.0), last.1.max(wait.1));
+        }
+    }
+
+    /// Nanoseconds in which it waited for other functions; for several at the same time they count once.
+    fn blocked_nanos(&mut self) -> u64 {
+        self.blocked.sort_unstable();
+        let (mut blocked, mut covered) = (0, self.start.0);
+        for (start, end) in &self.blocked {
+            let (start, end) = ((*start).max(covered), (*end).min(self.end.0));
+            if end > start {
+                blocked += end - start;
+                covered = end;
+            }
+        }
+        blocked
+    }
+
     fn self_nanos(&mut self) -> u64 {
         self.children.sort_unstable();
-        let mut waited = 0;
-        let mut covered = self.start.0;
-        for (start, end) in &self.children {
-            let (start, end) = ((*start).max(covered), (*end).min(self.end.0));
+        let (waited, _) = self.waited(|_| true);
+        (self.end.0 - self.start.0).saturating_sub(waited)
+    }
+
+    /// What it did with databases and stores, once its waits are sorted.
+    fn state_use(&self) -> StateUse {
+        let run = StateUse { runs: 1, run_ms: millis(self.end.0 - self.start.0), ..StateUse::default() };
+        if self.state_calls == 0 {
+            return run;
+        }
+        let (waited, in_a_row) = self.waited(Wait::is_for_state);
+        StateUse {
+            using_runs: 1,
+            calls: u64::from(self.state_calls),
+            waited_ms: millis(waited),
+            chatty_runs: u64::from(in_a_row >= CHATTY),
+            ..run
+        }
+    }
+
+    /// Nanoseconds in which it waited for any of these, and how many of them did not overlap with one before.
+    fn waited(&self, counts: impl Fn(Wait) -> bool) -> (u64, u32) {
+        let (mut waited, mut in_a_row) = (0, 0);
+        let (mut covered, mut last_end) = (self.start.0, 0);
+        for wait in self.children.iter().filter(|wait| counts(**wait)) {
+            in_a_row += u32::from(wait.start >= last_end);
+            last_end = last_end.max(wait.end());
+            let (start, end) = (wait.start.max(covered), wait.end().min(self.end.0));
             if end > start {
                 waited += end - start;
                 covered = end;
             }
         }
-        (self.end.0 - self.start.0).saturating_sub(waited)
+        (waited, in_a_row)
     }
 }
 
@@ -164,11 +291,16 @@ mod tests {
             function: Arc::clone(resource.function()),
             start: EventTime(100),
             end: EventTime(end),
-            children: children.iter().copied().collect(),
+            children: children.iter().map(|(start, end)| Wait { start: *start, end: *end }).collect(),
+            blocked: SmallVec::new(),
+            state_calls: 0,
+            sampling: Sampling::ALWAYS,
+            is_cold: false,
             is_called: false,
             is_certain: true,
             is_timed: true,
             flow: Flow::default(),
+            conduct: Conduct::default(),
         }
     }
 
@@ -181,5 +313,28 @@ mod tests {
         assert_eq!(open(200, &[(130, 160), (120, 140)]).self_nanos(), 60);
         assert_eq!(open(200, &[(0, 1_000)]).self_nanos(), 0);
         assert_eq!(open(200, &[(300, 400), (10, 20)]).self_nanos(), 100);
+        let mut open = open(200, &[]);
+        [(130, 160), (120, 140), (190, 900)].into_iter().for_each(|wait| open.block(wait));
+        assert_eq!(open.blocked_nanos(), 50);
+    }
+
+    #[test]
+    fn uses_of_stores_are_counted_by_run_and_chatty_when_one_follows_the_other() {
+        let used = |uses: &[(u64, u64)]| {
+            let mut open = open(2_000, &[(150, 900)]);
+            uses.iter().for_each(|(start, end)| open.wait(Wait { start: *start, end: end | Wait::STATE }));
+            open.self_nanos();
+            open.state_use()
+        };
+        let in_a_row: Vec<(u64, u64)> = (0..10).map(|at| (1_000 + at * 20, 1_010 + at * 20)).collect();
+        let found = used(&in_a_row);
+        assert_eq!((found.runs, found.using_runs, found.calls, found.chatty_runs), (1, 1, 10, 1));
+        assert!((found.waited_ms - millis(100)).abs() < 1e-12, "{found:?}");
+        let at_once: Vec<(u64, u64)> = (0..10).map(|at| (1_000 + at, 1_100)).collect();
+        let found = used(&at_once);
+        assert_eq!((found.calls, found.chatty_runs), (10, 0));
+        assert!((found.waited_ms - millis(100)).abs() < 1e-12, "{found:?}");
+        assert_eq!(used(&in_a_row[1..]).chatty_runs, 0);
+        assert_eq!((used(&[]).runs, used(&[]).using_runs), (1, 0));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::operation::Occurrence;
+use super::{limit::Limit, operation::Occurrence};
 use crate::{
     identity::Function,
-    record::{MaybeNode, Trigger},
+    record::{MaybeNode, Run, Trigger},
     sampling::Sampling,
     snapshot::{EdgeKind, NodeId},
     span::{EventTime, SpanId, SpanKind, TraceId},
@@ -33,6 +33,7 @@ pub(super) struct SpanRecord {
     pub(super) kind: SpanKind,
     pub(super) error: bool,
     pub(super) cold_start: bool,
+    pub(super) limit: Limit,
     pub(super) is_call_counted: bool,
     /// True for a caller whose callee has the same id.
     pub(super) has_pair: bool,
@@ -46,6 +47,10 @@ pub(super) struct SpanRecord {
     pub(super) is_open: bool,
     /// What started it, if it is an entry.
     pub(super) trigger: Trigger,
+    /// Hash of the instance that ran it; 0 when nothing is said of it.
+    pub(super) instance: u32,
+    /// True when it has attributes that only functions have; what leaves a function is not asked.
+    pub(super) is_faas: bool,
     /// How probable it was that it was kept.
     pub(super) sampling: Sampling,
 }
@@ -59,8 +64,7 @@ impl SpanRecord {
 
     /// True when both are of one process; one of them may not say of which of its functions.
     pub(super) fn runs_in(&self, parent: &Self) -> bool {
-        let (own, parents) = (&self.function, &parent.function);
-        own.id == parents.id || parents.app == Some(own.id) || own.app == Some(parents.id)
+        is_one_process(&self.function, &parent.function)
     }
 
     /// True when a span with the same id is not the same span, but the other side of one call, as Zipkin writes it.
@@ -72,6 +76,18 @@ impl SpanRecord {
     /// The function that the span above or below it names, where it names none itself.
     pub(super) fn named_by(&self, other: &Self) -> Option<Arc<Function>> {
         (other.function.app == Some(self.function.id)).then(|| Arc::clone(&other.function))
+    }
+
+    /// The run whose entry it is.
+    pub(super) fn run(&self) -> Run {
+        let timed_out = self.limit == Limit::Time && !self.kind.is_outbound();
+        Run { sampling: self.sampling, error: self.error, cold_start: self.cold_start, timed_out }
+    }
+
+    /// True when the span waits for a database or another store.
+    pub(super) fn uses_state(&self) -> bool {
+        let is_use = matches!(self.touch_kind, EdgeKind::Read | EdgeKind::Write);
+        is_use && self.kind.is_outbound() && self.touches.get().is_some()
     }
 
     pub(super) fn end(&self) -> EventTime {
@@ -87,4 +103,9 @@ impl SpanRecord {
     pub(super) fn delivered(&self) -> Option<NodeId> {
         self.touches.get().filter(|_| self.touch_kind == EdgeKind::Deliver)
     }
+}
+
+/// True when both are one function, or one of them is the process that runs the other.
+pub(super) fn is_one_process(one: &Function, other: &Function) -> bool {
+    one.id == other.id || other.app == Some(one.id) || one.app == Some(other.id)
 }

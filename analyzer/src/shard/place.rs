@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::{Shard, kept::SpanRecord};
+use super::{Shard, kept::SpanRecord, touch};
 use crate::{
     record::{Record, SpanKey},
     span::ArrivalTime,
@@ -137,13 +137,18 @@ impl Shard {
             },
             (true, true) => self.merge(key, span, parent.invocation),
             (false, false) => {
-                self.enter(now, key, span, Some(parent.invocation), true);
+                self.enter(now, key, span, Some((parent.invocation, touch::waited_ms(span, parent))), true);
+                self.block(span, parent);
                 self.answer(key, parent);
                 self.count_call(key, span, parent);
+                self.reach(span, parent);
             }
             (false, true) => {
-                self.records.push(Record::Cause { child: SpanKey(key), parent: SpanKey(parent.invocation) });
+                let (child, cause) = (SpanKey(key), SpanKey(parent.invocation));
+                self.records.push(Record::Cause { child, parent: cause, waited_ms: touch::waited_ms(span, parent) });
                 self.answer(key, parent);
+                self.block(span, parent);
+                self.reach(span, parent);
                 self.count_duration(key, span);
                 if !span.is_call_counted {
                     self.count_call(key, span, parent);

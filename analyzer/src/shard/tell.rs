@@ -1,9 +1,19 @@
 //! Tells linker and aggregate of a span whose place is known: entries, parts, calls, and what it knows of causes.
 
-use super::{Shard, clue::Clues, flow::Flow, kept::SpanRecord, touch};
+use super::{
+    Shard,
+    clue::Clues,
+    conduct::sent,
+    flow::Flow,
+    invocation::Wait,
+    kept::SpanRecord,
+    limit::Limit,
+    touch::{self, Reach},
+};
 use crate::{
-    record::{Record, SpanKey},
-    span::ArrivalTime,
+    record::{CALL, Record, SpanKey},
+    snapshot::EdgeKind,
+    span::{ArrivalTime, SpanKind},
     window::millis,
 };
 
@@ -15,16 +25,16 @@ impl Shard {
         now: ArrivalTime,
         key: u64,
         span: &SpanRecord,
-        parent: Option<u64>,
+        parent: Option<(u64, f32)>,
         is_certain: bool,
     ) {
         let Some(record) = self.spans.get_mut(key) else { return };
         record.invocation = key;
         let counts = self.delta.function(&span.function);
-        counts.run(true, span.sampling, span.error, span.cold_start);
+        counts.run(true, span.run());
         counts.exemplars.add(span.trace_id);
         if is_certain {
-            counts.duration.add(millis(span.duration_nanos));
+            counts.ran(span.duration_nanos, span.sampling, span.cold_start);
         }
         self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
@@ -33,7 +43,9 @@ impl Shard {
             function: span.function.id,
             trace_id: span.trace_id,
             start: span.start,
-            parent: parent.map(SpanKey),
+            lasted_ms: millis(span.duration_nanos) as f32,
+            parent: parent.map(|(parent, _)| SpanKey(parent)),
+            waited_ms: parent.map_or(CALL, |(_, waited_ms)| waited_ms),
             run: span.run,
             is_open: span.is_open,
             trigger: span.trigger,
@@ -54,7 +66,7 @@ impl Shard {
             end: span.end(),
         });
         if span.kind.is_outbound() {
-            self.invocations.add_child(invocation, span.start, span.end());
+            self.invocations.add_wait(invocation, Wait::of(span));
             self.count_attempt(span, invocation);
         }
         self.placed(now, key, span, invocation);
@@ -62,7 +74,7 @@ impl Shard {
 
     /// What looked like an invocation is a part of another.
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
-        self.delta.function(&span.function).run(false, span.sampling, span.error, span.cold_start);
+        self.delta.function(&span.function).run(false, span.run());
         self.invocations.merge(key, invocation);
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
@@ -72,14 +84,25 @@ impl Shard {
 
     /// Hands on what a span that found its place knows of causes and resources, and notes it for `cascade`.
     fn placed(&mut self, now: ArrivalTime, key: u64, span: &SpanRecord, invocation: u64) {
-        if let Some(clues) = self.clues.remove(key) {
-            self.invocations.see(invocation, &clues, span);
-            self.tell(&clues, span, SpanKey(invocation));
+        let clues = self.clues.remove(key);
+        if let Some(clues) = &clues {
+            self.invocations.see(invocation, clues, span);
+            self.tell(clues, span, SpanKey(invocation));
+        }
+        if span.kind.is_inbound() {
+            self.invocations.take_in(invocation, key == invocation, span, clues.as_ref());
+        }
+        if let Some(node) = span.published() {
+            let messages = clues.map_or(1, |clues| clues.messages());
+            self.invocations.send(invocation, sent(node, span.touch_kind, messages, span));
         }
         if span.invokes.get().is_some() {
             self.invoking.push_back((now.after(self.config.park), key));
         }
         touch::count_touch(&mut self.delta, span);
+        if span.limit == Limit::Rate && span.kind.is_outbound() {
+            self.delta.function(&span.function).observed().refused_calls += span.sampling.adjusted_count();
+        }
         self.placed.push(key);
     }
 
@@ -117,10 +140,29 @@ impl Shard {
         }
     }
 
+    /// The invocation of the parent waits for this one, unless a message is between them.
+    pub(super) fn block(&mut self, span: &SpanRecord, parent: &SpanRecord) {
+        let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+        if !is_message && span.delivered().is_none() {
+            self.invocations.block(span, parent);
+        }
+    }
+
+    /// The invocation of `parent` reached another, by a call or by a message whose carrier it does not name.
+    pub(super) fn reach(&mut self, span: &SpanRecord, parent: &SpanRecord) {
+        let reached = match touch::reach(span, parent) {
+            Reach::Named => return,
+            Reach::Carrier(node) => sent(node, EdgeKind::Publish, 1, parent),
+            Reach::Function(kind) if parent.kind.is_outbound() => sent(span.function.id, kind, 1, parent),
+            Reach::Function(kind) => sent(span.function.id, kind, 1, span),
+        };
+        self.invocations.send(parent.invocation, reached);
+    }
+
     /// Counts how long an invocation took, once.
     pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
         if self.invocations.make_certain(key) {
-            self.delta.function(&span.function).duration.add(millis(span.duration_nanos));
+            self.delta.function(&span.function).ran(span.duration_nanos, span.sampling, span.cold_start);
         }
     }
 
@@ -142,6 +184,7 @@ impl Shard {
         if let Some(span) = self.spans.get(key).filter(|span| !span.is_answered)
             && let Some(function) = span.invokes.get()
         {
+            self.invocations.send(span.invocation, sent(function, EdgeKind::Call, 1, span));
             touch::count_invoke(&mut self.delta, span, function);
         }
     }

@@ -3,9 +3,9 @@
 //! A message whose carrier is known is drawn through it: the sender publishes to the resource, the resource delivers
 //! to the receiver. Only where neither side names a carrier is the message an edge between the functions.
 
-use super::{SpanRecord, invocation::Invocations};
+use super::{SpanRecord, invocation::Invocations, limit::Limit};
 use crate::{
-    record::{Call, Delta, EdgeKey},
+    record::{CALL, Call, Delta, EdgeKey},
     snapshot::{EdgeKind, NodeId},
     span::SpanKind,
     window::millis,
@@ -21,6 +21,42 @@ pub(super) fn count_touch(delta: &mut Delta, span: &SpanRecord) {
     }
 }
 
+/// How a parent reaches the invocation that its child enters.
+pub(super) enum Reach {
+    /// Over the resource that the parent names itself.
+    Named,
+    /// Over a resource that only the child names.
+    Carrier(NodeId),
+    /// By a call, or a message that nobody names the carrier of.
+    Function(EdgeKind),
+}
+
+/// How `parent` reaches the invocation whose entry is `span`.
+pub(super) fn reach(span: &SpanRecord, parent: &SpanRecord) -> Reach {
+    match (parent.published(), span.delivered()) {
+        (Some(_), _) => Reach::Named,
+        (None, Some(node)) => Reach::Carrier(node),
+        (None, None) if is_message(span, parent) => Reach::Function(EdgeKind::Message),
+        (None, None) => Reach::Function(EdgeKind::Call),
+    }
+}
+
+/// How long the message waited by which `parent` caused the invocation whose entry is `span`, milliseconds; [`CALL`] for
+/// a call.
+pub(super) fn waited_ms(span: &SpanRecord, parent: &SpanRecord) -> f32 {
+    let is_sent = is_message(span, parent) || parent.published().is_some() || span.delivered().is_some();
+    match (is_sent, parent.kind.is_outbound()) {
+        (false, _) => CALL,
+        (true, true) => millis(span.start.0.saturating_sub(parent.end().0)) as f32,
+        // When it was sent inside of a longer span is not known.
+        (true, false) => 0.0,
+    }
+}
+
+fn is_message(span: &SpanRecord, parent: &SpanRecord) -> bool {
+    parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer
+}
+
 /// Counts that the invocation of `parent` caused the invocation whose entry is `span`, with the key `key`.
 pub(super) fn count_call(
     delta: &mut Delta,
@@ -29,7 +65,7 @@ pub(super) fn count_call(
     span: &SpanRecord,
     parent: &SpanRecord,
 ) {
-    let is_message = parent.kind == SpanKind::Producer || span.kind == SpanKind::Consumer;
+    let is_message = is_message(span, parent);
     // Where the one side alone would not show it, both have to be there.
     let sampling = span.sampling.least(parent.sampling);
     let count = |delta: &mut Delta, shown_by: &SpanRecord, node, kind| {
@@ -44,10 +80,9 @@ pub(super) fn count_call(
             let edge = EdgeKey { source: parent.function.id, target: span.function.id, kind };
             let is_timed_by_caller = parent.kind == SpanKind::Client;
             let duration = if is_timed_by_caller { parent.duration_nanos } else { span.duration_nanos };
-            let gap = is_timed_by_caller.then(|| millis(parent.duration_nanos.saturating_sub(span.duration_nanos)));
             let call = Call {
                 duration_ms: millis(duration),
-                gap_ms: gap,
+                server_ms: is_timed_by_caller.then(|| millis(span.duration_nanos)),
                 error: span.error || parent.error,
                 sampling,
                 ..call(span)
@@ -78,8 +113,9 @@ fn touch_edge(span: &SpanRecord, node: NodeId, kind: EdgeKind) -> EdgeKey {
 fn call(span: &SpanRecord) -> Call {
     Call {
         duration_ms: millis(span.duration_nanos),
-        gap_ms: None,
+        server_ms: None,
         error: span.error,
+        throttled: span.limit == Limit::Rate,
         trace_id: span.trace_id,
         confidence: 1.0,
         sampling: span.sampling,

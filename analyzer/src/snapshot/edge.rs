@@ -38,6 +38,8 @@ pub struct Edge {
     pub p50_ms: f64,
     /// Duration as the caller saw it, milliseconds.
     pub p95_ms: f64,
+    /// Duration as the callee saw it, milliseconds, of calls that both sides show; `None` when only one side was seen.
+    pub server_p95_ms: Option<f64>,
     /// The caller's time minus the callee's, milliseconds; `None` when only one side was seen.
     pub gap_p95_ms: Option<f64>,
     /// Calls a second over the current window.

@@ -41,6 +41,18 @@ pub struct Losses {
     pub entities_dropped: u64,
     /// Spans that claim to stand for more than is believed, and count for less; see [`crate::sampling::MOST_ADJUSTED`].
     pub sampling_clipped: u64,
+    /// Root operations whose traces were let go because there were too many.
+    pub roots_overflowed: u64,
+    /// Traces of root operations let go because all together had too many places.
+    pub profiles_overflowed: u64,
+    /// Traces whose time was measured before all of their spans were here, because too many were looked at.
+    pub traces_cut: u64,
+    /// Spans of traces that are looked at which are not measured one by one, because their trace has too many.
+    pub trace_spans_dropped: u64,
+    /// Offsets between the clocks of two instances let go because there were too many.
+    pub clock_offsets_dropped: u64,
+    /// Pipelines that were not measured to their end, because there were too many.
+    pub pipelines_dropped: u64,
 }
 
 state!(Losses {
@@ -61,5 +73,11 @@ state!(Losses {
     openings_dropped,
     fragment_laps_dropped,
     entities_dropped,
-    sampling_clipped
+    sampling_clipped,
+    roots_overflowed,
+    profiles_overflowed,
+    traces_cut,
+    trace_spans_dropped,
+    clock_offsets_dropped,
+    pipelines_dropped
 });

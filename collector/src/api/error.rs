@@ -2,15 +2,16 @@
 //!
 //! What went wrong inside is logged and never told.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, collections::HashMap, time::Duration};
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Shared, SourceError};
 use crate::intended::registry::RegistryError;
@@ -18,7 +19,10 @@ use crate::intended::registry::RegistryError;
 /// How long an answer waits for its turn to read from disk.
 pub(super) const BUSY_AFTER: Duration = Duration::from_secs(5);
 
-/// An answer that is an error.
+/// Who gave the words for programs, as gRPC wants to know.
+const DOMAIN: &str = "loopscope";
+
+/// An answer that is an error, over HTTP and over gRPC.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -52,21 +56,19 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<QueryRejection> for ApiError {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request(rejection.body_text())
-    }
-}
-
-impl From<PathRejection> for ApiError {
-    fn from(rejection: PathRejection) -> Self {
-        Self::bad_request(rejection.body_text())
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), "bad_request", rejection.body_text())
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        let code = match error.status {
+            StatusCode::BAD_REQUEST => Code::InvalidArgument,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::NOT_FOUND => Code::NotFound,
+            StatusCode::CONFLICT => Code::FailedPrecondition,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            _ => Code::Internal,
+        };
+        let details = ErrorDetails::with_error_info(error.code, DOMAIN, HashMap::new());
+        Self::with_error_details(code, error.message, details)
     }
 }
 
@@ -132,7 +134,16 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
 
 /// Answers after a panic in a handler.
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    after(&*panic).into_response()
+}
+
+/// Answers after a panic in a call over gRPC.
+pub(super) fn call_panicked(panic: Box<dyn Any + Send>) -> axum::http::Response<tonic::body::Body> {
+    Status::from(after(&*panic)).into_http()
+}
+
+fn after(panic: &(dyn Any + Send)) -> ApiError {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("unknown"), "a handler panicked");
-    ApiError::internal().into_response()
+    ApiError::internal()
 }

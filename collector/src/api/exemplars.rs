@@ -1,30 +1,12 @@
 //! `GET /api/v1/exemplars?node=` or `?source=&target=`: traces that show a node or an edge at work.
 
-use std::sync::Arc;
-
-use axum::{
-    extract::{Query, State, rejection::QueryRejection},
-    response::Response,
-};
 use loopscope_analyzer::snapshot::NodeId;
 use loopscope_proto::v1;
-use serde::Deserialize;
 
-use super::{Shared, answer::json, error::ApiError};
+use super::{Shared, error::ApiError};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
-    node: Option<String>,
-    source: Option<String>,
-    target: Option<String>,
-}
-
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let Query(wanted) = wanted?;
-    let view = Arc::clone(&shared.state.view.borrow());
+pub(super) async fn get(shared: Shared, wanted: v1::GetExemplarsRequest) -> Result<v1::Exemplars, ApiError> {
+    let view = shared.view();
     let found = match (&wanted.node, &wanted.source, &wanted.target) {
         (Some(node), None, None) => view
             .node_exemplars
@@ -37,7 +19,7 @@ pub(super) async fn get(
         }
         _ => return Err(ApiError::bad_request("give either node, or source and target")),
     };
-    Ok(json(&v1::Exemplars { trace_ids: found.iter().map(ToString::to_string).collect() }))
+    Ok(v1::Exemplars { trace_ids: found.iter().map(ToString::to_string).collect() })
 }
 
 fn node_id(parameter: &str, text: &str) -> Result<NodeId, ApiError> {

@@ -1,12 +1,9 @@
 //! `GET /api/v1/graph`: the call graph with the places of its nodes.
 
-use std::sync::Arc;
+use loopscope_proto::v1;
 
-use axum::{extract::State, response::Response};
+use super::{Shared, error::ApiError};
 
-use super::{Shared, answer::json};
-
-pub(super) async fn get(State(shared): State<Shared>) -> Response {
-    let view = Arc::clone(&shared.state.view.borrow());
-    json(&view.graph)
+pub(super) async fn get(shared: Shared, _: v1::GetGraphRequest) -> Result<v1::Graph, ApiError> {
+    Ok(shared.view().graph.clone())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -59,6 +59,14 @@ impl Hosts {
         }
         name == "localhost" || self.configured.contains(&name)
     }
+
+    fn check(&self, request: &Request) -> Result<(), ApiError> {
+        let host = request.uri().authority().map(Authority::as_str).or_else(|| header_text(request.headers(), "host"));
+        match host {
+            Some(host) if self.allows(host) => Ok(()),
+            _ => Err(foreign_host(host)),
+        }
+    }
 }
 
 /// A host name without case, brackets and the dot at its end.
@@ -68,14 +76,29 @@ fn plain(host: &str) -> String {
 
 /// Lets a request through, or says why not.
 pub(super) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
-    let host = request.uri().authority().map(Authority::as_str).or_else(|| header_text(request.headers(), "host"));
-    match host {
-        Some(host) if hosts.allows(host) => {}
-        _ => return foreign_host(host).into_response(),
+    if let Err(error) = hosts.check(&request) {
+        return error.into_response();
     }
-    if changes(request.method()) && !is_json(request.headers()) {
-        let message = "requests that change something need the header content-type: application/json";
-        return ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_json", message).into_response();
+    next.run(request).await
+}
+
+/// Refuses a request that changes something and that a form of a foreign page could send.
+pub(super) fn check_change(request: &Request) -> Result<(), ApiError> {
+    if is_of_type(request.headers(), "application/json") {
+        return Ok(());
+    }
+    let message = "requests that change something need the header content-type: application/json";
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_json", message))
+}
+
+/// Lets a call over gRPC through, or says why not: no page can send its content type elsewhere without asking first.
+pub(super) async fn check_call(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    if !["application/grpc", "application/grpc+proto"].iter().any(|kind| is_of_type(request.headers(), kind)) {
+        let message = "this path takes calls over gRPC, which have the header content-type: application/grpc";
+        return ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_grpc", message).into_response();
+    }
+    if let Err(error) = hosts.check(&request) {
+        return tonic::Status::from(error).into_http::<axum::body::Body>();
     }
     next.run(request).await
 }
@@ -99,13 +122,9 @@ fn foreign_host(host: Option<&str>) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message)
 }
 
-fn changes(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let kind = header_text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

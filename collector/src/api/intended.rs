@@ -2,45 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{
-        Path, State,
-        rejection::{JsonRejection, PathRejection},
-    },
-    response::Response,
-};
 use loopscope_analyzer::span::ArrivalTime;
 use loopscope_proto::v1;
 
 use super::{
     Shared,
-    answer::json,
     error::{ApiError, on_disk},
 };
 use crate::clock;
 
-pub(super) async fn list(State(shared): State<Shared>) -> Response {
-    json(&all(&shared))
+pub(super) async fn list(shared: Shared, _: v1::ListIntendedRequest) -> Result<v1::IntendedList, ApiError> {
+    Ok(all(&shared))
 }
 
-pub(super) async fn post(
-    State(shared): State<Shared>,
-    wanted: Result<Json<v1::Intended>, JsonRejection>,
-) -> Result<Response, ApiError> {
-    let Json(wanted) = wanted?;
+pub(super) async fn declare(shared: Shared, wanted: v1::Intended) -> Result<v1::Intended, ApiError> {
     let registry = Arc::clone(&shared.state.registry);
-    Ok(json(&on_disk(&shared, move || registry.declare(now(), &wanted)).await??))
+    Ok(on_disk(&shared, move || registry.declare(now(), &wanted)).await??)
 }
 
-pub(super) async fn delete(
-    State(shared): State<Shared>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id?;
+pub(super) async fn withdraw(
+    shared: Shared,
+    wanted: v1::WithdrawIntendedRequest,
+) -> Result<v1::IntendedList, ApiError> {
     let registry = Arc::clone(&shared.state.registry);
-    on_disk(&shared, move || registry.withdraw(&id)).await??;
-    Ok(json(&all(&shared)))
+    on_disk(&shared, move || registry.withdraw(&wanted.id)).await??;
+    Ok(all(&shared))
 }
 
 pub(super) fn now() -> ArrivalTime {

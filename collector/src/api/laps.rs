@@ -2,32 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Path, State, rejection::PathRejection},
-    response::Response,
-};
 use loopscope_analyzer::span::TraceId;
+use loopscope_proto::v1;
 
 use super::{
     Shared,
-    answer::json,
     error::{ApiError, read_from_disk},
+    loops,
 };
 use unroll::Unroller;
 
 mod chain;
 mod unroll;
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id?;
-    let view = Arc::clone(&shared.state.view.borrow());
-    let known = view.loops.iter().find(|found| found.id.eq_ignore_ascii_case(&id));
-    let found = known.cloned().ok_or_else(|| {
-        ApiError::not_found(format!("no loop {id:?} is known; it may have been closed for long: see /api/v1/loops"))
-    })?;
+pub(super) async fn get(shared: Shared, wanted: v1::GetLapsRequest) -> Result<v1::Laps, ApiError> {
+    let view = shared.view();
+    let found = loops::find(&view, &wanted.id)?.clone();
     let joined = view.joined.get(&found.id).cloned();
     let (read, identify) = (Arc::clone(&shared.state.traces), Arc::clone(&shared.state.identify));
     let laps = read_from_disk(&shared, move || {
@@ -35,8 +25,9 @@ pub(super) async fn get(
         let chain = Unroller::new(&*read, &*identify).unroll(&found, &exemplars, joined.as_deref())?;
         Ok(chain::laps(&found, chain))
     });
+    let id = wanted.id;
     let gone = || {
         ApiError::not_found(format!("no trace that shows the laps of {id} is in the journal any more, or it has none"))
     };
-    Ok(json(&laps.await?.ok_or_else(gone)?))
+    laps.await?.ok_or_else(gone)
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/live`: a stream of server-sent events that keeps a page up to date.
+//! `GET /api/v1/live` and the call `Live`: a stream of events that keeps a reader up to date.
 //!
 //! A new reader gets a snapshot, then what changes: the first change at once, after that at most two messages a second,
 //! and a message with the status alone when nothing changes. One task ([`Live::run`]) writes each message once for all
@@ -20,16 +20,17 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use loopscope_proto::v1;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep_until},
 };
 use tokio_stream::{
-    Stream,
+    Stream, StreamExt as _,
     wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
 };
 
-use self::hub::{Hub, Joined};
+use self::hub::{Hub, Joined, Message};
 use super::{Shared, StatusSource, error::ApiError};
 use crate::view::View;
 
@@ -101,11 +102,10 @@ impl Live {
     /// A stream of messages for one reader, who may name the last message that it saw; `None` once the stream is over.
     fn join(self: &Arc<Self>, last_seen: Option<u64>, seat: Seat) -> Option<Reader> {
         let Joined { first, next } = self.hub.join(last_seen, || self.now())?;
-        let waiting = std::iter::once(Bytes::from_static(GREETING)).chain(first).collect();
-        Some(Reader { live: Arc::clone(self), waiting, next: BroadcastStream::new(next), _seat: seat })
+        Some(Reader { live: Arc::clone(self), waiting: first.into(), next: BroadcastStream::new(next), _seat: seat })
     }
 
-    fn now(&self) -> loopscope_proto::v1::Status {
+    fn now(&self) -> v1::Status {
         let losses = self.view.borrow().losses;
         self.status.status(&losses)
     }
@@ -130,25 +130,25 @@ impl Drop for Seat {
     }
 }
 
-/// The messages for one reader, as bytes on the wire.
+/// The messages for one reader.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     live: Arc<Live>,
-    waiting: VecDeque<Bytes>,
-    next: BroadcastStream<Bytes>,
+    waiting: VecDeque<Arc<Message>>,
+    next: BroadcastStream<Arc<Message>>,
     _seat: Seat,
 }
 
 impl Stream for Reader {
-    type Item = Result<Bytes, Infallible>;
+    type Item = Arc<Message>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(message) = self.waiting.pop_front() {
-                return Poll::Ready(Some(Ok(message)));
+                return Poll::Ready(Some(message));
             }
             match ready!(Pin::new(&mut self.next).poll_next(cx)) {
-                Some(Ok(message)) => return Poll::Ready(Some(Ok(message))),
+                Some(Ok(message)) => return Poll::Ready(Some(message)),
                 Some(Err(BroadcastStreamRecvError::Lagged(_))) => {
                     self.live.status.counters.live_resyncs.add(1);
                     let live = Arc::clone(&self.live);
@@ -162,24 +162,28 @@ impl Stream for Reader {
     }
 }
 
-pub(super) async fn get(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let live = &shared.state.live;
+/// The stream for one more reader.
+pub(super) fn follow(live: &Arc<Live>, wanted: v1::LiveRequest) -> Result<Reader, ApiError> {
     let unavailable = |code, message: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
     let seat = live.take_seat().ok_or_else(|| {
         live.status.counters.live_refused.add(1);
         unavailable("too_many_readers", format!("{MOST_READERS} readers follow the live stream already; close a page"))
     })?;
-    let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let reader = live
-        .join(last_seen, seat)
-        .ok_or_else(|| unavailable("stopping", "the server stops; try again when it is back".to_owned()))?;
+    live.join(wanted.last_sequence, seat)
+        .ok_or_else(|| unavailable("stopping", "the server stops; try again when it is back".to_owned()))
+}
+
+pub(super) async fn get(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let last_sequence = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let reader = follow(&shared.state.live, v1::LiveRequest { last_sequence })?;
+    let frames = tokio_stream::once(Bytes::from_static(GREETING)).chain(reader.map(|message| message.frame()));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         // Some proxies collect answers unless they are told not to.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, Body::from_stream(reader)).into_response())
+    Ok((headers, Body::from_stream(frames.map(Ok::<_, Infallible>))).into_response())
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use axum::{extract::State, response::Response};
 use loopscope_analyzer::{snapshot::Losses, span::EventTime};
 use loopscope_proto::v1;
 
-use super::{Shared, answer::json};
+use super::{Shared, error::ApiError};
 use crate::{convert, counters::Counters};
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -82,11 +81,24 @@ impl StatusSource {
             fragment_laps_dropped: losses.fragment_laps_dropped,
             entities_dropped: losses.entities_dropped,
             sampling_clipped: losses.sampling_clipped,
+            traces_cut: losses.traces_cut,
+            trace_spans_dropped: losses.trace_spans_dropped,
+            clock_offsets_dropped: losses.clock_offsets_dropped,
+            pipelines_dropped: losses.pipelines_dropped,
+            roots_overflowed: losses.roots_overflowed,
+            profiles_overflowed: losses.profiles_overflowed,
+            windows_written: c.windows_written.get(),
+            windows_failed: c.windows_failed.get(),
+            windows_dropped: c.windows_dropped.get(),
+            series_watched: c.series_watched.get(),
+            series_dropped: c.series_dropped.get(),
+            series_unwatched: c.series_unwatched.get(),
+            changes_refused: c.changes_refused.get(),
+            changes_dropped: c.changes_dropped.get(),
         }
     }
 }
 
-pub(super) async fn get(State(shared): State<Shared>) -> Response {
-    let losses = shared.state.view.borrow().losses;
-    json(&shared.state.status.status(&losses))
+pub(super) async fn get(shared: Shared, _: v1::GetStatusRequest) -> Result<v1::Status, ApiError> {
+    Ok(shared.state.status.status(&shared.view().losses))
 }

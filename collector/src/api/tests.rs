@@ -11,7 +11,12 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode},
 };
-use loopscope_analyzer::{snapshot::NodeId, span::TraceId};
+use loopscope_analyzer::{
+    detect::change::{Aspect, Change, Direction, Level, SeriesKey, Subject},
+    measured::Measured,
+    snapshot::{Background, EdgeKind, NodeId},
+    span::{ArrivalTime, EventTime, TraceId},
+};
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
@@ -22,7 +27,7 @@ use tokio::{
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::counters::Counters;
+use crate::{clock, counters::Counters};
 
 const F: &str = "000000000000000f";
 const Q: &str = "00000000000000aa";
@@ -48,17 +53,45 @@ const ASSETS: &[Asset] = &[
 ];
 
 fn view() -> View {
-    let function = |id: &str| v1::Function { id: id.to_owned(), name: "resize".to_owned(), ..Default::default() };
+    let function = |id: &str| v1::Function {
+        id: id.to_owned(),
+        name: "resize".to_owned(),
+        aliases: vec!["00000000000000a1".to_owned()],
+        ..Default::default()
+    };
     let f = NodeId(15);
     let trace = TraceId::from_hex(TRACE).unwrap();
     View {
         graph: v1::Graph { functions: vec![function(F)], ..Default::default() },
+        backgrounds: BTreeMap::from([(f, Background::default())]),
         loops: vec![v1::Loop { id: "ab".repeat(16), state: v1::LoopState::Growing.into(), ..Default::default() }],
         anomalies: vec![v1::Anomaly { kind: "orphan".to_owned(), count: 1, ..Default::default() }],
-        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }] },
+        hotspots: v1::HotspotList {
+            hotspots: vec![v1::Hotspot { rank: 1, ..Default::default() }],
+            ..Default::default()
+        },
         node_exemplars: BTreeMap::from([(f, vec![trace]), (NodeId(170), vec![])]),
         edge_exemplars: BTreeMap::from([((f, NodeId(170)), vec![trace])]),
         ..View::default()
+    }
+}
+
+/// An edge from the function to a resource became slower an hour ago.
+fn slower() -> Change {
+    let now = clock::unix_nanos();
+    let hour = clock::nanos(Duration::from_secs(3_600));
+    let subject = Subject { function: NodeId(15), edge: Some((NodeId(170), EdgeKind::Write)) };
+    let level = |p95_ms| Level { samples: 900, p50_ms: 10.0, p95_ms, share: 0.0 };
+    Change {
+        series: SeriesKey { subject, aspect: Aspect::Duration },
+        direction: Direction::Regression,
+        since: ArrivalTime(now - hour),
+        found: ArrivalTime(now - hour / 2),
+        until: Some(ArrivalTime(now - hour / 4)),
+        before: level(20.0),
+        after: level(40.0),
+        confidence: 0.999,
+        version: Some(("7".into(), EventTime(now - hour - 1))),
     }
 }
 
@@ -88,6 +121,8 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
             _ => Ok(TraceSpans::default()),
         }),
         identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
+        changes: Arc::new(|| Arc::new(vec![slower()])),
+        windows: Arc::new(|range, _| Ok((Measured::default(), range))),
         alerts: Arc::new(|| {
             Ok(v1::AlertList { alerts: vec![v1::AlertRecord { id: "m1".to_owned(), ..Default::default() }] })
         }),
@@ -136,14 +171,73 @@ async fn refused(path: &str, want: StatusCode) -> (String, String) {
 }
 
 #[tokio::test]
+async fn hotspots_of_a_time_of_which_no_trace_is_kept_are_sums_and_say_so() {
+    let sums = get_json("/api/v1/hotspots?from=-2h&to=-1h&limit=7").await;
+    assert_eq!((&sums["basis"], &sums["hotspots"]), (&"sums".into(), &serde_json::json!([])));
+    assert!(sums["range"]["from"].is_string() && sums["range"]["to"].is_string(), "{sums}");
+    for (query, words) in [
+        ("limit=0", "from 1 to 1000"),
+        ("limit=many", "from 1 to 1000"),
+        ("root=cart", "16 hexadecimal digits"),
+        ("from=yesterday", "-90m"),
+        ("from=-1h&to=-2h", "before to"),
+    ] {
+        let (status, _, body) = get(&format!("/api/v1/hotspots?{query}")).await;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(status == StatusCode::BAD_REQUEST && text.contains(words), "{query}: {status} {text}");
+    }
+    let (status, _, body) = get("/api/v1/hotspots?root=00000000000000ab").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(String::from_utf8_lossy(&body).contains("`roots`"));
+}
+
+#[tokio::test]
 async fn the_view_is_served() {
     assert_eq!(get_json("/api/v1/graph").await["functions"][0]["name"], "resize");
     assert_eq!(get_json("/api/v1/loops").await["loops"][0]["state"], "growing");
     assert_eq!(get_json("/api/v1/hotspots").await["hotspots"][0]["rank"], 1);
+    assert_eq!(get_json("/api/v1/cost").await["edges"], serde_json::json!([]));
     assert_eq!(get_json("/api/v1/anomalies").await["anomalies"][0]["kind"], "orphan");
+    let patterns = get_json("/api/v1/patterns?from=-2h&to=-1h").await;
+    assert_eq!((&patterns["routers"], &patterns["range"]["seen_seconds"]), (&Value::Array(vec![]), &0.0.into()));
+    refused("/api/v1/patterns?to=never", StatusCode::BAD_REQUEST).await;
     assert_eq!(get_json("/api/v1/alerts").await["alerts"][0]["id"], "m1");
     let found = get_json(&format!("/api/v1/loops/{}", "AB".repeat(16))).await;
     assert_eq!(found["id"], "ab".repeat(16));
+}
+
+#[tokio::test]
+async fn a_function_is_known_by_any_of_its_ids_over_the_time_that_is_asked_for() {
+    let found = get_json(&format!("/api/v1/functions/{}?from=-2h&to=-1h", F.to_uppercase())).await;
+    assert_eq!((&found["function"]["id"], &found["facts"]["memory_source"]), (&F.into(), &"assumed".into()));
+    assert_eq!((&found["time_out"]["confidence"], &found["memory"]), (&"low".into(), &Value::Null));
+    assert!(found["range"]["from"].as_str().unwrap() < found["range"]["to"].as_str().unwrap());
+    let by_alias = get_json("/api/v1/functions/00000000000000a1").await;
+    assert_eq!(by_alias["function"]["name"], "resize");
+    let list = get_json("/api/v1/functions").await;
+    assert_eq!((&list["functions"][0]["name"], &list["functions_elided"]), (&"resize".into(), &0.into()));
+    let (_, message) = refused("/api/v1/functions/nope", StatusCode::NOT_FOUND).await;
+    assert!(message.contains("nope") && message.contains("/api/v1/graph"), "{message}");
+    let (code, message) = refused(&format!("/api/v1/functions/{F}?from=soon"), StatusCode::BAD_REQUEST).await;
+    assert!(code == "bad_request" && message.contains("from"), "{message}");
+    refused("/api/v1/functions?from=-1h&to=-2h", StatusCode::BAD_REQUEST).await;
+}
+
+#[tokio::test]
+async fn changes_are_those_that_lasted_in_the_time_that_is_asked_for() {
+    let answer = get_json("/api/v1/changes?from=-20m").await;
+    let found = &answer["changes"][0];
+    assert_eq!((&found["function"], &found["target"]), (&"resize".into(), &Q.into()), "a name where there is one");
+    assert_eq!((&found["aspect"], &found["direction"]), (&"duration".into(), &"regression".into()));
+    assert_eq!((&found["after"]["p95_ms"], &found["after"]["share"]), (&40.0.into(), &Value::Null));
+    assert_eq!((&found["version"], &found["edge_kind"]), (&"7".into(), &"write".into()));
+    for query in ["from=-10m", "from=-3h&to=-2h"] {
+        let answer = get_json(&format!("/api/v1/changes?{query}")).await;
+        assert_eq!(answer["changes"], Value::Array(Vec::new()), "{query}");
+    }
+    let (status, _, body) = get("/api/v1/changes?from=tomorrow").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(String::from_utf8_lossy(&body).contains("from must be"));
 }
 
 #[tokio::test]
@@ -274,12 +368,16 @@ async fn foreign_names_are_refused_but_health_is_told_to_anybody() {
 
 #[tokio::test]
 async fn changing_requests_need_json() {
+    let changing = [(Method::POST, "/api/v1/intended"), (Method::DELETE, "/api/v1/intended/x")];
     for kind in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/x-www-form-urlencoded")]] {
-        let (status, ..) = send(request(Method::POST, "/api/v1/graph", kind)).await;
-        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        for (method, path) in changing.clone() {
+            assert_eq!(send(request(method, path, kind)).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        let unknown = request(Method::POST, "/api/v1/graph", kind);
+        assert_eq!(send(unknown).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
-    let json = request(Method::DELETE, "/api/v1/graph", &[("content-type", "Application/JSON; charset=utf-8")]);
-    assert_eq!(send(json).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let json = request(Method::DELETE, "/api/v1/intended/x", &[("content-type", "Application/JSON; charset=utf-8")]);
+    assert_eq!(send(json).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -302,6 +400,15 @@ async fn readiness_follows_the_engine() {
     let answer = router(state).oneshot(request(Method::GET, "/readyz", &[])).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(refused("/readyz", StatusCode::SERVICE_UNAVAILABLE).await.0, "not_ready");
+}
+
+#[tokio::test]
+async fn a_call_that_panics_is_answered_as_calls_are() {
+    let (mut state, _views) = stage(ASSETS);
+    state.ready = Arc::new(|| panic!("for the test"));
+    let call = Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc");
+    let answer = router(state).oneshot(call.body(Body::from(vec![0; 5])).unwrap()).await.unwrap();
+    assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &"13".parse().unwrap()));
 }
 
 #[tokio::test]
@@ -466,7 +573,7 @@ async fn loops_are_declared_listed_and_withdrawn() {
     for (body, status, words) in [
         (r#"{"functions": ["crawl"]}"#, StatusCode::BAD_REQUEST, "max_depth"),
         ("{", StatusCode::BAD_REQUEST, "JSON"),
-        (r#"{"functions": "crawl"}"#, StatusCode::UNPROCESSABLE_ENTITY, "functions"),
+        (r#"{"functions": "crawl"}"#, StatusCode::BAD_REQUEST, "functions"),
         (&format!("[{}]", " ".repeat(70_000)), StatusCode::PAYLOAD_TOO_LARGE, "length"),
     ] {
         let (found, answer) = change(&service, Method::POST, path, body).await;

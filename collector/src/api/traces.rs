@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Path, State, rejection::PathRejection},
-    response::Response,
-};
 use loopscope_analyzer::{snapshot::NodeId, span::TraceId};
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
 
 use super::{
     Shared, SourceError,
-    answer::json,
     error::{ApiError, read_from_disk},
 };
 
@@ -47,11 +42,8 @@ pub struct Identity {
     pub name: Arc<str>,
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(text) = id?;
+pub(super) async fn get(shared: Shared, wanted: v1::GetTraceRequest) -> Result<v1::Trace, ApiError> {
+    let text = wanted.trace_id;
     let id = TraceId::from_hex(&text).ok_or_else(|| {
         ApiError::bad_request(format!("a trace id has 32 hexadecimal digits that are not all zero, {text:?} has not"))
     })?;
@@ -68,5 +60,5 @@ pub(super) async fn get(
             format!("no span of trace {id} is in the journal; it never came, or it was older than the journal keeps");
         ApiError::not_found(message)
     };
-    Ok(json(&trace.await?.ok_or_else(unknown)?))
+    trace.await?.ok_or_else(unknown)
 }

@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use loopscope_analyzer::{
     config::Config,
+    detect::hotspot::Baseline,
     engine::Engine,
     snapshot::{Losses, Snapshot},
     span::{ArrivalTime, Span},
@@ -24,8 +25,34 @@ const PAUSE_GROWTH: u32 = 2;
 /// Ticks after the last span, so that everything settles; fewer than end a loop.
 const SETTLING: u32 = 5;
 
-/// Replays the spans; what the engine knows in the end, where each loop has the depth of its deepest chain.
-pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_>) -> io::Result<Snapshot> {
+/// Replays the spans; what the engine knows in the end, where each loop has the depth of its deepest chain, and the
+/// hotspots are what became slower when there is something to hold it against.
+pub(super) fn replay(
+    steps: Vec<Step>,
+    losses: &Losses,
+    baseline: Option<&Baseline>,
+    streams: &mut Streams<'_>,
+) -> io::Result<Snapshot> {
+    let mut player = play(steps, losses, streams)?;
+    let mut found = player.engine.snapshot(player.now);
+    for each in &mut found.loops {
+        // A chain remembers the depth of a bounded number of loops; one with laps is at least one lap deep.
+        let least = u32::from(each.laps > 0);
+        each.max_depth = each.max_depth.max(player.engine.deepest(each.id)).max(least);
+    }
+    if let Some(baseline) = baseline {
+        found.hotspots = player.engine.aggregate_mut().slower_than(baseline);
+    }
+    Ok(found)
+}
+
+/// Replays the spans; what was measured, to hold other spans against.
+pub(super) fn baseline(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_>) -> io::Result<Baseline> {
+    let mut player = play(steps, losses, streams)?;
+    Ok(player.engine.aggregate_mut().baseline())
+}
+
+fn play(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_>) -> io::Result<Player> {
     let total = steps.len();
     let mut player = Player {
         engine: engine(total),
@@ -48,13 +75,7 @@ pub(super) fn replay(steps: Vec<Step>, losses: &Losses, streams: &mut Streams<'_
         player.pass_to(player.now.after(TICK));
     }
     streams.progress("")?;
-    let mut found = player.engine.snapshot(player.now);
-    for each in &mut found.loops {
-        // A chain remembers the depth of a bounded number of loops; one with laps is at least one lap deep.
-        let least = u32::from(each.laps > 0);
-        each.max_depth = each.max_depth.max(player.engine.deepest(each.id)).max(least);
-    }
-    Ok(found)
+    Ok(player)
 }
 
 fn engine(spans: usize) -> Engine {

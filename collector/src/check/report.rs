@@ -10,7 +10,7 @@ use loopscope_analyzer::{
 use loopscope_proto::v1;
 
 use super::Verdict;
-use crate::view::View;
+use crate::{convert, view::View};
 
 /// All that a check has to say.
 pub(super) struct Report<'a> {
@@ -82,7 +82,10 @@ impl<'a> Report<'a> {
             graph: Some(view.graph),
             loops: view.loops,
             hotspots: view.hotspots.hotspots,
+            hotspot_basis: view.hotspots.basis,
+            roots: view.hotspots.roots,
             anomalies: view.anomalies,
+            patterns: Some(convert::patterns(&self.snapshot.patterns)),
         }
     }
 }

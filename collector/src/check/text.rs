@@ -1,22 +1,22 @@
-//! The report for people, on a terminal or in the log of a pipeline. What it says of loops is in `text/loops.rs`.
+//! The report for people, on a terminal or in the log of a pipeline. What it says of loops is in `text/loops.rs`, of
+//! hotspots in `text/hotspots.rs`, and of patterns in `text/patterns.rs`.
 
+mod hotspots;
 mod loops;
+mod patterns;
 
 use std::{
     io::{self, Write},
     time::Duration,
 };
 
-use loopscope_analyzer::snapshot::{Anomaly, Loop, Snapshot};
+use loopscope_analyzer::snapshot::{Anomaly, Loop};
 
 use super::{
     input::files,
     report::{Judgement, Report, fails_without_depth},
 };
 use crate::{convert, sampled};
-
-/// Hotspots that are listed.
-const HOTSPOTS: usize = 5;
 
 /// Places that are shown of one anomaly.
 const PLACES: usize = 3;
@@ -25,7 +25,8 @@ const PLACES: usize = 3;
 pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     write_size(report, out)?;
     loops::write(report, out)?;
-    write_hotspots(report.snapshot, out)?;
+    hotspots::write(report.snapshot, out)?;
+    patterns::write(&report.snapshot.patterns, out)?;
     write_anomalies(&report.snapshot.anomalies, out)?;
     write_verdict(report, out)
 }
@@ -55,32 +56,6 @@ fn write_size(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let part = Some(seen / invocations as f64)
         .filter(|_| snapshot.functions.iter().any(|node| node.sampling_probability.is_some()));
     write_line("", sampled::kept("invocations", part), out)
-}
-
-fn write_hotspots(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
-    if snapshot.hotspots.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\nHotspots")?;
-    let name = |id| {
-        let function = snapshot.functions.iter().find(|node| node.id == id).map(|node| &node.name);
-        function.or_else(|| snapshot.resources.iter().find(|node| node.id == id).map(|node| &node.name))
-    };
-    for spot in snapshot.hotspots.iter().take(HOTSPOTS) {
-        let target = spot.edge.and_then(|(_, target)| name(target)).map(|name| format!(" -> {name}"));
-        writeln!(
-            out,
-            "  {:>2}. {}{}, {}: {:.0} % of the time of all roots, p95 {}, {}",
-            spot.rank,
-            spot.name,
-            target.unwrap_or_default(),
-            spot.cause.word(),
-            spot.share * 100.0,
-            milliseconds(spot.p95_ms),
-            count(spot.samples, "time"),
-        )?;
-    }
-    Ok(())
 }
 
 fn write_anomalies(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()> {

@@ -57,7 +57,7 @@ pub(super) enum Command {
 pub(super) struct CheckCommand {
     /// OTLP traces as JSON, JSON lines or protobuf, with gzip or zstd around or not; folders of such files; - for
     /// standard input.
-    #[arg(required = true, value_name = "FILE|DIR|-")]
+    #[arg(required_unless_present = "baseline", value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
     /// How the report is written.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -68,11 +68,19 @@ pub(super) struct CheckCommand {
     /// A TOML file of intended loops, each with a bound of its own.
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
+    /// OTLP traces from before, in the same forms: the hotspots are then what became slower against them. When all files
+    /// stand behind this flag, the last of them is the one that is checked.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    baseline: Vec<PathBuf>,
 }
 
 impl From<CheckCommand> for check::Options {
-    fn from(CheckCommand { paths, format, max_depth, allow }: CheckCommand) -> Self {
-        Self { paths, format, max_depth, allow }
+    fn from(CheckCommand { mut paths, format, max_depth, allow, mut baseline }: CheckCommand) -> Self {
+        // `--baseline before.json after.json` reads as if the last were meant; a list of files takes it in.
+        if paths.is_empty() && baseline.len() > 1 {
+            paths.extend(baseline.pop());
+        }
+        Self { paths, format, max_depth, allow, baseline }
     }
 }
 

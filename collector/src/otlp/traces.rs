@@ -10,7 +10,7 @@ mod span;
 use std::sync::Arc;
 
 use loopscope_analyzer::{
-    attribute::Attributes,
+    attribute::{Attributes, Value},
     identity::Resource,
     span::{EventTime, LINKS_PER_SPAN, Span, SpanId, SpanLink, TraceId, sampling_in},
 };
@@ -35,6 +35,9 @@ pub const NAME_BYTES: usize = 1024;
 
 /// Longest text of an attribute that is kept, in bytes; the rest is cut off at the border of a character.
 pub const ATTRIBUTE_BYTES: usize = 4096;
+
+/// Longest message of a status that is kept, in bytes: it is read for the words that platforms begin with.
+const STATUS_BYTES: usize = 256;
 
 /// Why a span was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -269,7 +272,15 @@ impl Sink for Kept {
 }
 
 impl Kept {
-    fn into_span(self, head: Head<'_>, resource: Arc<Resource>) -> Span {
+    fn into_span(mut self, head: Head<'_>, resource: Arc<Resource>) -> Span {
+        if head.status_is_error
+            && let Ok(message) = std::str::from_utf8(head.status_message)
+            && !message.is_empty()
+        {
+            // Under the key that the specification has for formats without a status.
+            let message = attributes::cut(message, STATUS_BYTES);
+            self.attributes.insert("otel.status_description", Value::Text(message.into()));
+        }
         Span {
             trace_id: head.trace_id,
             span_id: head.span_id,

@@ -24,7 +24,9 @@ use super::{
     ToAggregator,
     state::{EngineState, Keeper},
 };
-use crate::{alert::Alerts, counters::Counters, journal::Position, layout::Layout, store::Store, view::View};
+use crate::{
+    alert::Alerts, counters::Counters, journal::Position, layout::Layout, store::Store, view::View, windows::Inlet,
+};
 
 /// Shortest time between two views.
 const PUBLISH: Duration = Duration::from_millis(200);
@@ -41,6 +43,8 @@ pub struct Outlets {
     pub layout: Layout,
     /// Keeps the places.
     pub store: Arc<Store>,
+    /// Keeps what was measured in each minute.
+    pub windows: Inlet,
     /// Told of the loops, once the journal is replayed.
     pub alerts: Alerts,
     /// Told how far the engine has come.
@@ -121,6 +125,13 @@ impl Stage {
         }
     }
 
+    fn keep_windows(&mut self) {
+        let closed = self.aggregate.take_closed();
+        if !closed.is_empty() {
+            self.outlets.windows.keep(closed);
+        }
+    }
+
     fn is_news(&self, report: &LoopReport) -> bool {
         let severity = report.severity();
         severity >= Severity::Warning && self.published.get(&report.id).is_none_or(|told| *told < severity)
@@ -153,15 +164,19 @@ impl super::Stage for Stage {
             ToAggregator::Delta { now, delta } => {
                 self.now = self.now.max(now);
                 self.aggregate.merge(self.now, delta);
+                self.keep_windows();
             }
             ToAggregator::Linked { now, position, output } => {
                 self.now = self.now.max(now);
                 self.position = position;
                 self.is_urgent |= output.loops.iter().any(|report| self.is_news(report));
                 self.aggregate.link(self.now, output);
+                self.keep_windows();
             }
             ToAggregator::Checkpoint { now, position, replay_from, linker } => {
                 let aggregate = self.aggregate.save();
+                // A start from this state writes no window again that ended before it.
+                self.outlets.windows.flush();
                 if let Some((keeper, goes_on)) = &self.keeper {
                     keeper.keep(EngineState { format: FORMAT, position, now: now.0, replay_from, linker, aggregate });
                     let _ = goes_on.try_send(());
@@ -172,6 +187,11 @@ impl super::Stage for Stage {
 
     fn hand_on(&mut self) {
         self.aggregate.tick(self.now);
+        self.keep_windows();
+        if self.outlets.windows.is_asked() {
+            let (since, measured) = self.aggregate.running();
+            self.outlets.windows.show(since, measured.clone());
+        }
         let begun = Instant::now();
         // Nobody is told of anything before the replay has ended.
         let is_urgent = self.is_urgent && self.position >= self.replay_end;
@@ -213,7 +233,10 @@ mod tests {
 
     fn stage() -> Stage {
         let store = Arc::new(Store::in_memory().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let (windows, _) = crate::windows::open(folder.path(), &Arc::default()).unwrap();
         let outlets = Outlets {
+            windows,
             view: watch::channel(Arc::default()).0,
             layout: Layout::new([].into(), YOUNG_FOR),
             alerts: Alerts::open(Arc::clone(&store), &[], "http://page", Arc::default(), Arc::default()).unwrap(),

@@ -82,7 +82,7 @@ fn any_view() -> impl Strategy<Value = View> {
             edges: BTreeMap::from_iter(edges).into_values().collect(),
         },
         loops: BTreeMap::from_iter(loops).into_values().collect(),
-        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot::default(); spots] },
+        hotspots: v1::HotspotList { hotspots: vec![v1::Hotspot::default(); spots], ..Default::default() },
         ..View::default()
     })
 }
@@ -165,6 +165,7 @@ fn a_view_has_places_and_exemplars() {
                 confidence: 1.0,
                 p50_ms: 1.0,
                 p95_ms: 1.0,
+                server_p95_ms: None,
                 gap_p95_ms: None,
                 rate_per_second: 0.0,
                 exemplars: vec![trace],

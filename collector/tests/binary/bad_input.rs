@@ -307,7 +307,8 @@ fn the_api_answers_to_its_own_names_only() {
     for host in ["localhost", "127.0.0.1", "[::1]:4319"] {
         assert_eq!(ask("GET", &[("host", host)]).status, 200, "{host}");
     }
-    let form = ask("POST", &[("content-type", "application/x-www-form-urlencoded")]);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let form = http::send(house.0.ui, "POST", "/api/v1/intended", &form, b"{}").unwrap();
     assert_eq!((form.status, &form.json()["error"]["code"]), (415, &json!("content_type_not_json")));
     assert_eq!(ask("POST", &[JSON]).status, 405);
     let answer = ask("GET", &[]);

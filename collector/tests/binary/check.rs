@@ -12,11 +12,12 @@ use std::{
     process::Stdio,
 };
 
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::Value;
 
 use super::support::{
-    otlp::{Story, fail},
+    otlp::{Story, fail, last},
     server::program,
 };
 
@@ -216,6 +217,97 @@ fn what_cannot_be_read_is_named_and_ends_with_two() {
     }
     assert_eq!(check(&[], b"").code, Some(2));
     assert_eq!(check(&["--max-depth", "few", "-"], b"").code, Some(2));
+}
+
+/// A shop that asks 30 services, three at a time: 61 places. One of them is slower, by itself
+/// or between it and the shop.
+fn shop(requests: u64, slow: u64, own_ms: u64, gap_ms: u64) -> Vec<u8> {
+    let mut story = Story::default();
+    let mut noise = 7_u64;
+    let mut jitter = |most: u64| {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (noise >> 33) % (most + 1)
+    };
+    for _ in 0..requests {
+        let shop = story.start("shop");
+        let mut at_ms = 5 + jitter(3);
+        for stage in 0..10 {
+            let mut longest_ms = 0;
+            for branch in 0..3 {
+                let service = stage * 3 + branch;
+                let (own, gap) = if service == slow { (own_ms, gap_ms) } else { (0, 0) };
+                let work_ms = 20 + service + jitter(8) + own;
+                let wait_ms = work_ms + 4 + jitter(3) + gap;
+                let run = story.call(&shop, &format!("service-{service}"));
+                let began = story.edit(&shop).start_time_unix_nano;
+                let takes = |span: &mut Span, start_ms: u64, lasts_ms: u64| {
+                    span.start_time_unix_nano = began + start_ms * 1_000_000;
+                    last(span, lasts_ms);
+                };
+                takes(story.edit_caller(&run), at_ms, wait_ms);
+                takes(story.edit(&run), at_ms + (wait_ms - work_ms) / 2, work_ms);
+                longest_ms = longest_ms.max(wait_ms);
+            }
+            at_ms += longest_ms;
+        }
+        last(story.edit(&shop), at_ms + 5);
+    }
+    serde_json::to_vec(&story.request()).unwrap()
+}
+
+#[test]
+fn what_became_slower_is_ranked_first_own_work_and_gap_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, content: Vec<u8>| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let before = at("before.json", shop(12, 99, 0, 0));
+    for (own_ms, gap_ms, cause) in [(20, 0, "self"), (0, 12, "gap")] {
+        let after = at("after.json", shop(12, 17, own_ms, gap_ms));
+        // In whichever way the files are named.
+        for flags in [vec![&*after, "--baseline", &before], vec!["--baseline", &before, &after]] {
+            let report = check(&[vec!["--format", "json"], flags].concat(), b"").json();
+            assert_eq!(report["hotspot_basis"], "baseline");
+            let spots = report["hotspots"].as_array().unwrap();
+            assert_eq!(spots.len(), 61, "nothing is hidden");
+            let first = &spots[0];
+            assert_eq!((&first["rank"], &first["cause"]), (&1.into(), &cause.into()), "{first:#}");
+            let id = |name: &str| {
+                let functions = report["graph"]["functions"].as_array().unwrap();
+                functions.iter().find(|node| node["name"] == name).unwrap()["id"].clone()
+            };
+            let place = if cause == "gap" { &first["edge"]["target"] } else { &first["function_id"] };
+            assert_eq!(*place, id("service-17"), "{first:#}");
+            let moved = first["p95_ms"].as_f64().unwrap() - first["baseline_p95_ms"].as_f64().unwrap();
+            assert!((moved - (own_ms + gap_ms) as f64).abs() < 4.0, "{first:#}");
+            assert!(first["confidence"].as_f64().unwrap() > 0.5, "{first:#}");
+        }
+        let text = check(&[&after, "--baseline", &before], b"").output;
+        let words = if cause == "gap" { "1. shop -> service-17, gap" } else { "1. service-17, its own work" };
+        assert!(text.contains(words) && text.contains("Slower than in the baseline"), "{text}");
+    }
+    let same = check(&[&before, "--baseline", &before], b"").output;
+    assert!(same.contains("Nothing is slower than in the baseline"), "{same}");
+    let alone = check(&["--baseline", &before], b"");
+    assert_eq!(alone.code, Some(2));
+    assert!(alone.remarks.contains("name the files to check"), "{}", alone.remarks);
+}
+
+#[test]
+fn hotspots_say_what_it_buys_to_be_faster() {
+    let report = check(&["--format", "json", "-"], &shop(12, 17, 200, 0)).json();
+    assert_eq!(report["hotspot_basis"], "critical_path");
+    let first = &report["hotspots"][0];
+    assert_eq!((&first["function"], &first["cause"]), (&"service-17".into(), &"self".into()), "{first:#}");
+    assert_eq!(first["root"]["function"], "shop");
+    let saves = |key: &str| first[key].as_f64().unwrap();
+    // The other branches of its stage take some 50 ms, so half of its 245 can go.
+    assert!((saves("saves_10_ms") - 24.0).abs() < 3.0 && (saves("saves_50_ms") - 122.0).abs() < 8.0, "{first:#}");
+    assert!(saves("tail_share") > 0.3 && saves("calls_per_trace") == 1.0, "{first:#}");
+    let beside = report["hotspots"].as_array().unwrap().iter().find(|spot| spot["function"] == "service-15").unwrap();
+    assert_eq!((&beside["share"], &beside["saves_50_ms"]), (&0.0.into(), &0.0.into()), "{beside:#}");
 }
 
 #[test]

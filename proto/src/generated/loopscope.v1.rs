@@ -137,6 +137,10 @@ pub struct Edge {
     /// by the probability that it was. Absent when all were kept.
     #[prost(double, optional, tag = "11")]
     pub sampling_probability: ::core::option::Option<f64>,
+    /// 95th percentile of the duration as the callee saw it, in milliseconds, of the calls that both sides show; absent
+    /// when only one side was seen. What the caller sees beyond it is the gap.
+    #[prost(double, optional, tag = "12")]
+    pub server_p95_ms: ::core::option::Option<f64>,
 }
 /// Names one edge or all edges between two nodes.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -745,15 +749,902 @@ pub struct AnomalyList {
     #[prost(message, repeated, tag = "1")]
     pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
 }
+/// A function, or an edge, that is not what it was in the day before.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// Name of the function, or of the calling function of the edge.
+    #[prost(string, tag = "1")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "2")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The edge that changed; absent when the function itself did.
+    #[prost(message, optional, tag = "3")]
+    pub edge: ::core::option::Option<EdgeRef>,
+    /// What the edge stands for, as in the graph; empty without an edge.
+    #[prost(string, tag = "4")]
+    pub edge_kind: ::prost::alloc::string::String,
+    /// Name of the function or the resource that the edge ends at; empty without an edge.
+    #[prost(string, tag = "5")]
+    pub target: ::prost::alloc::string::String,
+    /// What changed: "duration" (all of the runs, or what is waited for a resource), "self" (the function's own time),
+    /// "gap" (what a caller waits longer than the callee works), "errors" or "cold_starts" (their share of the runs).
+    #[prost(string, tag = "6")]
+    pub aspect: ::prost::alloc::string::String,
+    /// "regression" or "improvement".
+    #[prost(string, tag = "7")]
+    pub direction: ::prost::alloc::string::String,
+    /// When it began, to the minute.
+    #[prost(message, optional, tag = "8")]
+    #[serde(with = "crate::json::timestamp")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was found.
+    #[prost(message, optional, tag = "9")]
+    #[serde(with = "crate::json::timestamp")]
+    pub found_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was as before again; absent while it lasts, and when it lasted so long that it is the usual.
+    #[prost(message, optional, tag = "10")]
+    #[serde(with = "crate::json::timestamp")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// How it was in the day before.
+    #[prost(message, optional, tag = "11")]
+    pub before: ::core::option::Option<Level>,
+    /// How it was from its begin until it was found.
+    #[prost(message, optional, tag = "12")]
+    pub after: ::core::option::Option<Level>,
+    /// How sure it is that it is not by chance, 0 to 1.
+    #[prost(double, tag = "13")]
+    pub confidence: f64,
+    /// The version of the function, of an edge first of the one that is called, that was first seen in the hour before;
+    /// empty when there was none.
+    #[prost(string, tag = "14")]
+    pub version: ::prost::alloc::string::String,
+    /// When that version was first seen.
+    #[prost(message, optional, tag = "15")]
+    #[serde(with = "crate::json::timestamp")]
+    pub version_first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How a function or an edge was in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Level {
+    /// Runs or calls that were kept.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Median, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "2")]
+    pub p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile, in milliseconds; absent for shares.
+    #[prost(double, optional, tag = "3")]
+    pub p95_ms: ::core::option::Option<f64>,
+    /// Part of the runs that failed or started cold, 0 to 1; absent for times.
+    #[prost(double, optional, tag = "4")]
+    pub share: ::core::option::Option<f64>,
+}
+/// What changed in some time.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeList {
+    /// The changes, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// The time that was asked for: all changes are listed that lasted in it. Where it begins,
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// and where it ends.
+    #[prost(message, optional, tag = "3")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The time that an answer is about: whole windows of a minute, five minutes or an hour around the time that was asked
+/// for, depending on how far back it begins.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TimeRange {
+    /// Where it begins.
+    #[prost(message, optional, tag = "1")]
+    #[serde(with = "crate::json::timestamp")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it ends; not later than the time of the answer.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// How much of it was seen, in seconds; less where the server did not run or its windows are no longer kept.
+    #[prost(double, tag = "3")]
+    pub seen_seconds: f64,
+}
+/// What functions cost in some time, at list prices, and where it goes. Lists are ordered by cost, the dearest first, and
+/// hold as many as were asked for; the total is of all.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostReport {
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "1")]
+    pub currency: ::prost::alloc::string::String,
+    /// The time that it is about.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// All functions together.
+    #[prost(message, optional, tag = "3")]
+    pub total: ::core::option::Option<Costs>,
+    /// A month of 730 hours at this pace.
+    #[prost(double, tag = "4")]
+    pub per_month: f64,
+    /// The part of the total that rests on assumed memory, or on prices of another platform.
+    #[prost(double, tag = "5")]
+    pub assumed: f64,
+    /// The functions.
+    #[prost(message, repeated, tag = "6")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionCost>,
+    /// The edges, by what their calls use, cost while their callers wait, and cause.
+    #[prost(message, repeated, tag = "7")]
+    pub edges: ::prost::alloc::vec::Vec<EdgeCost>,
+    /// The chains of functions that hand on to each other by messages.
+    #[prost(message, repeated, tag = "8")]
+    pub pipelines: ::prost::alloc::vec::Vec<PipelineCost>,
+    /// What set it all off; the costs of all triggers are the total.
+    #[prost(message, repeated, tag = "9")]
+    pub triggers: ::prost::alloc::vec::Vec<TriggerCost>,
+    /// The loops that cost something, over all time.
+    #[prost(message, repeated, tag = "10")]
+    pub loops: ::prost::alloc::vec::Vec<LoopShare>,
+    /// By application; a function of several counts for each.
+    #[prost(message, repeated, tag = "11")]
+    pub apps: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By owner.
+    #[prost(message, repeated, tag = "12")]
+    pub owners: ::prost::alloc::vec::Vec<GroupCost>,
+    /// By environment.
+    #[prost(message, repeated, tag = "13")]
+    pub environments: ::prost::alloc::vec::Vec<GroupCost>,
+    /// The prices that were used, each with the day on which it was true.
+    #[prost(message, repeated, tag = "14")]
+    pub prices: ::prost::alloc::vec::Vec<PriceUsed>,
+    /// What is assumed of containers; absent when nobody said what they cost.
+    #[prost(message, optional, tag = "15")]
+    pub containers: ::core::option::Option<ContainerAssumptions>,
+}
+/// What something costs, part by part.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Costs {
+    /// All of it: time, requests and calls.
+    #[prost(double, tag = "1")]
+    pub total: f64,
+    /// The time of runs.
+    #[prost(double, tag = "2")]
+    pub time: f64,
+    /// The runs, whatever they take.
+    #[prost(double, tag = "3")]
+    pub requests: f64,
+    /// Resources that the runs used: reads, writes, messages.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// Of the time: runs waiting for anything.
+    #[prost(double, tag = "5")]
+    pub waiting: f64,
+    /// Of the waiting: waiting for another function, which is paid for as well.
+    #[prost(double, tag = "6")]
+    pub double_billed: f64,
+    /// Of the time: what runs that started a new instance took longer than others.
+    #[prost(double, tag = "7")]
+    pub cold: f64,
+}
+/// What a function costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionCost {
+    /// Id of the function.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The name people know it by.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// What runs it, such as "aws_lambda".
+    #[prost(string, tag = "4")]
+    pub kind: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "5")]
+    pub owner: ::prost::alloc::string::String,
+    /// Its applications.
+    #[prost(string, repeated, tag = "6")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs, those that sampling left out included.
+    #[prost(double, tag = "7")]
+    pub requests: f64,
+    /// Memory times time that is charged, in GiB times seconds.
+    #[prost(double, tag = "8")]
+    pub gb_seconds: f64,
+    /// Time of a run, a mean, in milliseconds.
+    #[prost(double, tag = "9")]
+    pub mean_ms: f64,
+    /// Its configured memory, in MiB.
+    #[prost(uint32, tag = "10")]
+    pub memory_mb: u32,
+    /// What it costs.
+    #[prost(message, optional, tag = "11")]
+    pub costs: ::core::option::Option<Costs>,
+    /// True when its memory or the prices of its platform are assumed.
+    #[prost(bool, tag = "12")]
+    pub is_assumed: bool,
+    /// Runs a second, a mean.
+    #[prost(double, tag = "13")]
+    pub per_second: f64,
+    /// Runs a second in the busiest minute.
+    #[prost(double, tag = "14")]
+    pub peak_per_second: f64,
+    /// Standard deviation over mean of the runs by the minute; absent for less than two minutes.
+    #[prost(double, optional, tag = "15")]
+    pub variation: ::core::option::Option<f64>,
+    /// The same work in containers; absent when nobody said what they cost, or none of their sizes holds its memory.
+    #[prost(message, optional, tag = "16")]
+    pub break_even: ::core::option::Option<BreakEven>,
+    /// Whether it belongs in a function, the surest first.
+    #[prost(message, repeated, tag = "17")]
+    pub verdicts: ::prost::alloc::vec::Vec<FitVerdict>,
+}
+/// A function beside the containers that would do the same, at the same load.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BreakEven {
+    /// The size of a task that costs least at this load.
+    #[prost(message, optional, tag = "1")]
+    pub size: ::core::option::Option<ContainerSize>,
+    /// Requests a second that a task serves when it is filled to the assumed utilisation.
+    #[prost(double, tag = "2")]
+    pub per_task: f64,
+    /// Tasks that this load takes.
+    #[prost(double, tag = "3")]
+    pub tasks: f64,
+    /// A month of the function, without the resources it uses.
+    #[prost(double, tag = "4")]
+    pub function_per_month: f64,
+    /// A month of the containers, without the same.
+    #[prost(double, tag = "5")]
+    pub containers_per_month: f64,
+    /// Cost of the containers as a part of that of the function; absent for a function that costs nothing.
+    #[prost(double, optional, tag = "6")]
+    pub ratio: ::core::option::Option<f64>,
+    /// Runs a second from which on containers cost less, at an even load; absent when they never do.
+    #[prost(double, optional, tag = "7")]
+    pub rate_per_second: ::core::option::Option<f64>,
+}
+/// Whether a function belongs in a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FitVerdict {
+    /// "fits", "long_running", "memory_heavy", "sustained_traffic" or "chatty_state".
+    #[prost(string, tag = "1")]
+    pub fit: ::prost::alloc::string::String,
+    /// The same in words.
+    #[prost(string, tag = "2")]
+    pub words: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1: few samples, few minutes or assumed facts lower it.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// The numbers that led to it.
+    #[prost(message, repeated, tag = "4")]
+    pub numbers: ::prost::alloc::vec::Vec<NamedNumber>,
+    /// What would change it, in words.
+    #[prost(string, tag = "5")]
+    pub would_change: ::prost::alloc::string::String,
+}
+/// A number with its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamedNumber {
+    /// What it is, with its unit at the end.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The number.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+}
+/// What calls over an edge cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EdgeCost {
+    /// Id of the source node.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Id of the target node.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// "call", "message", "publish", "deliver", "write" or "read".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Calls, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+    /// All of it: uses, waiting and downstream.
+    #[prost(double, tag = "5")]
+    pub total: f64,
+    /// The uses of a resource themselves.
+    #[prost(double, tag = "6")]
+    pub uses: f64,
+    /// What the caller pays while it waits for them.
+    #[prost(double, tag = "7")]
+    pub waiting: f64,
+    /// What they cause at the other end, with all that follows from it.
+    #[prost(double, tag = "8")]
+    pub downstream: f64,
+    /// True for an edge within a loop, of which downstream is what the runs of the target cost, and not what follows.
+    #[prost(bool, tag = "9")]
+    pub is_in_loop: bool,
+}
+/// What a chain of functions costs that hand on to each other by messages.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineCost {
+    /// Ids of its functions and of the resources between them, from the first on.
+    #[prost(string, repeated, tag = "1")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Runs of the first function.
+    #[prost(double, tag = "3")]
+    pub entries: f64,
+    /// All of it: stages and called.
+    #[prost(double, tag = "4")]
+    pub total: f64,
+    /// What its functions cost.
+    #[prost(double, tag = "5")]
+    pub stages: f64,
+    /// What the functions cost that they call and wait for.
+    #[prost(double, tag = "6")]
+    pub called: f64,
+}
+/// What a trigger has set off.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriggerCost {
+    /// Id of the function that is asked from outside, or of the resource that no function fills.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// "request" for a function, the kind of a resource, or "unknown" where only a loop is seen and not how it began.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// How often it set something off.
+    #[prost(double, tag = "4")]
+    pub entries: f64,
+    /// What all of it cost, to the end.
+    #[prost(double, tag = "5")]
+    pub cost: f64,
+    /// The same for one entry; absent where none was seen.
+    #[prost(double, optional, tag = "6")]
+    pub per_entry: ::core::option::Option<f64>,
+}
+/// What a loop costs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopShare {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Names of its functions, along the cycle.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it costs so far, by the hour, and in the next 24 hours.
+    #[prost(message, optional, tag = "3")]
+    pub cost: ::core::option::Option<LoopCost>,
+}
+/// What functions cost that have something in common.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GroupCost {
+    /// What they have in common; empty where nothing is said.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many they are.
+    #[prost(uint64, tag = "2")]
+    pub functions: u64,
+    /// What they cost.
+    #[prost(message, optional, tag = "3")]
+    pub costs: ::core::option::Option<Costs>,
+}
+/// A price that was used.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PriceUsed {
+    /// What is priced: a platform with its processor, or a system and how it is used.
+    #[prost(string, tag = "1")]
+    pub item: ::prost::alloc::string::String,
+    /// The day on which it was true, such as "2025-06-01".
+    #[prost(string, tag = "2")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// What containers cost, and what is assumed of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerAssumptions {
+    /// What is priced.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A virtual processor for an hour.
+    #[prost(double, tag = "2")]
+    pub per_vcpu_hour: f64,
+    /// A GiB of memory for an hour.
+    #[prost(double, tag = "3")]
+    pub per_gb_hour: f64,
+    /// What distributes the requests, an hour.
+    #[prost(double, tag = "4")]
+    pub load_balancer_per_hour: f64,
+    /// Part of its capacity that a task is filled to.
+    #[prost(double, tag = "5")]
+    pub utilisation: f64,
+    /// Tasks that always run.
+    #[prost(uint32, tag = "6")]
+    pub min_tasks: u32,
+    /// Sizes of tasks to choose from.
+    #[prost(message, repeated, tag = "7")]
+    pub sizes: ::prost::alloc::vec::Vec<ContainerSize>,
+    /// The day on which the prices were true.
+    #[prost(string, tag = "8")]
+    pub as_of: ::prost::alloc::string::String,
+}
+/// A size of a task.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ContainerSize {
+    /// Virtual processors.
+    #[prost(double, tag = "1")]
+    pub vcpu: f64,
+    /// Memory, in GiB.
+    #[prost(double, tag = "2")]
+    pub gb: f64,
+    /// Requests that it serves at the same time.
+    #[prost(uint32, tag = "3")]
+    pub concurrency: u32,
+}
+/// Everything that is known of one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionProfile {
+    /// Its numbers on the map, since the journal begins.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<Function>,
+    /// The time that all of what follows is about, but for facts, versions, edges and loops.
+    #[prost(message, optional, tag = "2")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Its runs in that time, those that sampling left out included.
+    #[prost(double, tag = "3")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "4")]
+    pub errors: f64,
+    /// What is known of it that spans do not carry.
+    #[prost(message, optional, tag = "5")]
+    pub facts: ::core::option::Option<FunctionFacts>,
+    /// How often instances start, and what that costs the slow runs.
+    #[prost(message, optional, tag = "6")]
+    pub cold_starts: ::core::option::Option<ColdStarts>,
+    /// What it waits for databases and stores.
+    #[prost(message, optional, tag = "7")]
+    pub state: ::core::option::Option<StateTax>,
+    /// How near it comes to its time-out.
+    #[prost(message, optional, tag = "8")]
+    pub time_out: ::core::option::Option<TimeOutRisk>,
+    /// How near it comes to its memory; absent while nothing tells how much it uses.
+    #[prost(message, optional, tag = "9")]
+    pub memory: ::core::option::Option<MemoryUse>,
+    /// Calls that were refused because there were too many.
+    #[prost(message, optional, tag = "10")]
+    pub throttles: ::core::option::Option<Throttles>,
+    /// Versions that came last, the newest last.
+    #[prost(message, repeated, tag = "11")]
+    pub versions: ::prost::alloc::vec::Vec<FunctionVersion>,
+    /// Edges from and to it, those with most calls first, at most 200, with their numbers since the journal begins.
+    #[prost(message, repeated, tag = "12")]
+    pub edges: ::prost::alloc::vec::Vec<Edge>,
+    /// Further edges.
+    #[prost(uint64, tag = "13")]
+    pub edges_elided: u64,
+    /// Loops that it is part of, retry storms among them, the worst first, at most 200.
+    #[prost(message, repeated, tag = "14")]
+    pub loops: ::prost::alloc::vec::Vec<LoopSummary>,
+}
+/// What is known of a function that spans do not carry, and who said it: "configured" in the configuration, "observed"
+/// in telemetry, or "assumed" because nobody said.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionFacts {
+    /// Memory of an instance, in MiB.
+    #[prost(uint32, tag = "1")]
+    pub memory_mb: u32,
+    /// Who said so.
+    #[prost(string, tag = "2")]
+    pub memory_source: ::prost::alloc::string::String,
+    /// "x86_64" or "arm64".
+    #[prost(string, tag = "3")]
+    pub architecture: ::prost::alloc::string::String,
+    /// Who said so.
+    #[prost(string, tag = "4")]
+    pub architecture_source: ::prost::alloc::string::String,
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(uint64, optional, tag = "5")]
+    pub time_out_ms: ::core::option::Option<u64>,
+    /// Who said so; "assumed" without a time-out.
+    #[prost(string, tag = "6")]
+    pub time_out_source: ::prost::alloc::string::String,
+    /// Instances that may run at the same time.
+    #[prost(uint32, tag = "7")]
+    pub concurrency: u32,
+    /// Who said so.
+    #[prost(string, tag = "8")]
+    pub concurrency_source: ::prost::alloc::string::String,
+    /// Who is asked about it, or an empty string.
+    #[prost(string, tag = "9")]
+    pub owner: ::prost::alloc::string::String,
+    /// The applications it belongs to.
+    #[prost(string, repeated, tag = "10")]
+    pub apps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How often instances start, and what that costs the slow runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ColdStarts {
+    /// Runs that started an instance.
+    #[prost(double, tag = "1")]
+    pub count: f64,
+    /// Part of all runs, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Median time to start an instance before the run begins, in milliseconds; absent where nothing tells it.
+    #[prost(double, optional, tag = "3")]
+    pub init_p50_ms: ::core::option::Option<f64>,
+    /// 95th percentile of it, in milliseconds.
+    #[prost(double, optional, tag = "4")]
+    pub init_p95_ms: ::core::option::Option<f64>,
+    /// Median duration of a cold run without the start, in milliseconds; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "5")]
+    pub cold_p50_ms: ::core::option::Option<f64>,
+    /// Median duration of the other runs, in milliseconds; absent when there are none.
+    #[prost(double, optional, tag = "6")]
+    pub warm_p50_ms: ::core::option::Option<f64>,
+    /// Part of the runs around the 95th percentile that are cold, 0 to 1; absent when no run is known to be cold.
+    #[prost(double, optional, tag = "7")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// By how much the 95th percentile would fall if cold runs were as the others, in milliseconds.
+    #[prost(double, optional, tag = "8")]
+    pub p95_gain_ms: ::core::option::Option<f64>,
+    /// True when half of the tail or more is cold, and it would fall by a tenth and by 5 ms at least.
+    #[prost(bool, tag = "9")]
+    pub dominates_tail: bool,
+}
+/// What a function waits for databases and stores.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StateTax {
+    /// Part of the time of its runs, 0 to 1.
+    #[prost(double, tag = "1")]
+    pub share: f64,
+    /// Of one run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub waited_ms_per_run: f64,
+    /// Uses of one run.
+    #[prost(double, tag = "3")]
+    pub calls_per_run: f64,
+    /// Part of its runs with ten uses or more, one after the other, 0 to 1.
+    #[prost(double, tag = "4")]
+    pub chatty_share: f64,
+    /// True when these are three runs and one of twenty, at least.
+    #[prost(bool, tag = "5")]
+    pub is_chatty: bool,
+    /// Where the time goes, most of it first; at most ten.
+    #[prost(message, repeated, tag = "6")]
+    pub stores: ::prost::alloc::vec::Vec<StoreUse>,
+}
+/// How a function uses one database or store in one way.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoreUse {
+    /// Id of the resource.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    /// "read" or "write".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Uses of one run.
+    #[prost(double, tag = "4")]
+    pub calls_per_run: f64,
+    /// Of one use, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub mean_ms: f64,
+    /// Part of all time that the function spends on its stores, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub share: f64,
+}
+/// How near a function comes to its time-out.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TimeOutRisk {
+    /// Longest time a run may take, in milliseconds; absent when nobody said.
+    #[prost(double, optional, tag = "1")]
+    pub limit_ms: ::core::option::Option<f64>,
+    /// 99th percentile of the duration of a run, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p99_ms: f64,
+    /// 99.9th percentile, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub p999_ms: f64,
+    /// The longest run, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub max_ms: f64,
+    /// Runs that were ended because they took too long.
+    #[prost(double, tag = "5")]
+    pub seen: f64,
+    /// The same that are to be expected in a day at the rate of this time; absent without a limit, and with fewer than
+    /// 5,000 runs of which none timed out.
+    #[prost(double, optional, tag = "6")]
+    pub expected_per_day: ::core::option::Option<f64>,
+    /// The tail of the runs that are not cold; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "7")]
+    pub warm: ::core::option::Option<TailFit>,
+    /// The tail of the cold runs; absent with fewer than 5,000.
+    #[prost(message, optional, tag = "8")]
+    pub cold: ::core::option::Option<TailFit>,
+    /// "low" for fewer than 5,000 runs, "medium" for fewer than 20,000, else "high".
+    #[prost(string, tag = "9")]
+    pub confidence: ::prost::alloc::string::String,
+    /// True when runs went on beyond the limit and did not fail, so that the limit is not what was said.
+    #[prost(bool, tag = "10")]
+    pub is_limit_doubtful: bool,
+    /// True when one time-out a day or more is to be expected, and the 99.9th percentile is 0.7 of the limit or more.
+    #[prost(bool, tag = "11")]
+    pub is_alarm: bool,
+}
+/// A generalised Pareto distribution fitted to the slowest twentieth of some runs.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TailFit {
+    /// All runs, of which the tail is a part.
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Where the tail begins, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub threshold_ms: f64,
+    /// Its shape: above 0 for heavy tails, below 0 for tails that end.
+    #[prost(double, tag = "3")]
+    pub shape: f64,
+    /// Its scale, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub scale_ms: f64,
+    /// Probability that a run takes longer than the limit.
+    #[prost(double, optional, tag = "5")]
+    pub beyond_limit: ::core::option::Option<f64>,
+}
+/// How near a function comes to its memory.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryUse {
+    /// Memory of an instance, in MiB; absent when nobody said.
+    #[prost(uint32, optional, tag = "1")]
+    pub limit_mb: ::core::option::Option<u32>,
+    /// Median of what runs use, in MiB.
+    #[prost(double, tag = "2")]
+    pub used_p50_mb: f64,
+    /// 99.9th percentile, in MiB.
+    #[prost(double, tag = "3")]
+    pub used_p999_mb: f64,
+    /// Runs that it is known of.
+    #[prost(uint64, tag = "4")]
+    pub samples: u64,
+    /// Part of the memory that stays free in all but one of 1,000 runs; absent without a limit.
+    #[prost(double, optional, tag = "5")]
+    pub headroom: ::core::option::Option<f64>,
+    /// True when that is less than a tenth.
+    #[prost(bool, tag = "6")]
+    pub is_low: bool,
+    /// Memory that grows from run to run; absent when that of most instances does not.
+    #[prost(message, optional, tag = "7")]
+    pub leak: ::core::option::Option<MemoryLeak>,
+    /// Instances with enough runs to tell.
+    #[prost(uint32, tag = "8")]
+    pub instances_judged: u32,
+}
+/// Memory that grows from run to run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MemoryLeak {
+    /// Instances of which it is certain.
+    #[prost(uint32, tag = "1")]
+    pub instances: u32,
+    /// What one run adds, in MiB: the median over these instances.
+    #[prost(double, tag = "2")]
+    pub mb_per_run: f64,
+    /// Runs of one instance from what its runs use in the median until its memory is full; absent without a limit.
+    #[prost(double, optional, tag = "3")]
+    pub runs_until_full: ::core::option::Option<f64>,
+}
+/// Calls that were refused because there were too many.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Throttles {
+    /// Calls of the function that were refused, as its callers or its platform tell.
+    #[prost(double, tag = "1")]
+    pub refused: f64,
+    /// Part of all calls of it, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Who was refused most, most of it first; at most ten.
+    #[prost(message, repeated, tag = "3")]
+    pub callers: ::prost::alloc::vec::Vec<Refusals>,
+    /// Calls by the function that were refused.
+    #[prost(double, tag = "4")]
+    pub made: f64,
+    /// Who refused most of them, most of it first; at most ten.
+    #[prost(message, repeated, tag = "5")]
+    pub refused_by: ::prost::alloc::vec::Vec<Refusals>,
+    /// Instances that run at the same time, in the mean.
+    #[prost(double, tag = "6")]
+    pub running: f64,
+    /// Part of those that may, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub concurrency_share: f64,
+}
+/// Calls between a function and another node that were refused.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Refusals {
+    /// Id of the other node.
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub node: ::prost::alloc::string::String,
+    /// Calls that were refused.
+    #[prost(double, tag = "3")]
+    pub count: f64,
+    /// All calls.
+    #[prost(double, tag = "4")]
+    pub calls: f64,
+}
+/// A version of a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionVersion {
+    /// The version.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// When it was first seen.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub first_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A loop in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoopSummary {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its functions.
+    #[prost(string, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What kind of loop it is.
+    #[prost(string, repeated, tag = "3")]
+    pub classes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether and how it goes on.
+    #[prost(enumeration = "LoopState", tag = "4")]
+    #[serde(with = "crate::json::loop_state")]
+    pub state: i32,
+    /// How urgent it is.
+    #[prost(enumeration = "Severity", tag = "5")]
+    #[serde(with = "crate::json::severity")]
+    pub severity: i32,
+    /// Laps of its deepest chain.
+    #[prost(uint32, tag = "6")]
+    pub max_depth: u32,
+    /// For what is tried again and again; absent for other loops.
+    #[prost(message, optional, tag = "7")]
+    pub retry_storm: ::core::option::Option<RetryStorm>,
+}
+/// Functions with what is wrong with each of them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionList {
+    /// The time that it is about.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Those with alarms and warnings first, then those with most runs; at most 1,000.
+    #[prost(message, repeated, tag = "2")]
+    pub functions: ::prost::alloc::vec::Vec<FunctionRisks>,
+    /// Further functions.
+    #[prost(uint64, tag = "3")]
+    pub functions_elided: u64,
+}
+/// What is wrong with a function, in one line.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionRisks {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its environment, or an empty string.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// Its runs in the time, those that sampling left out included.
+    #[prost(double, tag = "4")]
+    pub runs: f64,
+    /// Runs that ended with an error.
+    #[prost(double, tag = "5")]
+    pub errors: f64,
+    /// Words for what is wrong: "time_out", "memory_low", "memory_leak", "throttled", "cold_starts", "chatty_state".
+    #[prost(string, repeated, tag = "6")]
+    pub risks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Part of its runs that are cold, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub cold_share: f64,
+    /// Part of the time of its runs in which they wait for databases and stores, 0 to 1.
+    #[prost(double, tag = "8")]
+    pub state_share: f64,
+    /// Time-outs that are to be expected in a day; absent when that is not known.
+    #[prost(double, optional, tag = "9")]
+    pub time_outs_per_day: ::core::option::Option<f64>,
+    /// Part of its memory that stays free; absent when that is not known.
+    #[prost(double, optional, tag = "10")]
+    pub memory_headroom: ::core::option::Option<f64>,
+    /// Part of the calls of it that are refused, 0 to 1.
+    #[prost(double, tag = "11")]
+    pub throttled_share: f64,
+}
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hotspot {
-    /// Place in the list; 1 takes the most time.
+    /// Place in the list; 1 contributes most to the slowest traces, or became slower most.
     #[prost(uint32, tag = "1")]
     pub rank: u32,
-    /// Name of the function, or of the calling function of the edge.
+    /// Name of the function, or of the calling function of the edge; behind a queue, of the one that handles the messages.
     #[prost(string, tag = "2")]
     pub function: ::prost::alloc::string::String,
     /// Id of that function.
@@ -762,24 +1653,100 @@ pub struct Hotspot {
     /// The edge on which the time is spent; absent when the function itself spends it.
     #[prost(message, optional, tag = "4")]
     pub edge: ::core::option::Option<EdgeRef>,
-    /// "self" for the function's own time, "gap" for what the caller waits longer than the callee works, "resource" for
-    /// what a function waits for a resource.
+    /// "self" for the function's own work, "gap" for what the caller waits longer than the callee works (network, queueing,
+    /// throttling), "resource" for what a function waits for a resource or for somebody unknown, "cold_start", "queue" for
+    /// messages that wait, "n_plus_one" for ten or more calls of one operation in a row, "retries" for calls of which a third
+    /// or more tries again what has failed.
     #[prost(string, tag = "5")]
     pub cause: ::prost::alloc::string::String,
-    /// 95th percentile of that time over the current window, in milliseconds.
+    /// 95th percentile of the time that one call spends there, in milliseconds.
     #[prost(double, tag = "6")]
     pub p95_ms: f64,
-    /// The same over the baseline window, in milliseconds; absent while learning.
+    /// The same over the baseline, in milliseconds; absent while learning, and where the baseline does not have it.
     #[prost(double, optional, tag = "7")]
     pub baseline_p95_ms: ::core::option::Option<f64>,
-    /// Part of the root's time over the current window, 0 to 1.
+    /// Part of the time of all roots, 0 to 1.
     #[prost(double, tag = "8")]
     pub share: f64,
-    /// Runs or calls in the current window.
+    /// Runs or calls that were measured; with basis "critical_path", traces that came by and were looked at.
     #[prost(uint64, tag = "9")]
     pub samples: u64,
+    /// How sure the numbers are, 0 to 1: few samples lower it. Against a baseline, how clear the change is.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+    /// Part of the time of the traces around the 95th percentile, 0 to 1, over all root operations that were looked at; absent
+    /// with basis "sums", like the rest of this message.
+    #[prost(double, optional, tag = "11")]
+    pub tail_share: ::core::option::Option<f64>,
+    /// The root operation to whose slowest traces it contributes most; what follows is of that one.
+    #[prost(message, optional, tag = "12")]
+    pub root: ::core::option::Option<RootOperation>,
+    /// How much lower its 95th percentile were with 10 % less time here, in milliseconds.
+    #[prost(double, optional, tag = "13")]
+    pub saves_10_ms: ::core::option::Option<f64>,
+    /// The same with 50 % less, in milliseconds.
+    #[prost(double, optional, tag = "14")]
+    pub saves_50_ms: ::core::option::Option<f64>,
+    /// Calls a trace.
+    #[prost(double, optional, tag = "15")]
+    pub calls_per_trace: ::core::option::Option<f64>,
+    /// How it changed; only against a baseline that has it.
+    #[prost(message, optional, tag = "16")]
+    pub change: ::core::option::Option<HotspotChange>,
 }
-/// What takes the time now.
+/// How a place became slower, or faster, than in the baseline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct HotspotChange {
+    /// Cliff's delta of the times of a call: 1 when all are above all of the baseline, -1 when all are below.
+    #[prost(double, tag = "1")]
+    pub delta: f64,
+    /// How far these times moved, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub shift_ms: f64,
+    /// Time spent there in a root invocation, on average, that was not spent before, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub added_ms: f64,
+    /// Calls of the baseline that were measured.
+    #[prost(uint64, tag = "4")]
+    pub baseline_samples: u64,
+}
+/// An operation that begins traces.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RootOperation {
+    /// Its id, which /api/v1/hotspots takes as `root`.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Name of the function of the root.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "3")]
+    pub function_id: ::prost::alloc::string::String,
+    /// Name of the root span.
+    #[prost(string, tag = "4")]
+    pub operation: ::prost::alloc::string::String,
+    /// Traces, those that were not looked at included.
+    #[prost(double, tag = "5")]
+    pub traces: f64,
+    /// Traces that were looked at.
+    #[prost(uint64, tag = "6")]
+    pub samples: u64,
+    /// 95th percentile of their duration, in milliseconds.
+    #[prost(double, tag = "7")]
+    pub p95_ms: f64,
+    /// Name of the function at which a pipeline of messages ends, whose time is meant then; empty where it is the time of the
+    /// root itself.
+    #[prost(string, tag = "8")]
+    pub until_function: ::prost::alloc::string::String,
+    /// Id of that function, or empty.
+    #[prost(string, tag = "9")]
+    pub until_function_id: ::prost::alloc::string::String,
+}
+/// Where the time goes.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -787,27 +1754,17 @@ pub struct HotspotList {
     /// The hotspots, by rank.
     #[prost(message, repeated, tag = "1")]
     pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
-}
-/// What `loopscope check` finds in files.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CheckReport {
-    /// The call graph; nodes have no place on a map.
-    #[prost(message, optional, tag = "1")]
-    pub graph: ::core::option::Option<Graph>,
-    /// The loops, the worst first.
-    #[prost(message, repeated, tag = "2")]
-    pub loops: ::prost::alloc::vec::Vec<Loop>,
-    /// What takes the time, by rank.
-    #[prost(message, repeated, tag = "3")]
-    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
-    /// What cannot be right in the input.
+    /// What the ranking rests on: "critical_path" for the critical paths of sampled traces, "sums" for the time of all calls,
+    /// whether anybody waited for it or not, "baseline" for what became slower.
+    #[prost(string, tag = "2")]
+    pub basis: ::prost::alloc::string::String,
+    /// The time that it covers; absent when it is about all that was seen, or nothing was. With critical paths it reaches from
+    /// the first to the last trace that is still kept of the time that was asked for.
+    #[prost(message, optional, tag = "3")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// The root operations that were looked at, the one that takes most of the time first.
     #[prost(message, repeated, tag = "4")]
-    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
-    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
-    #[prost(string, repeated, tag = "5")]
-    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1122,6 +2079,49 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Traces whose time was measured before all of their spans were here, because too many were looked at.
+    #[prost(uint64, tag = "67")]
+    pub traces_cut: u64,
+    /// Spans of large traces that were not measured one by one; such a trace is measured by its invocations, or not at all
+    /// when it has too many.
+    #[prost(uint64, tag = "68")]
+    pub trace_spans_dropped: u64,
+    /// Offsets between the clocks of two instances that were forgotten, because there were too many.
+    #[prost(uint64, tag = "69")]
+    pub clock_offsets_dropped: u64,
+    /// Pipelines that were not measured to their end, because there were too many.
+    #[prost(uint64, tag = "72")]
+    pub pipelines_dropped: u64,
+    /// Root operations whose sampled traces were let go, because there were too many.
+    #[prost(uint64, tag = "95")]
+    pub roots_overflowed: u64,
+    /// Sampled traces that were let go, because all of them together named too many places.
+    #[prost(uint64, tag = "96")]
+    pub profiles_overflowed: u64,
+    /// Minutes of measurements written to disk.
+    #[prost(uint64, tag = "80")]
+    pub windows_written: u64,
+    /// Minutes of measurements that could not be written.
+    #[prost(uint64, tag = "81")]
+    pub windows_failed: u64,
+    /// Windows of measurements let go before their time, because they took too many bytes.
+    #[prost(uint64, tag = "82")]
+    pub windows_dropped: u64,
+    /// Series that are watched for changes.
+    #[prost(uint64, tag = "83")]
+    pub series_watched: u64,
+    /// Series that were watched and are quiet, let go because there were too many.
+    #[prost(uint64, tag = "84")]
+    pub series_dropped: u64,
+    /// Series of the last minute that are not watched, because there are too many.
+    #[prost(uint64, tag = "87")]
+    pub series_unwatched: u64,
+    /// Suspected changes that turned out not to matter.
+    #[prost(uint64, tag = "85")]
+    pub changes_refused: u64,
+    /// Changes that are not listed any more, because there were too many.
+    #[prost(uint64, tag = "86")]
+    pub changes_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1152,6 +2152,363 @@ pub struct LiveEvent {
     /// The counters.
     #[prost(message, optional, tag = "8")]
     pub status: ::core::option::Option<Status>,
+}
+/// The patterns that a function system is made of. Lists are ordered by runs, the most first.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PatternReport {
+    /// The time that it is about; absent in a report on files.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// Functions that do little but call one other for one caller, and wait for it.
+    #[prost(message, repeated, tag = "2")]
+    pub decorators: ::prost::alloc::vec::Vec<Decorator>,
+    /// Functions that messages or changes of stores start, and nobody calls.
+    #[prost(message, repeated, tag = "3")]
+    pub event_handlers: ::prost::alloc::vec::Vec<EventHandler>,
+    /// Functions in a row, each of which sends to the next alone.
+    #[prost(message, repeated, tag = "4")]
+    pub pipelines: ::prost::alloc::vec::Vec<Pipeline>,
+    /// Functions whose runs cause three or more over one edge.
+    #[prost(message, repeated, tag = "5")]
+    pub fan_outs: ::prost::alloc::vec::Vec<FanOut>,
+    /// Functions that handle three or more messages in one run, or those of three or more senders.
+    #[prost(message, repeated, tag = "6")]
+    pub fan_ins: ::prost::alloc::vec::Vec<FanIn>,
+    /// Functions that send each request one of several ways.
+    #[prost(message, repeated, tag = "7")]
+    pub routers: ::prost::alloc::vec::Vec<Router>,
+    /// Functions that are known and have not run for a week up to now, whatever time was asked for.
+    #[prost(message, repeated, tag = "8")]
+    pub dead: ::prost::alloc::vec::Vec<DeadFunction>,
+    /// What each function is by its behaviour.
+    #[prost(message, repeated, tag = "9")]
+    pub kinds: ::prost::alloc::vec::Vec<FunctionKind>,
+    /// The currency of all amounts, such as "USD"; empty when there are no prices.
+    #[prost(string, tag = "10")]
+    pub currency: ::prost::alloc::string::String,
+    /// Messages and chains that there was no room to count.
+    #[prost(uint64, tag = "11")]
+    pub dropped: u64,
+}
+/// A function or a resource by its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatternNode {
+    /// Id of the node.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A function that does little but call one other for one caller, and waits for it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decorator {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The only one who calls it.
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<PatternNode>,
+    /// The only one whom it calls.
+    #[prost(message, optional, tag = "3")]
+    pub callee: ::core::option::Option<PatternNode>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Calls of the callee for each of its runs; 0.95 to 1.05.
+    #[prost(double, tag = "5")]
+    pub calls_per_run: f64,
+    /// Part of its time that is its own; 0.15 at most.
+    #[prost(double, tag = "6")]
+    pub self_share: f64,
+    /// Part of its time in which it waits for the callee and is paid for all the same, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub waiting_share: f64,
+    /// Time in which it waited, over all runs, in milliseconds.
+    #[prost(double, tag = "8")]
+    pub waiting_ms: f64,
+    /// What a day of that waiting costs at the pace of this time; absent when there are no prices.
+    #[prost(double, optional, tag = "9")]
+    pub waiting_cost_per_day: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1; few runs say little.
+    #[prost(double, tag = "10")]
+    pub confidence: f64,
+}
+/// A function that messages or changes of stores start, and nobody calls.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EventHandler {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// What starts most of its runs: "pubsub" or "datasource".
+    #[prost(string, tag = "2")]
+    pub trigger: ::prost::alloc::string::String,
+    /// The resources that deliver to it, the busiest first; empty where nobody names them.
+    #[prost(message, repeated, tag = "3")]
+    pub sources: ::prost::alloc::vec::Vec<EventSource>,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Part of them that events started; 0.95 at least.
+    #[prost(double, tag = "5")]
+    pub event_share: f64,
+    /// Messages of one run in the mean; absent where no message is seen.
+    #[prost(double, optional, tag = "6")]
+    pub messages_per_run: ::core::option::Option<f64>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub confidence: f64,
+}
+/// A resource that delivers to a function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventSource {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<PatternNode>,
+    /// What it is, such as "queue"; empty where that is not known.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// What it delivered.
+    #[prost(uint64, tag = "3")]
+    pub deliveries: u64,
+}
+/// Functions in a row, each of which sends to the next and to no other, and gets from the one before and from no other.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pipeline {
+    /// The stages, the first first; three at least.
+    #[prost(message, repeated, tag = "1")]
+    pub stages: ::prost::alloc::vec::Vec<PipelineStage>,
+    /// How long it takes from end to end; absent where no chain was followed.
+    #[prost(message, optional, tag = "2")]
+    pub end_to_end: ::core::option::Option<EndToEnd>,
+    /// Place in stages of the one whose runs take most of the time, from 0.
+    #[prost(uint32, tag = "3")]
+    pub slowest_stage: u32,
+    /// Runs of the last stage.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// A stage of a pipeline.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineStage {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The resource over which messages come to it; absent for the first stage, and where nobody names one.
+    #[prost(message, optional, tag = "2")]
+    pub over: ::core::option::Option<PatternNode>,
+    /// Its part of the end-to-end time in the mean: its run until it sends on, or all of it in the last stage and where no
+    /// chain was followed; in milliseconds.
+    #[prost(double, tag = "3")]
+    pub mean_ms: f64,
+    /// How long its messages wait in the mean, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub wait_mean_ms: f64,
+    /// 95th percentile of its whole run, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub p95_ms: f64,
+}
+/// How long chains take, from the start of the first run to the end of the last.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct EndToEnd {
+    /// Median, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub p50_ms: f64,
+    /// 95th percentile, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p95_ms: f64,
+    /// Part of the time in which messages wait, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub queue_share: f64,
+    /// Chains that were followed from end to end.
+    #[prost(uint64, tag = "4")]
+    pub chains: u64,
+}
+/// A function whose runs cause three or more over one edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanOut {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// The functions that run for it, the busiest first.
+    #[prost(message, repeated, tag = "3")]
+    pub children: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Runs that used the edge.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// What one of these causes over it in the mean.
+    #[prost(double, tag = "5")]
+    pub children_per_run: f64,
+    /// "call" where it waits for them, "message" where it does not.
+    #[prost(string, tag = "6")]
+    pub way: ::prost::alloc::string::String,
+    /// Calls that go on at one time in the mean: 1 where each waits for the one before; absent for messages.
+    #[prost(double, optional, tag = "7")]
+    pub parallelism: ::core::option::Option<f64>,
+    /// How much longer the slowest child of a run takes than children do; absent where that was not seen.
+    #[prost(message, optional, tag = "8")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "9")]
+    pub confidence: f64,
+}
+/// How much longer the last takes than most.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Straggler {
+    /// 95th percentile of the longest of each run, in milliseconds.
+    #[prost(double, tag = "1")]
+    pub longest_p95_ms: f64,
+    /// Median of all, in milliseconds.
+    #[prost(double, tag = "2")]
+    pub p50_ms: f64,
+    /// The one over the other.
+    #[prost(double, tag = "3")]
+    pub ratio: f64,
+    /// Runs that were looked at.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+}
+/// A function that brings together what several sent.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FanIn {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Who sends to it, the busiest first.
+    #[prost(message, repeated, tag = "2")]
+    pub producers: ::prost::alloc::vec::Vec<PatternNode>,
+    /// Its runs that handled messages.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Messages of one of these in the mean.
+    #[prost(double, tag = "4")]
+    pub messages_per_run: f64,
+    /// How much longer the message waited that waited longest for a run than messages do; absent where runs handle one
+    /// message each.
+    #[prost(message, optional, tag = "5")]
+    pub straggler: ::core::option::Option<Straggler>,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "6")]
+    pub confidence: f64,
+}
+/// A function that sends each request one of several ways.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Router {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// Where it sends, the busiest first; two at least.
+    #[prost(message, repeated, tag = "2")]
+    pub routes: ::prost::alloc::vec::Vec<Route>,
+    /// Runs that sent anywhere.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Part of them that sent more than one way; less than 0.05.
+    #[prost(double, tag = "4")]
+    pub co_occurrence: f64,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+}
+/// One of the ways that a router sends.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    /// The function that it calls, or the resource that it sends to.
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<PatternNode>,
+    /// Part of the runs that sent there, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+}
+/// A function that is known and does not run.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadFunction {
+    /// Its id; empty for one that only the configuration knows.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// True when the configuration names it.
+    #[prost(bool, tag = "3")]
+    pub is_configured: bool,
+    /// Whole days for which it has not run, or for which it was watched and never did.
+    #[prost(uint32, tag = "4")]
+    pub quiet_days: u32,
+    /// Edges that lead to it or from it.
+    #[prost(uint32, tag = "5")]
+    pub edges: u32,
+}
+/// What a function is by its behaviour.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionKind {
+    /// The function.
+    #[prost(message, optional, tag = "1")]
+    pub function: ::core::option::Option<PatternNode>,
+    /// "faas": short-lived instances that handle one request at a time; "service": few that live long and handle many at a
+    /// time; "unclear" where the spans do not say.
+    #[prost(string, tag = "2")]
+    pub likeness: ::prost::alloc::string::String,
+    /// How sure it is, 0 to 1.
+    #[prost(double, tag = "3")]
+    pub confidence: f64,
+    /// Its runs.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    /// Why.
+    #[prost(message, repeated, tag = "5")]
+    pub evidence: ::prost::alloc::vec::Vec<KindEvidence>,
+}
+/// One reason why a function is taken for what it is.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KindEvidence {
+    /// What was looked at: "declared", "lifecycle", "trigger", "state" or "scaling".
+    #[prost(string, tag = "1")]
+    pub aspect: ::prost::alloc::string::String,
+    /// What it speaks for: "faas", "service" or "unclear".
+    #[prost(string, tag = "2")]
+    pub says: ::prost::alloc::string::String,
+    /// What was seen, in words.
+    #[prost(string, tag = "3")]
+    pub seen: ::prost::alloc::string::String,
 }
 /// One trace as it stands in the journal.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1249,4 +2606,1950 @@ pub struct SpanRef {
     /// 16 hexadecimal digits.
     #[prost(string, tag = "2")]
     pub span_id: ::prost::alloc::string::String,
+}
+/// Asks for the call graph.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetGraphRequest {}
+/// Asks for the loops.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLoopsRequest {}
+/// Asks for one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLoopRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the laps of one loop.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLapsRequest {
+    /// Id of the loop.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for all verdicts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVerdictsRequest {}
+/// Asks for all declarations.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIntendedRequest {}
+/// Withdraws one declaration.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawIntendedRequest {
+    /// Id of the declaration.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Asks for the hotspots.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHotspotsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for five minutes before its end, or
+    /// for an hour where its end is given.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of a root operation, or of the function of several; absent for all.
+    #[prost(string, optional, tag = "3")]
+    pub root: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most hotspots of the list; absent for 50.
+    #[prost(uint32, optional, tag = "4")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Asks for what is wrong with functions.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFunctionsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFunctionRequest {
+    /// Id of the function, whichever of its ids it is.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for what functions cost.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCostRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most entries of each list; absent for 100.
+    #[prost(uint32, optional, tag = "3")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Asks for the patterns.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPatternsRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the changes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChangesRequest {
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the anomalies.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAnomaliesRequest {}
+/// Asks for traces that show a node or an edge.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetExemplarsRequest {
+    /// Id of a function or a resource.
+    #[prost(string, optional, tag = "1")]
+    pub node: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge begins.
+    #[prost(string, optional, tag = "2")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
+    /// Id of the node where the edge ends.
+    #[prost(string, optional, tag = "3")]
+    pub target: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for one trace.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTraceRequest {
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+}
+/// Asks for the alerts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAlertsRequest {}
+/// Asks for the counters.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStatusRequest {}
+/// Asks for the live stream.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiveRequest {
+    /// Sequence of the last message that was seen: what came since is told first, as far as it is still kept. Absent for
+    /// a snapshot.
+    #[prost(uint64, optional, tag = "1")]
+    pub last_sequence: ::core::option::Option<u64>,
+}
+/// Generated client implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug, Clone)]
+    pub struct LoopscopeClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LoopscopeClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoopscopeClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoopscopeClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        pub async fn get_graph(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetGraph",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetGraph"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The loops, the worst first.
+        pub async fn list_loops(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListLoops",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListLoops"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One loop.
+        pub async fn get_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        pub async fn get_laps(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetLaps",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetLaps"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        pub async fn judge_loop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/JudgeLoop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "JudgeLoop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was said of loops.
+        pub async fn list_verdicts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListVerdicts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListVerdicts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Loops that are declared as intended.
+        pub async fn list_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        pub async fn declare_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/DeclareIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "DeclareIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Withdraws a declaration. Answers with those that are left.
+        pub async fn withdraw_intended(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/WithdrawIntended",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "WithdrawIntended"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What takes the time, by rank.
+        pub async fn list_hotspots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListHotspots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListHotspots"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is wrong with functions, those with most of it first.
+        pub async fn list_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListFunctions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is known of one function.
+        pub async fn get_function(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFunctionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FunctionProfile>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetFunction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What functions cost in some time, and where it goes.
+        pub async fn get_cost(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetCost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetCost"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the system is made of.
+        pub async fn get_patterns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetPatterns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetPatterns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became slower, faster, or fails more often.
+        pub async fn list_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListChanges"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What cannot be right in the input, by kind.
+        pub async fn list_anomalies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAnomalies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAnomalies"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        pub async fn get_exemplars(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetExemplars",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetExemplars"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One trace as it stands in the journal.
+        pub async fn get_trace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetTrace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetTrace"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The newest alerts, and what became of their messages and incidents.
+        pub async fn list_alerts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/ListAlerts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "ListAlerts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the collector has done, and what it had to let go.
+        pub async fn get_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetStatus"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A snapshot first, then what changes, as it happens.
+        pub async fn live(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LiveEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/Live",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "Live"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "tonic")]
+pub mod loopscope_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoopscopeServer.
+    #[async_trait]
+    pub trait Loopscope: std::marker::Send + std::marker::Sync + 'static {
+        /// The call graph: functions, resources and edges with numbers and places on the map.
+        async fn get_graph(
+            &self,
+            request: tonic::Request<super::GetGraphRequest>,
+        ) -> std::result::Result<tonic::Response<super::Graph>, tonic::Status>;
+        /// The loops, the worst first.
+        async fn list_loops(
+            &self,
+            request: tonic::Request<super::ListLoopsRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoopList>, tonic::Status>;
+        /// One loop.
+        async fn get_loop(
+            &self,
+            request: tonic::Request<super::GetLoopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Loop>, tonic::Status>;
+        /// The deepest chain of a loop that is still in the journal, lap by lap.
+        async fn get_laps(
+            &self,
+            request: tonic::Request<super::GetLapsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Laps>, tonic::Status>;
+        /// Says what you think of a loop, or takes it back. Answers with what holds now.
+        async fn judge_loop(
+            &self,
+            request: tonic::Request<super::Verdict>,
+        ) -> std::result::Result<tonic::Response<super::Verdict>, tonic::Status>;
+        /// What was said of loops.
+        async fn list_verdicts(
+            &self,
+            request: tonic::Request<super::ListVerdictsRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerdictList>, tonic::Status>;
+        /// Loops that are declared as intended.
+        async fn list_intended(
+            &self,
+            request: tonic::Request<super::ListIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// Declares loops as intended, within a bound; declaring the same ones again replaces the declaration.
+        async fn declare_intended(
+            &self,
+            request: tonic::Request<super::Intended>,
+        ) -> std::result::Result<tonic::Response<super::Intended>, tonic::Status>;
+        /// Withdraws a declaration. Answers with those that are left.
+        async fn withdraw_intended(
+            &self,
+            request: tonic::Request<super::WithdrawIntendedRequest>,
+        ) -> std::result::Result<tonic::Response<super::IntendedList>, tonic::Status>;
+        /// What takes the time, by rank.
+        async fn list_hotspots(
+            &self,
+            request: tonic::Request<super::ListHotspotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::HotspotList>, tonic::Status>;
+        /// What is wrong with functions, those with most of it first.
+        async fn list_functions(
+            &self,
+            request: tonic::Request<super::ListFunctionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionList>, tonic::Status>;
+        /// All that is known of one function.
+        async fn get_function(
+            &self,
+            request: tonic::Request<super::GetFunctionRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
+        /// What functions cost in some time, and where it goes.
+        async fn get_cost(
+            &self,
+            request: tonic::Request<super::GetCostRequest>,
+        ) -> std::result::Result<tonic::Response<super::CostReport>, tonic::Status>;
+        /// What the system is made of.
+        async fn get_patterns(
+            &self,
+            request: tonic::Request<super::GetPatternsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PatternReport>, tonic::Status>;
+        /// What became slower, faster, or fails more often.
+        async fn list_changes(
+            &self,
+            request: tonic::Request<super::ListChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangeList>, tonic::Status>;
+        /// What cannot be right in the input, by kind.
+        async fn list_anomalies(
+            &self,
+            request: tonic::Request<super::ListAnomaliesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnomalyList>, tonic::Status>;
+        /// Traces that show a node or an edge at work: give either the node, or source and target.
+        async fn get_exemplars(
+            &self,
+            request: tonic::Request<super::GetExemplarsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Exemplars>, tonic::Status>;
+        /// One trace as it stands in the journal.
+        async fn get_trace(
+            &self,
+            request: tonic::Request<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Trace>, tonic::Status>;
+        /// The newest alerts, and what became of their messages and incidents.
+        async fn list_alerts(
+            &self,
+            request: tonic::Request<super::ListAlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertList>, tonic::Status>;
+        /// What the collector has done, and what it had to let go.
+        async fn get_status(
+            &self,
+            request: tonic::Request<super::GetStatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status>;
+        /// Server streaming response type for the Live method.
+        type LiveStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LiveEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A snapshot first, then what changes, as it happens.
+        async fn live(
+            &self,
+            request: tonic::Request<super::LiveRequest>,
+        ) -> std::result::Result<tonic::Response<Self::LiveStream>, tonic::Status>;
+    }
+    /// What can be asked, over gRPC as here and over HTTP with the same messages as JSON: collector/src/api.rs says which
+    /// path belongs to which call. A request's fields are path and query parameters there, or the body of what changes
+    /// something.
+    #[derive(Debug)]
+    pub struct LoopscopeServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoopscopeServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoopscopeServer<T>
+    where
+        T: Loopscope,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/loopscope.v1.Loopscope/GetGraph" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetGraphSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetGraphRequest>
+                    for GetGraphSvc<T> {
+                        type Response = super::Graph;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetGraphRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_graph(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetGraphSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListLoops" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLoopsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListLoopsRequest>
+                    for ListLoopsSvc<T> {
+                        type Response = super::LoopList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLoopsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_loops(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLoopsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLoopRequest>
+                    for GetLoopSvc<T> {
+                        type Response = super::Loop;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLoopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetLaps" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLapsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetLapsRequest>
+                    for GetLapsSvc<T> {
+                        type Response = super::Laps;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLapsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_laps(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLapsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/JudgeLoop" => {
+                    #[allow(non_camel_case_types)]
+                    struct JudgeLoopSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Verdict>
+                    for JudgeLoopSvc<T> {
+                        type Response = super::Verdict;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Verdict>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::judge_loop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JudgeLoopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListVerdicts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVerdictsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListVerdictsRequest>
+                    for ListVerdictsSvc<T> {
+                        type Response = super::VerdictList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVerdictsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_verdicts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVerdictsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListIntendedRequest>
+                    for ListIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/DeclareIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::Intended>
+                    for DeclareIntendedSvc<T> {
+                        type Response = super::Intended;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Intended>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::declare_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/WithdrawIntended" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawIntendedSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::WithdrawIntendedRequest>
+                    for WithdrawIntendedSvc<T> {
+                        type Response = super::IntendedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawIntendedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::withdraw_intended(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawIntendedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListHotspots" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHotspotsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListHotspotsRequest>
+                    for ListHotspotsSvc<T> {
+                        type Response = super::HotspotList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHotspotsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_hotspots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHotspotsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFunctionsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListFunctionsRequest>
+                    for ListFunctionsSvc<T> {
+                        type Response = super::FunctionList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFunctionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetFunction" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFunctionSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetFunctionRequest>
+                    for GetFunctionSvc<T> {
+                        type Response = super::FunctionProfile;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFunctionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_function(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFunctionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetCost" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCostSvc<T: Loopscope>(pub Arc<T>);
+                    impl<T: Loopscope> tonic::server::UnaryService<super::GetCostRequest>
+                    for GetCostSvc<T> {
+                        type Response = super::CostReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCostRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_cost(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCostSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetPatterns" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPatternsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetPatternsRequest>
+                    for GetPatternsSvc<T> {
+                        type Response = super::PatternReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPatternsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_patterns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPatternsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChangesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListChangesRequest>
+                    for ListChangesSvc<T> {
+                        type Response = super::ChangeList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAnomalies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAnomaliesSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAnomaliesRequest>
+                    for ListAnomaliesSvc<T> {
+                        type Response = super::AnomalyList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAnomaliesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_anomalies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAnomaliesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetExemplars" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetExemplarsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetExemplarsRequest>
+                    for GetExemplarsSvc<T> {
+                        type Response = super::Exemplars;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetExemplarsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_exemplars(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetExemplarsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetTrace" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTraceSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetTraceRequest>
+                    for GetTraceSvc<T> {
+                        type Response = super::Trace;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTraceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_trace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTraceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/ListAlerts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAlertsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::ListAlertsRequest>
+                    for ListAlertsSvc<T> {
+                        type Response = super::AlertList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAlertsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::list_alerts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAlertsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStatusSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetStatusRequest>
+                    for GetStatusSvc<T> {
+                        type Response = super::Status;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/Live" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiveSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::ServerStreamingService<super::LiveRequest>
+                    for LiveSvc<T> {
+                        type Response = super::LiveEvent;
+                        type ResponseStream = T::LiveStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::live(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoopscopeServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "loopscope.v1.Loopscope";
+    impl<T> tonic::server::NamedService for LoopscopeServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What `loopscope check` finds in files.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckReport {
+    /// The call graph; nodes have no place on a map.
+    #[prost(message, optional, tag = "1")]
+    pub graph: ::core::option::Option<Graph>,
+    /// The loops, the worst first.
+    #[prost(message, repeated, tag = "2")]
+    pub loops: ::prost::alloc::vec::Vec<Loop>,
+    /// What takes the time, by rank; with a baseline, what became slower against it.
+    #[prost(message, repeated, tag = "3")]
+    pub hotspots: ::prost::alloc::vec::Vec<Hotspot>,
+    /// What cannot be right in the input.
+    #[prost(message, repeated, tag = "4")]
+    pub anomalies: ::prost::alloc::vec::Vec<Anomaly>,
+    /// Ids of the loops that go deeper than is tolerated; the check fails when there are any.
+    #[prost(string, repeated, tag = "5")]
+    pub failing_loop_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The patterns that the functions make.
+    #[prost(message, optional, tag = "7")]
+    pub patterns: ::core::option::Option<PatternReport>,
+    /// What the ranking of the hotspots rests on: "critical_path", "sums", or "baseline".
+    #[prost(string, tag = "6")]
+    pub hotspot_basis: ::prost::alloc::string::String,
+    /// The root operations, the one that takes most of the time first.
+    #[prost(message, repeated, tag = "8")]
+    pub roots: ::prost::alloc::vec::Vec<RootOperation>,
 }

@@ -2,15 +2,16 @@
 //!
 //! The prices are the built-in ones of the collector (`collector/src/price/prices.toml`; a test compares them), the
 //! arithmetic is the ledger's own, in whole nanoseconds. Starting an instance is charged where it is a part of the run,
-//! and free before it, as it was on the day of the prices.
+//! and before it where the platform does so.
 
 use loopscope_analyzer::{
-    price::{Architecture, CallPrice, FunctionRule, PlatformPrice, PriceTable},
+    facts::{Architecture, FunctionRule},
+    price::{CallPrice, PlatformPrice, PriceTable},
     snapshot::EdgeKind,
 };
 
 use crate::performance::{
-    simulator::{Asked, Run, Trace},
+    simulator::{Asked, Trace},
     system::{Function, Platform, System},
 };
 
@@ -22,6 +23,7 @@ pub struct Tariff {
     per_request: f64,
     minimum_ms: u64,
     rounding_ms: u64,
+    charges_init: bool,
 }
 
 /// Uses of resources and their prices: system, kind of use, US dollars.
@@ -35,7 +37,7 @@ const CALLS: [(&str, EdgeKind, f64); 6] = [
 ];
 
 /// The day on which the prices were true.
-const AS_OF: &str = "2025-06-01";
+const AS_OF: &str = "2025-08-01";
 
 /// What the runs of one function cost, US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,8 +48,6 @@ pub struct Bill {
     pub running: f64,
     /// For what the runs used.
     pub calls: f64,
-    /// Of that for running, the part in which runs waited for functions that they called.
-    pub waiting: f64,
 }
 
 /// The bills of all functions of a system.
@@ -77,9 +77,8 @@ impl<'a> Ledger<'a> {
             let function = &self.system.functions[run.function];
             let bill = &mut self.bills[run.function];
             bill.runs += 1;
-            let (running, per_nano) = running(function, run);
-            bill.running += running;
-            bill.waiting += per_nano * waiting(run) as f64;
+            let started = if run.starts_outside(self.system) { run.init } else { 0 };
+            bill.running += running(function, run.end - run.start, started);
             bill.calls += run.outs.iter().map(|out| use_of(self.system, out.what)).sum::<f64>();
         }
     }
@@ -90,26 +89,14 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// What a run costs without what it uses, and what each nanosecond of it does.
-fn running(function: &Function, run: &Run) -> (f64, f64) {
+/// What a run costs that takes so many nanoseconds after so many to start its instance, without what it uses.
+fn running(function: &Function, ran: u64, started: u64) -> f64 {
     let tariff = tariff(function.platform);
     let step = tariff.rounding_ms * 1_000_000;
-    let charged = ((run.end - run.start).div_ceil(step) * step).max(tariff.minimum_ms * 1_000_000);
+    let all = if tariff.charges_init { ran + started } else { ran };
+    let charged = (all.div_ceil(step) * step).max(tariff.minimum_ms * 1_000_000);
     let per_second = f64::from(function.memory_mb) / 1_024.0 * tariff.per_gb_second + tariff.per_second;
-    (charged as f64 / 1e9 * per_second + tariff.per_request, per_second / 1e9)
-}
-
-/// Nanoseconds in which a run waits for functions; what it calls at the same time it waits for once.
-fn waiting(run: &Run) -> u64 {
-    let mut covered = run.start;
-    let mut waited = 0;
-    // Outs are in the order of their starts.
-    for out in run.outs.iter().filter(|out| matches!(out.what, Asked::Function(_))) {
-        let start = out.start.max(covered);
-        waited += out.end.saturating_sub(start);
-        covered = covered.max(out.end);
-    }
-    waited
+    charged as f64 / 1e9 * per_second + tariff.per_request
 }
 
 fn use_of(system: &System, what: Asked) -> f64 {
@@ -131,6 +118,7 @@ fn tariff(platform: Platform) -> Tariff {
         per_request: 0.000_000_2,
         minimum_ms: 1,
         rounding_ms: 1,
+        charges_init: true,
     };
     let google = |per_gb_second, per_second| Tariff {
         per_gb_second,
@@ -138,6 +126,7 @@ fn tariff(platform: Platform) -> Tariff {
         per_request: 0.000_000_4,
         minimum_ms: 100,
         rounding_ms: 100,
+        charges_init: false,
     };
     match platform {
         Platform::Lambda => lambda(0.000_016_666_7),
@@ -145,9 +134,14 @@ fn tariff(platform: Platform) -> Tariff {
         Platform::GoogleFunctions => google(0.000_016_5, 0.0),
         Platform::GoogleRun => google(0.000_002_5, 0.000_024),
         // Whoever runs it pays by the hour.
-        Platform::Service => {
-            Tariff { per_gb_second: 0.0, per_second: 0.0, per_request: 0.0, minimum_ms: 0, rounding_ms: 1 }
-        }
+        Platform::Service => Tariff {
+            per_gb_second: 0.0,
+            per_second: 0.0,
+            per_request: 0.0,
+            minimum_ms: 0,
+            rounding_ms: 1,
+            charges_init: false,
+        },
     }
 }
 
@@ -163,7 +157,9 @@ pub fn prices() -> PriceTable {
             per_request: tariff.per_request,
             minimum_ms: tariff.minimum_ms as f64,
             rounding_ms: tariff.rounding_ms as f64,
+            charges_init: tariff.charges_init,
             as_of: AS_OF.into(),
+            ..PlatformPrice::default()
         }
     };
     let call = |(system, kind, per_call): (&str, EdgeKind, f64)| CallPrice {
@@ -176,6 +172,7 @@ pub fn prices() -> PriceTable {
         currency: "USD".into(),
         platforms: Platform::ALL.map(platform).to_vec(),
         calls: CALLS.map(call).to_vec(),
+        containers: None,
     }
 }
 
@@ -202,22 +199,6 @@ fn architecture(platform: Platform) -> Option<Architecture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::performance::simulator::{Cause, Out};
-
-    fn run(millis: f64, outs: Vec<Out>) -> Run {
-        Run {
-            function: 0,
-            instance: 1,
-            cause: Cause::Outside,
-            start: 1_000,
-            end: 1_000 + (millis * 1e6) as u64,
-            is_cold: false,
-            init: 0,
-            failed: false,
-            used_mb: 0.0,
-            outs,
-        }
-    }
 
     fn of(platform: Platform, memory_mb: u32) -> Function {
         let mut function = System::new(1, 20).functions[0].clone();
@@ -228,7 +209,7 @@ mod tests {
     #[test]
     fn runs_cost_what_a_calculator_says() {
         let check = |platform, memory_mb, millis, expected: f64| {
-            let cost = running(&of(platform, memory_mb), &run(millis, Vec::new())).0;
+            let cost = running(&of(platform, memory_mb), (millis * 1e6) as u64, 0);
             assert!((cost / expected - 1.0).abs() < 1e-6, "{cost}");
         };
         // 1 GiB · 0.3 s · 0.0000166667 + 0.0000002
@@ -237,16 +218,6 @@ mod tests {
         // 101 ms are 200 ms: 0.25 GiB · 0.2 s · 0.0000165 + 0.0000004
         check(Platform::GoogleFunctions, 256, 101.0, 1.225e-6);
         check(Platform::GoogleRun, 1_024, 20.0, 3.05e-6);
-    }
-
-    #[test]
-    fn what_is_called_at_the_same_time_is_waited_for_once() {
-        let call = |start, end| Out { what: Asked::Function(1), start, end, failed: false };
-        let store = Out { what: Asked::Store(0, true), start: 2_000, end: 9_000, failed: false };
-        assert_eq!(
-            waiting(&run(1.0, vec![call(1_000, 2_000), store, call(10_000, 20_000), call(10_000, 15_000)])),
-            11_000
-        );
     }
 
     /// The numbers stand in two places because the ledger must not take them from whom it checks.
@@ -275,6 +246,7 @@ mod tests {
             assert_eq!(number(entry, "per_request"), tariff.per_request);
             assert_eq!(number(entry, "minimum_ms"), tariff.minimum_ms as f64);
             assert_eq!(number(entry, "rounding_ms"), tariff.rounding_ms as f64);
+            assert_eq!(value(entry, "charges_init").as_deref() == Some("true"), tariff.charges_init);
             seen += 1;
         }
         for (system, kind, price) in CALLS {

@@ -5,8 +5,11 @@
 //! lies between, is told as [`Truth::either`] and counts neither way.
 
 mod blocks;
+mod told;
 
 use std::{collections::BTreeSet, sync::Arc};
+
+pub use told::{PatternScore, run};
 
 use crate::performance::system::System;
 
@@ -29,6 +32,8 @@ pub enum Pattern {
     Dead,
     /// Lives on between runs and handles several at a time.
     ServiceLike,
+    /// Started for a run and handles one at a time.
+    FaasLike,
 }
 
 /// A part of a system that is a pattern: the functions that it is made of, by name.
@@ -73,7 +78,7 @@ pub struct Found {
 
 impl Pattern {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Decorator,
         Self::EventHandler,
         Self::Pipeline,
@@ -82,6 +87,7 @@ impl Pattern {
         Self::Router,
         Self::Dead,
         Self::ServiceLike,
+        Self::FaasLike,
     ];
 
     /// The words for people.
@@ -95,6 +101,7 @@ impl Pattern {
             Self::Router => "router",
             Self::Dead => "dead function",
             Self::ServiceLike => "service-like",
+            Self::FaasLike => "FaaS-like",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     dice::Dice,
     performance::{
         fault::{Fault, Kind},
-        system::{Call, Function, Spot, Step, System},
+        system::{Call, Function, Root, Spot, Step, System},
     },
     truth::nanos,
 };
@@ -121,8 +121,6 @@ pub struct Simulator<'a> {
     system: &'a System,
     seed: u64,
     change: Change,
-    /// Starts that the spans do not show but as a gap; else they are the beginning of the run.
-    starts_outside: bool,
     pools: Pools,
     /// The part of the time that is over, 0 to 1.
     progress: f64,
@@ -154,6 +152,13 @@ struct Going {
     critical: Vec<(Spot, u64)>,
 }
 
+impl Run {
+    /// True when its instance starts before it, if it starts at all.
+    pub fn starts_outside(&self, system: &System) -> bool {
+        system.starts_outside && self.cause != Cause::Outside
+    }
+}
+
 impl Trace {
     /// How long the request took, nanoseconds.
     pub fn duration(&self) -> u64 {
@@ -165,8 +170,7 @@ impl<'a> Simulator<'a> {
     /// Begins to run a system.
     pub fn new(system: &'a System, seed: u64, change: Change) -> Self {
         let pools = Pools::new(system);
-        let starts_outside = Dice::new(seed, "starts").chance(0.5);
-        Self { system, seed, change, starts_outside, pools, progress: 0.0 }
+        Self { system, seed, change, pools, progress: 0.0 }
     }
 
     /// Runs the request of this number at a time; `progress` is the part of all time that is over, 0 to 1.
@@ -182,12 +186,13 @@ impl<'a> Simulator<'a> {
         trace
     }
 
-    /// Part of the requests that enter at each root is as its weight.
+    /// Part of the requests that enter at each root is as its weight, of those that are still asked.
     fn draw_root(&self, path: u64) -> usize {
-        let all: f64 = self.system.roots.iter().map(|root| root.weight).sum();
+        let asked = |root: &Root| if self.progress <= root.until { root.weight } else { 0.0 };
+        let all: f64 = self.system.roots.iter().map(asked).sum();
         let mut left = Dice::new(path, "root").uniform(0.0, all);
         let found = self.system.roots.iter().position(|root| {
-            left -= root.weight;
+            left -= asked(root);
             left < 0.0
         });
         found.unwrap_or_default()
@@ -250,7 +255,7 @@ impl<'a> Simulator<'a> {
         let init = if drawn || is_new && leaks { nanos(init) } else { 0 };
         let (fill, dies) = if leaks { self.pools.fill(visit.function, instance) } else { (0.0, false) };
         own *= 1.0 + 2.0 * fill;
-        let begins = if self.starts_outside && visit.cause != Cause::Outside { visit.at + init } else { visit.at };
+        let begins = if system.starts_outside && visit.cause != Cause::Outside { visit.at + init } else { visit.at };
         runs.push(Run {
             function: visit.function,
             instance: self.pools.number(visit.function, instance),

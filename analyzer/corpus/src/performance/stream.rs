@@ -5,7 +5,10 @@
 
 use std::collections::BinaryHeap;
 
-use loopscope_analyzer::span::{ArrivalTime, Span};
+use loopscope_analyzer::{
+    facts::FactRecord,
+    span::{ArrivalTime, Span},
+};
 
 use crate::{
     dice::Dice,
@@ -49,6 +52,7 @@ pub struct Stream<'a> {
     simulator: Simulator<'a>,
     teller: Teller<'a>,
     exports: BinaryHeap<Timed<Vec<Span>>>,
+    facts: Vec<FactRecord>,
     order: u64,
     /// Number and time of the next request.
     next: Option<(u64, u64)>,
@@ -63,6 +67,7 @@ impl<'a> Stream<'a> {
             simulator: Simulator::new(system, plan.seed, plan.change),
             teller: Teller::new(system, plan.seed, plan.skew, plan.has_links),
             exports: BinaryHeap::new(),
+            facts: Vec::new(),
             order: 0,
             next: Some((0, START)),
             plan,
@@ -84,7 +89,13 @@ impl<'a> Stream<'a> {
         Some(self.simulator.trace(number, at, progress))
     }
 
+    /// What platforms have said beside the spans since this was asked last.
+    pub fn facts(&mut self) -> impl Iterator<Item = FactRecord> {
+        self.facts.drain(..)
+    }
+
     fn send(&mut self, trace: &Trace) {
+        self.facts.extend(self.teller.facts(trace));
         for (end, spans) in self.teller.tell(trace) {
             let at = end + nanos(self.delays.lognormal(EXPORT_DELAY, 0.5));
             if self.delays.chance(DUPLICATES) {

@@ -160,6 +160,8 @@ pub struct Root {
     pub weight: f64,
     /// How they come in.
     pub trigger: Trigger,
+    /// The part of all time after which none comes, 0 to 1.
+    pub until: f64,
 }
 
 /// Functions that work together.
@@ -173,6 +175,9 @@ pub struct System {
     pub queues: Vec<Queue>,
     /// Where requests enter.
     pub roots: Vec<Root>,
+    /// An instance starts before its first run, and whoever waits for the run sees a gap; else within it, and a span of
+    /// the run shows it. At a root nobody waits outside, so there it is always within.
+    pub starts_outside: bool,
 }
 
 impl Platform {
@@ -199,9 +204,10 @@ impl System {
             .collect();
         let functions: Vec<Function> = (0..size).map(|at| function(at, &mut dice)).collect();
         let roots = (0..(size / 15).clamp(2, 8))
-            .map(|function| Root { function, weight: dice.uniform(1.0, 3.0), trigger: Trigger::Request })
+            .map(|function| Root { function, weight: dice.uniform(1.0, 3.0), trigger: Trigger::Request, until: 1.0 })
             .collect::<Vec<_>>();
-        let mut system = Self { functions, stores, queues: Vec::new(), roots };
+        let starts_outside = dice.chance(0.5);
+        let mut system = Self { functions, stores, queues: Vec::new(), roots, starts_outside };
         system.connect(&mut dice);
         for at in 0..size {
             system.add_stores(at, &mut dice);

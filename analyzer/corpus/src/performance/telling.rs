@@ -1,15 +1,16 @@
 //! Writes the runs of a trace as the exporters of their functions would.
 //!
 //! A caller's client span is the parent of its callee's server span, so both ends of a call are seen. A message is told
-//! by a parent in the same trace, or by a link from a new one. Start-up shows as `faas.coldstart`, and as time within
-//! the run or before it.
+//! by a parent in the same trace, or by a link from a new one. A start shows as `faas.coldstart`, and as a span within
+//! the run or as time before it.
 
 use std::sync::Arc;
 
 use loopscope_analyzer::{
     attribute::{Attributes, Value},
+    facts::FactRecord,
     identity::Resource,
-    span::{Span, SpanId, SpanKind, SpanLink, TraceId},
+    span::{EventTime, Span, SpanId, SpanKind, SpanLink, TraceId},
 };
 use rustc_hash::FxHashMap;
 
@@ -38,6 +39,7 @@ pub struct Teller<'a> {
 struct Ids {
     trace_id: TraceId,
     entry: SpanId,
+    init: SpanId,
     outs: Vec<SpanId>,
 }
 
@@ -65,9 +67,21 @@ impl<'a> Teller<'a> {
                 Cause::Call(caller, _) | Cause::Messages(caller, ..) => ids[caller].trace_id,
             };
             let outs = run.outs.iter().map(|_| dice.span_id()).collect();
-            ids.push(Ids { trace_id, entry: dice.span_id(), outs });
+            ids.push(Ids { trace_id, entry: dice.span_id(), init: dice.span_id(), outs });
         }
         (0..trace.runs.len()).map(|place| (trace.runs[place].end, self.run(trace, place, &ids, &mut dice))).collect()
+    }
+
+    /// What the platform says of instances that started before their first run, and that no span tells.
+    pub fn facts(&mut self, trace: &Trace) -> Vec<FactRecord> {
+        let started = trace.runs.iter().filter(|run| run.init > 0 && run.starts_outside(self.system));
+        started
+            .map(|run| {
+                let function = Arc::clone(self.exporter(run).resource.function());
+                let init_ms = Some(run.init as f64 / 1e6);
+                FactRecord { init_ms, ..FactRecord::about(function, EventTime(run.start)) }
+            })
+            .collect()
     }
 
     fn run(&mut self, trace: &Trace, place: usize, ids: &[Ids], dice: &mut Dice) -> Vec<Span> {
@@ -90,6 +104,12 @@ impl<'a> Teller<'a> {
         };
         let mut spans = Vec::with_capacity(run.outs.len() + 1);
         spans.push(self.entry(&draft, run, ids, trace, dice));
+        if run.init > 0 && !run.starts_outside(self.system) {
+            let kind = SpanKind::Internal;
+            let end = run.start + run.init;
+            let draft = Draft { span_id: own.init, parent: Some(own.entry), kind, end, error: false, ..draft };
+            spans.push(render::span(&draft, "Initialization".to_owned(), Attributes::default(), Vec::new()));
+        }
         for (out, span_id) in run.outs.iter().zip(&own.outs) {
             let draft = Draft {
                 span_id: *span_id,

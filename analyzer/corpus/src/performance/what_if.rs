@@ -2,16 +2,109 @@
 //!
 //! How well the engine foretells it is told as Kendall's tau-b between what it says of the places and what comes true.
 
+use loopscope_analyzer::{
+    aggregate::roots::Wanted,
+    snapshot::{Hotspots, NodeId, Snapshot},
+    windows::Range,
+};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
 use crate::performance::{
+    hotspots::Names,
     simulator::{Change, Trace},
     stream::{Plan, requests},
     system::{Spot, System},
+    watched::Watched,
 };
 
 /// The times that places are said to take, as parts of what they take.
 pub const SPEEDS: [f64; 2] = [0.9, 0.5];
+
+/// Requests of each root: fewer than the engine keeps of one, so that both sides are about the same ones.
+const REQUESTS: f64 = 1_500.0;
+
+/// Requests of each root in a second.
+const RATE: f64 = 1.0;
+
+/// Hotspots that are asked for.
+const LISTED: usize = 1_000;
+
+/// How well the engine foretells what the places of one root buy.
+#[derive(Clone, Debug)]
+pub struct WhatIfScore {
+    /// Functions of the system.
+    pub size: usize,
+    /// Name of the root's function.
+    pub root: String,
+    /// Its requests.
+    pub requests: usize,
+    /// Places that they wait for.
+    pub places: usize,
+    /// Kendall's tau-b for each of the [`SPEEDS`]; `None` when all places buy the same.
+    pub tau: [Option<f64>; 2],
+    /// Spans taken in, told once for a system.
+    pub spans: u64,
+}
+
+/// Runs the engine on a system, and asks it about each root.
+pub fn run(seed: u64, size: usize) -> Vec<WhatIfScore> {
+    let system = System::new(seed, size);
+    let plan = Plan {
+        seed,
+        seconds: REQUESTS / RATE,
+        rate: RATE * system.roots.len() as f64,
+        skew: 0.0,
+        has_links: seed.is_multiple_of(2),
+        change: Change::default(),
+    };
+    let mut watched = Watched::new(&system, plan.clone(), |_| {});
+    let snapshot = watched.engine.snapshot(watched.end);
+    let names = Names::new(&system, &snapshot);
+    let mut scores: Vec<WhatIfScore> =
+        (0..system.roots.len()).map(|root| score(&system, &plan, root, &snapshot, &names)).collect();
+    scores.iter_mut().take(1).for_each(|score| score.spans = watched.spans);
+    scores
+}
+
+fn score(system: &System, plan: &Plan, root: usize, snapshot: &Snapshot, names: &Names<'_>) -> WhatIfScore {
+    let function = &system.functions[system.roots[root].function].name;
+    let foretold = foretold(function, snapshot, names);
+    let places = places(system, plan, root);
+    let real = savings(system, plan, root, &places);
+    let tau = [0, 1].map(|at| {
+        // A place that the engine does not list buys nothing, as far as it says.
+        let said = places.iter().map(|spot| foretold.get(spot).map_or(0.0, |saves| saves[at]));
+        kendall(&said.zip(real.iter().map(|saved| saved[at])).collect::<Vec<_>>())
+    });
+    let requests = of_root(system, plan, root, None).count();
+    WhatIfScore {
+        size: system.functions.len(),
+        root: function.to_string(),
+        requests,
+        places: places.len(),
+        tau,
+        spans: 0,
+    }
+}
+
+/// What the engine says that each place of a root buys, milliseconds.
+fn foretold(function: &str, snapshot: &Snapshot, names: &Names<'_>) -> FxHashMap<Spot, [f64; 2]> {
+    let by_id: FxHashMap<NodeId, _> = snapshot.functions.iter().map(|node| (node.id, node.name.clone())).collect();
+    let name = |id: NodeId| by_id.get(&id).cloned().unwrap_or_default();
+    let asked = |wanted| -> Hotspots { snapshot.roots.hotspots(Range::ALL, wanted, LISTED, &name).unwrap_or_default() };
+    let roots = asked(Wanted::All).roots;
+    // Pipelines of messages begin at the same root, and end elsewhere.
+    let own = roots.iter().find(|root| root.until.is_none() && *name(root.function) == *function);
+    let Some(own) = own else { return FxHashMap::default() };
+    let list = asked(Wanted::Id(own.id.0)).list;
+    list.iter()
+        .filter_map(|found| {
+            let tail = found.tail.as_ref()?;
+            Some((names.spot(found)?, [tail.saves_10_ms, tail.saves_50_ms]))
+        })
+        .collect()
+}
 
 /// What the 95th percentile of a root's requests would be lower by, seconds, if a place took this part of its time.
 pub fn savings(system: &System, plan: &Plan, root: usize, spots: &[Spot]) -> Vec<[f64; 2]> {

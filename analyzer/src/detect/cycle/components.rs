@@ -10,7 +10,7 @@ use super::Graph;
 const UNSEEN: u32 = u32::MAX;
 
 /// The components that have an edge within, and for each node the number of its component, those without one included.
-pub(super) fn components(graph: &Graph) -> (Vec<Vec<u32>>, Vec<u32>) {
+pub(crate) fn components(graph: &Graph) -> (Vec<Vec<u32>>, Vec<u32>) {
     let mut search = Search::new(graph.node_count());
     for node in 0..graph.node_count() as u32 {
         if search.order[node as usize] == UNSEEN {

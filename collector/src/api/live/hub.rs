@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use axum::body::Bytes;
@@ -20,11 +20,19 @@ pub(super) const LAG: usize = 16;
 /// Bound on the messages that are kept for readers who come back.
 pub(super) const KEPT: usize = 64;
 
-/// Bound on the bytes of those messages.
+/// Bound on the bytes of those messages as JSON; the messages themselves take about as much again.
 pub(super) const KEPT_BYTES: usize = 8 << 20;
 
 /// How long messages are still written when the last reader has gone, for it to come back to.
 pub(super) const ALONE_FOR: Duration = Duration::from_secs(30);
+
+/// One message for all readers.
+#[derive(Debug)]
+pub(in crate::api) struct Message {
+    /// What is said.
+    pub(in crate::api) event: v1::LiveEvent,
+    frame: OnceLock<Bytes>,
+}
 
 /// The memory of the stream.
 #[derive(Debug)]
@@ -36,18 +44,18 @@ struct Memory {
     sequence: u64,
     /// What a reader knows who has seen the last message.
     view: Arc<View>,
-    kept: VecDeque<(u64, Bytes)>,
+    kept: VecDeque<Arc<Message>>,
     kept_bytes: usize,
     had_readers: Instant,
     /// `None` once the stream is over.
-    readers: Option<broadcast::Sender<Bytes>>,
+    readers: Option<broadcast::Sender<Arc<Message>>>,
 }
 
 /// A reader's way in: what it gets first, and where the rest comes from, without a gap between.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub(super) first: Vec<Bytes>,
-    pub(super) next: broadcast::Receiver<Bytes>,
+    pub(super) first: Vec<Arc<Message>>,
+    pub(super) next: broadcast::Receiver<Arc<Message>>,
 }
 
 impl Hub {
@@ -95,7 +103,7 @@ impl Hub {
         // Writing a large view takes a while, and the next message need not wait for it: it waits in the receiver.
         drop(memory);
         let event = v1::LiveEvent { sequence, status: Some(status()), ..view.whole() };
-        Some(Joined { first: vec![message(&event)], next })
+        Some(Joined { first: vec![Message::new(event)], next })
     }
 
     /// Ends the streams of all readers.
@@ -126,31 +134,40 @@ impl Memory {
 
     fn send(&mut self, event: v1::LiveEvent, status: v1::Status) {
         self.sequence += 1;
-        let bytes = message(&v1::LiveEvent { sequence: self.sequence, status: Some(status), ..event });
-        self.kept_bytes += bytes.len();
-        self.kept.push_back((self.sequence, bytes.clone()));
+        let message = Message::new(v1::LiveEvent { sequence: self.sequence, status: Some(status), ..event });
+        self.kept_bytes += message.frame().len();
+        self.kept.push_back(Arc::clone(&message));
         while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
-            let Some((_, oldest)) = self.kept.pop_front() else { break };
-            self.kept_bytes -= oldest.len();
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.kept_bytes -= oldest.frame().len();
         }
         if let Some(readers) = &self.readers {
             // An error only says that nobody listens.
-            let _ = readers.send(bytes);
+            let _ = readers.send(message);
         }
     }
 
     /// The messages after one; `None` when they are not all kept, or when the message was never sent.
-    fn after(&self, last_seen: u64) -> Option<Vec<Bytes>> {
+    fn after(&self, last_seen: u64) -> Option<Vec<Arc<Message>>> {
         let missed = usize::try_from(self.sequence.checked_sub(last_seen)?).ok()?;
         let skip = self.kept.len().checked_sub(missed)?;
-        Some(self.kept.iter().skip(skip).map(|(_, bytes)| bytes.clone()).collect())
+        Some(self.kept.iter().skip(skip).map(Arc::clone).collect())
     }
 }
 
-/// The event on the wire.
-fn message(event: &v1::LiveEvent) -> Bytes {
-    // The messages have no maps with other keys than text and no fallible serializers, so this cannot fail; an empty
-    // object would make a reader start again.
-    let json = serde_json::to_string(event).unwrap_or_else(|_| "{}".to_owned());
-    Bytes::from(format!("id: {}\ndata: {json}\n\n", event.sequence))
+impl Message {
+    fn new(event: v1::LiveEvent) -> Arc<Self> {
+        Arc::new(Self { event, frame: OnceLock::new() })
+    }
+
+    /// The message as a server-sent event; it is written once.
+    pub(super) fn frame(&self) -> Bytes {
+        let written = self.frame.get_or_init(|| {
+            // The messages have no maps with other keys than text and no fallible serializers, so this cannot fail; an
+            // empty object would make a reader start again.
+            let json = serde_json::to_string(&self.event).unwrap_or_else(|_| "{}".to_owned());
+            Bytes::from(format!("id: {}\ndata: {json}\n\n", self.event.sequence))
+        });
+        written.clone()
+    }
 }

@@ -46,17 +46,15 @@ fn named(names: &[&str]) -> View {
     View { graph: v1::Graph { functions, ..Default::default() }, ..View::default() }
 }
 
-/// The next event that is not the greeting.
+/// The next event, the same in both forms.
 async fn next(reader: &mut Reader) -> v1::LiveEvent {
-    loop {
-        let bytes = reader.next().await.unwrap().unwrap();
-        if let Some((id, data)) = std::str::from_utf8(&bytes).unwrap().trim_end().split_once('\n') {
-            let event: v1::LiveEvent = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-            assert_eq!(id, format!("id: {}", event.sequence));
-            assert!(event.status.is_some());
-            return event;
-        }
-    }
+    let message = reader.next().await.unwrap();
+    let frame = message.frame();
+    let (id, data) = std::str::from_utf8(&frame).unwrap().trim_end().split_once('\n').unwrap();
+    let event: v1::LiveEvent = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!((id, &event), (format!("id: {}", event.sequence).as_str(), &message.event));
+    assert!(event.status.is_some());
+    event
 }
 
 fn functions(event: &v1::LiveEvent) -> BTreeSet<&str> {

@@ -25,6 +25,8 @@ pub(super) struct Head<'a> {
     pub(super) start_unix_nanos: u64,
     pub(super) end_unix_nanos: u64,
     pub(super) status_is_error: bool,
+    /// What the status says of an error.
+    pub(super) status_message: &'a [u8],
     pub(super) trace_state: &'a [u8],
 }
 
@@ -53,6 +55,7 @@ mod field {
     pub(super) const ATTRIBUTES: u32 = 9;
     pub(super) const LINKS: u32 = 13;
     pub(super) const STATUS: u32 = 15;
+    pub(super) const STATUS_MESSAGE: u32 = 2;
     pub(super) const STATUS_CODE: u32 = 3;
     pub(super) const LINK_TRACE_ID: u32 = 1;
     pub(super) const LINK_SPAN_ID: u32 = 2;
@@ -79,6 +82,7 @@ struct Raw<'a> {
     start: u64,
     end: u64,
     status_code: u64,
+    status_message: &'a [u8],
 }
 
 impl<'a> Raw<'a> {
@@ -101,11 +105,19 @@ impl<'a> Raw<'a> {
                         sink.link(trace_id, span_id, bytes);
                     }
                 }
-                field::STATUS => {
-                    if let Some(code) = read_status_code(field.value.len()?)? {
-                        self.status_code = code;
-                    }
-                }
+                field::STATUS => self.read_status(field.value.len()?)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_status(&mut self, bytes: &'a [u8]) -> Result<(), WireError> {
+        let mut fields = Fields::new(bytes);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                field::STATUS_CODE => self.status_code = field.value.varint()?,
+                field::STATUS_MESSAGE => self.status_message = field.value.len().unwrap_or_default(),
                 _ => {}
             }
         }
@@ -135,6 +147,7 @@ impl<'a> Raw<'a> {
             start_unix_nanos: self.start,
             end_unix_nanos: self.end,
             status_is_error: self.status_code == STATUS_CODE_ERROR,
+            status_message: self.status_message,
             trace_state: self.trace_state,
         })
     }
@@ -167,15 +180,4 @@ pub(super) fn message_id_in(link: &[u8]) -> Option<&str> {
         }
     }
     None
-}
-
-fn read_status_code(bytes: &[u8]) -> Result<Option<u64>, WireError> {
-    let mut code = None;
-    let mut fields = Fields::new(bytes);
-    while let Some(field) = fields.next()? {
-        if field.number == field::STATUS_CODE {
-            code = Some(field.value.varint()?);
-        }
-    }
-    Ok(code)
 }

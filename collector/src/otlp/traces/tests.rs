@@ -360,3 +360,27 @@ proptest! {
         prop_assert_eq!(format!("{a:?}"), format!("{b:?}"));
     }
 }
+
+#[test]
+fn what_the_status_says_of_an_error_is_kept_in_short() {
+    let status = |code, message: &str| Some(Status { code, message: message.to_owned() });
+    let failed = WireSpan { status: status(2, &"Task timed out after 3.00 seconds ".repeat(20)), ..span(1) };
+    let fine = WireSpan { status: status(1, "fine"), ..span(2) };
+    let silent = WireSpan { status: status(2, ""), ..span(3) };
+    let decoded = spans(&request(vec![failed, fine, silent])).unwrap().spans;
+    let told = |span: &Span| span.attributes.text(Attribute::StatusDescription).map(str::to_owned);
+    let text = told(&decoded[0]).unwrap();
+    assert!(text.starts_with("Task timed out") && text.len() == STATUS_BYTES, "{text}");
+    assert_eq!((told(&decoded[1]), told(&decoded[2]), decoded[2].error), (None, None, true));
+}
+
+#[test]
+fn only_the_status_of_too_many_requests_is_kept() {
+    let answered = |code| {
+        let status = attribute("http.response.status_code", any_value::Value::IntValue(code));
+        WireSpan { attributes: vec![status], ..span(u8::try_from(code % 100).unwrap() + 1) }
+    };
+    let decoded = spans(&request(vec![answered(429), answered(503)])).unwrap().spans;
+    let kept: Vec<_> = decoded.iter().map(|span| span.attributes.number(Attribute::HttpStatus)).collect();
+    assert_eq!(kept, [Some(429), None]);
+}

@@ -137,6 +137,11 @@ impl Story {
         &mut self.spans[callee.place - 1].1
     }
 
+    /// Lets the span go that was made last, as if it had never been exported.
+    pub(crate) fn drop_last(&mut self) {
+        self.spans.pop();
+    }
+
     /// Makes all of an invocation begin and end this many milliseconds later.
     pub(crate) fn shift(&mut self, run: &Run, ms: u64) {
         let span = self.edit(run);

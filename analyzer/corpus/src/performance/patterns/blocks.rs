@@ -20,11 +20,17 @@ struct Builder {
 pub(super) fn plant(seed: u64, of_each: usize) -> Planted {
     let mut builder = Builder {
         dice: Dice::new(seed, "patterns"),
-        system: System { functions: Vec::new(), stores: Vec::new(), queues: Vec::new(), roots: Vec::new() },
+        system: System {
+            functions: Vec::new(),
+            stores: Vec::new(),
+            queues: Vec::new(),
+            roots: Vec::new(),
+            starts_outside: true,
+        },
         truth: Truth::default(),
         idle: Vec::new(),
     };
-    const BLOCKS: [fn(&mut Builder); 22] = [
+    const BLOCKS: [fn(&mut Builder); 25] = [
         Builder::decorator,
         Builder::heavy_decorator,
         Builder::repeating_decorator,
@@ -46,7 +52,10 @@ pub(super) fn plant(seed: u64, of_each: usize) -> Planted {
         Builder::router,
         Builder::optional_calls,
         Builder::service,
-        Builder::dead,
+        Builder::idle,
+        Builder::forgotten,
+        Builder::resting,
+        Builder::busy_function,
     ];
     for _ in 0..of_each {
         for block in BLOCKS {
@@ -79,7 +88,7 @@ impl Builder {
     /// A function that requests enter at.
     fn root(&mut self, role: &str, trigger: Trigger) -> usize {
         let at = self.function(role, 20.0);
-        self.system.roots.push(Root { function: at, weight: 1.0, trigger });
+        self.system.roots.push(Root { function: at, weight: 1.0, trigger, until: 1.0 });
         at
     }
 
@@ -142,13 +151,15 @@ impl Builder {
     }
 
     fn decorator(&mut self) {
-        let [_, wrapper, inner] = self.wrapper(3.0);
+        let own_ms = self.dice.uniform(1.0, 8.0);
+        let [_, wrapper, inner] = self.wrapper(own_ms);
         self.calls(wrapper, &[inner]);
         self.is(Pattern::Decorator, &[wrapper]);
     }
 
     fn heavy_decorator(&mut self) {
-        let [_, wrapper, inner] = self.wrapper(50.0);
+        let own_ms = self.dice.uniform(25.0, 60.0);
+        let [_, wrapper, inner] = self.wrapper(own_ms);
         self.calls(wrapper, &[inner]);
     }
 
@@ -159,7 +170,8 @@ impl Builder {
 
     fn skipping_decorator(&mut self) {
         let [_, wrapper, inner] = self.wrapper(3.0);
-        self.system.functions[wrapper].steps.push(Step::Calls(vec![Self::call(inner, 0.6)]));
+        let chance = self.dice.uniform(0.5, 0.85);
+        self.system.functions[wrapper].steps.push(Step::Calls(vec![Self::call(inner, chance)]));
     }
 
     fn shared_decorator(&mut self) {
@@ -276,6 +288,9 @@ impl Builder {
         let router = self.root("router", Trigger::Request);
         let ways = (0..self.dice.between(3, 4)).map(|_| Self::call(self.leaf("way"), 1.0)).collect();
         self.system.functions[router].steps.push(Step::Choice(ways));
+        // Each of its ways is to be as busy as others are.
+        let last = self.system.roots.len() - 1;
+        self.system.roots[last].weight = 3.0;
         self.is(Pattern::Router, &[router]);
     }
 
@@ -284,7 +299,8 @@ impl Builder {
         let caller = self.root("optional", Trigger::Request);
         for _ in 0..3 {
             let way = self.leaf("way");
-            self.system.functions[caller].steps.push(Step::Calls(vec![Self::call(way, 0.4)]));
+            let chance = self.dice.uniform(0.3, 0.5);
+            self.system.functions[caller].steps.push(Step::Calls(vec![Self::call(way, chance)]));
         }
     }
 
@@ -297,13 +313,45 @@ impl Builder {
         let both = vec![Self::call(service, 1.0), Self::call(service, 1.0)];
         self.system.functions[caller].steps.push(Step::Calls(both));
         self.calls(caller, &[other]);
-        self.is(Pattern::ServiceLike, &[service]);
     }
 
-    fn dead(&mut self) {
+    /// Somebody declares it, and nobody ever runs it.
+    fn idle(&mut self) {
         let name: Arc<str> = format!("idle-{}", self.idle.len()).into();
         self.idle.push(Arc::clone(&name));
         self.truth.instances.insert(Instance { pattern: Pattern::Dead, functions: vec![name] });
+    }
+
+    /// It ran on the first day and never since.
+    fn forgotten(&mut self) {
+        let functions = self.until(0.1, "forgotten");
+        functions.into_iter().for_each(|function| self.is(Pattern::Dead, &[function]));
+    }
+
+    /// It has not run for some days, which says nothing.
+    fn resting(&mut self) {
+        self.until(0.6, "resting");
+    }
+
+    fn until(&mut self, until: f64, role: &str) -> [usize; 3] {
+        let root = self.root(role, Trigger::Request);
+        let last = self.system.roots.len() - 1;
+        self.system.roots[last].until = until;
+        let (first, second) = (self.leaf(role), self.leaf(role));
+        self.calls(root, &[first, second]);
+        // It may have run too rarely to say.
+        [root, first, second].into_iter().for_each(|function| self.may_be(Pattern::FaasLike, &[function]));
+        [root, first, second]
+    }
+
+    /// Asked twice at the same time like a service, but each time another instance answers.
+    fn busy_function(&mut self) {
+        let caller = self.root("caller", Trigger::Request);
+        let function = self.leaf("busy");
+        let other = self.leaf("other");
+        let both = vec![Self::call(function, 1.0), Self::call(function, 1.0)];
+        self.system.functions[caller].steps.push(Step::Calls(both));
+        self.calls(caller, &[other]);
     }
 
     /// A request that calls two functions: nothing that has a name.
@@ -313,7 +361,7 @@ impl Builder {
         self.calls(root, &[first, second]);
     }
 
-    /// Says of all functions what their triggers make of them.
+    /// Says of all functions what their triggers and their platforms make of them.
     fn end(&mut self) {
         let mut called: BTreeSet<usize> = self
             .system
@@ -333,6 +381,13 @@ impl Builder {
         let started: BTreeSet<usize> = self.system.queues.iter().map(|queue| queue.to).chain(objects).collect();
         for handler in started.difference(&called) {
             self.is(Pattern::EventHandler, &[*handler]);
+        }
+        for at in 0..self.system.functions.len() {
+            match self.system.functions[at].platform {
+                Platform::Service => self.is(Pattern::ServiceLike, &[at]),
+                _ if self.truth.either.contains(&self.instance(Pattern::FaasLike, &[at])) => {}
+                _ => self.is(Pattern::FaasLike, &[at]),
+            }
         }
     }
 }

@@ -1,0 +1,185 @@
+//! Who causes what: functions with what comes in and what goes out, resources as the ways between them.
+//!
+//! Where messages were followed from sender to receiver, that says who sends to whom, also where several share a queue
+//! or a bucket. Who sends to a resource and was never followed from there is taken to send to all whom it delivers to
+//! more than others explain.
+
+use std::collections::BTreeMap;
+
+use super::{Surroundings, named};
+use crate::{
+    measured::Measured,
+    record::{EdgeKey, FunctionDelta},
+    snapshot::{EdgeKind, NamedNode, NodeId},
+};
+
+/// What carries less of what comes to a function, or goes from it, is no edge of a pattern.
+pub(super) const EDGE_SHARE: f64 = 0.05;
+
+/// Functions with their edges.
+pub(super) struct Map<'a> {
+    pub(super) measured: &'a Measured,
+    pub(super) around: &'a Surroundings,
+    /// Functions that ran.
+    pub(super) nodes: BTreeMap<NodeId, Node<'a>>,
+    /// Resources that deliver to a function, with what they deliver to each.
+    pub(super) deliveries: BTreeMap<NodeId, Vec<(NodeId, f64)>>,
+}
+
+/// A function that ran.
+pub(super) struct Node<'a> {
+    pub(super) id: NodeId,
+    pub(super) counts: &'a FunctionDelta,
+    /// Functions that cause its runs, by calls and by messages.
+    pub(super) ins: Vec<Way>,
+    /// What its runs cause, by calls and by messages.
+    pub(super) outs: Vec<Way>,
+    /// Resources that it uses without causing anything by that.
+    pub(super) stores: Vec<(NodeId, f64)>,
+}
+
+/// What goes from one function to another, or to a resource that is not known to deliver to anybody.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Way {
+    /// The other function.
+    pub(super) function: Option<NodeId>,
+    /// The resource between the two.
+    pub(super) over: Option<NodeId>,
+    /// True for calls, which are waited for.
+    pub(super) is_call: bool,
+    /// Calls or messages.
+    pub(super) count: f64,
+}
+
+/// Messages that were followed from their sender to their receiver, by the resource between them.
+#[derive(Default)]
+struct Followed {
+    sent: BTreeMap<(NodeId, NodeId), f64>,
+    delivered: BTreeMap<(NodeId, NodeId), f64>,
+}
+
+impl<'a> Map<'a> {
+    pub(super) fn of(measured: &'a Measured, around: &'a Surroundings) -> Self {
+        let ran = measured.functions.iter().filter(|(_, counts)| counts.invocations > 0.0);
+        let nodes = ran
+            .map(|(id, counts)| (*id, Node { id: *id, counts, ins: vec![], outs: vec![], stores: vec![] }))
+            .collect();
+        let mut map = Self { measured, around, nodes, deliveries: BTreeMap::new() };
+        for (key, edge) in measured.edges.iter().filter(|(key, _)| key.kind == EdgeKind::Deliver) {
+            map.deliveries.entry(key.source).or_default().push((key.target, edge.calls));
+        }
+        for (source, target, way) in map.ways() {
+            if let Some(node) = map.nodes.get_mut(&source) {
+                node.outs.push(way);
+            }
+            if let Some(node) = target.and_then(|target| map.nodes.get_mut(&target)) {
+                node.ins.push(Way { function: Some(source), ..way });
+            }
+        }
+        for (key, edge) in &measured.edges {
+            let is_store =
+                key.kind == EdgeKind::Read || key.kind == EdgeKind::Write && !map.deliveries.contains_key(&key.target);
+            if let Some(node) = map.nodes.get_mut(&key.source).filter(|_| is_store) {
+                node.stores.push((key.target, edge.calls));
+            }
+        }
+        map
+    }
+
+    /// The name of a function or a resource.
+    pub(super) fn name(&self, id: NodeId) -> NamedNode {
+        let function = self.measured.functions.get(&id).map(|counts| &counts.function.name);
+        named(id, function.or_else(|| self.around.resources.get(&id).map(|resource| &resource.name)))
+    }
+
+    /// All ways with their ends.
+    fn ways(&self) -> Vec<(NodeId, Option<NodeId>, Way)> {
+        let mut ways = Vec::new();
+        let mut followed = Followed::default();
+        for ((source, target), handover) in &self.measured.passing.handovers {
+            let over = self.carrier(*source, *target);
+            if let Some(over) = over {
+                *followed.delivered.entry((over, *target)).or_default() += handover.messages;
+                *followed.sent.entry((*source, over)).or_default() += handover.messages;
+            }
+            let way = Way { function: Some(*target), over, is_call: false, count: handover.messages };
+            ways.push((*source, Some(*target), way));
+        }
+        for (key, edge) in &self.measured.edges {
+            let way = Way { function: Some(key.target), over: None, is_call: true, count: edge.calls };
+            match key.kind {
+                EdgeKind::Call => ways.push((key.source, Some(key.target), way)),
+                EdgeKind::Message if !self.measured.passing.handovers.contains_key(&(key.source, key.target)) => {
+                    ways.push((key.source, Some(key.target), Way { is_call: false, ..way }));
+                }
+                EdgeKind::Publish | EdgeKind::Write => self.unfollowed(*key, edge.calls, &followed, &mut ways),
+                _ => {}
+            }
+        }
+        ways
+    }
+
+    /// What is sent to a resource, as far as no message to its receivers was followed.
+    fn unfollowed(&self, key: EdgeKey, count: f64, followed: &Followed, ways: &mut Vec<(NodeId, Option<NodeId>, Way)>) {
+        let way = Way { function: None, over: Some(key.target), is_call: false, count };
+        if followed.sent.contains_key(&(key.source, key.target)) {
+            return;
+        }
+        let others = |target| followed.delivered.get(&(key.target, target)).copied().unwrap_or_default();
+        let deliveries = self.deliveries.get(&key.target).map(Vec::as_slice).unwrap_or_default();
+        let unexplained = |(target, count): &&(NodeId, f64)| others(*target) < (1.0 - EDGE_SHARE) * count;
+        let before = ways.len();
+        for (target, _) in deliveries.iter().filter(unexplained) {
+            ways.push((key.source, Some(*target), Way { function: Some(*target), ..way }));
+        }
+        // What is written and triggers nobody is state.
+        if ways.len() == before && key.kind == EdgeKind::Publish {
+            ways.push((key.source, None, way));
+        }
+    }
+
+    /// The resource over which most goes from one function to another.
+    fn carrier(&self, source: NodeId, target: NodeId) -> Option<NodeId> {
+        let first = EdgeKey { source, target: NodeId(0), kind: EdgeKind::Call };
+        self.measured
+            .edges
+            .range(first..)
+            .take_while(|(key, _)| key.source == source)
+            .filter(|(key, _)| matches!(key.kind, EdgeKind::Publish | EdgeKind::Write))
+            .filter_map(|(key, sent)| {
+                let delivery = EdgeKey { source: key.target, target, kind: EdgeKind::Deliver };
+                let delivered = self.measured.edges.get(&delivery)?;
+                Some((sent.calls.min(delivered.calls), key.target))
+            })
+            .max_by(|(a, one), (b, other)| a.total_cmp(b).then(other.cmp(one)))
+            .map(|(_, resource)| resource)
+    }
+}
+
+impl Node<'_> {
+    /// Its runs.
+    pub(super) fn runs(&self) -> f64 {
+        self.counts.invocations
+    }
+
+    /// Its runs that sampling kept, which is what was seen of it.
+    pub(super) fn seen(&self) -> f64 {
+        self.counts.kept as f64
+    }
+
+    /// What comes in from functions and counts.
+    pub(super) fn main_ins(&self) -> Vec<Way> {
+        main(&self.ins)
+    }
+
+    /// What goes out and counts.
+    pub(super) fn main_outs(&self) -> Vec<Way> {
+        main(&self.outs)
+    }
+}
+
+/// Ways that carry their share.
+fn main(ways: &[Way]) -> Vec<Way> {
+    let total: f64 = ways.iter().map(|way| way.count).sum();
+    ways.iter().filter(|way| way.count >= EDGE_SHARE * total && way.count > 0.0).copied().collect()
+}

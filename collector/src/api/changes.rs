@@ -1,0 +1,29 @@
+//! `GET /api/v1/changes?from=&to=`: what became slower, faster, or fails more often.
+
+use std::sync::Arc;
+
+use loopscope_analyzer::{detect::change::Change, span::ArrivalTime, windows::Range};
+use loopscope_proto::v1;
+
+use super::{Shared, error::ApiError, range::RangeQuery};
+use crate::{clock, convert};
+
+/// Says which changes are known, the newest last.
+pub type ChangeSource = Arc<dyn Fn() -> Arc<Vec<Change>> + Send + Sync>;
+
+pub(super) async fn list(shared: Shared, wanted: v1::ListChangesRequest) -> Result<v1::ChangeList, ApiError> {
+    let query = RangeQuery { from: wanted.from, to: wanted.to };
+    let range = query.range(ArrivalTime(clock::unix_nanos()))?;
+    let view = shared.view();
+    let changes = (shared.state.changes)();
+    let listed = changes.iter().rev().filter(|change| lasted_in(change, range));
+    Ok(v1::ChangeList {
+        changes: listed.map(|change| convert::change(change, &view.graph)).collect(),
+        from: Some(convert::arrival_time(range.from)),
+        to: Some(convert::arrival_time(range.to)),
+    })
+}
+
+fn lasted_in(change: &Change, range: Range) -> bool {
+    change.since < range.to && change.until.is_none_or(|until| until >= range.from)
+}

@@ -1,0 +1,96 @@
+//! `GET /api/v1/functions` and `GET /api/v1/functions/{id}`: what is known of functions, over some time.
+//!
+//! What is measured comes from the windows, and is judged when it is asked for; the graph and the loops are those of
+//! now.
+
+use std::cmp::Reverse;
+
+use loopscope_analyzer::{measured::Measured, profile::Profiler, snapshot::NodeId};
+use loopscope_proto::v1;
+
+use super::{
+    Shared,
+    error::{ApiError, read_from_disk},
+    range::{self, RangeQuery},
+};
+use crate::{convert, view::View};
+
+/// Functions of one list.
+const LISTED: usize = 1_000;
+
+/// Edges of one function, and loops.
+const AROUND: usize = 200;
+
+pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Result<v1::FunctionList, ApiError> {
+    let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
+    let range = convert::range(range, measured.seconds);
+    let view = shared.view();
+    // There may be many, so they are judged where others wait for the disk.
+    let mut functions = read_from_disk(&shared, move || Ok(risks(&view, &measured))).await?;
+    let functions_elided = functions.len().saturating_sub(LISTED) as u64;
+    functions.truncate(LISTED);
+    Ok(v1::FunctionList { range: Some(range), functions, functions_elided })
+}
+
+pub(super) async fn get(shared: Shared, wanted: v1::GetFunctionRequest) -> Result<v1::FunctionProfile, ApiError> {
+    let view = shared.view();
+    let node = find(&view, &wanted.id)?;
+    let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
+    let mut message = match node_id(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
+        Some((id, background)) => {
+            convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| name(&view.graph, id))
+        }
+        None => v1::FunctionProfile::default(),
+    };
+    message.range = Some(convert::range(range, measured.seconds));
+    add_surroundings(&mut message, &view, node);
+    Ok(message)
+}
+
+/// The function of this id, whichever of its ids it is.
+fn find<'a>(view: &'a View, id: &str) -> Result<&'a v1::Function, ApiError> {
+    let is_it = |node: &&v1::Function| {
+        node.id.eq_ignore_ascii_case(id) || node.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(id))
+    };
+    let unknown = || ApiError::not_found(format!("no function {id:?} is known; /api/v1/graph lists their ids"));
+    view.graph.functions.iter().find(is_it).ok_or_else(unknown)
+}
+
+fn add_surroundings(message: &mut v1::FunctionProfile, view: &View, node: &v1::Function) {
+    let is_near = |edge: &&v1::Edge| edge.source == node.id || edge.target == node.id;
+    let mut edges: Vec<v1::Edge> = view.graph.edges.iter().filter(is_near).cloned().collect();
+    edges.sort_by_key(|edge| Reverse(edge.calls));
+    message.edges_elided = edges.len().saturating_sub(AROUND) as u64;
+    edges.truncate(AROUND);
+    message.edges = edges;
+    let is_part = |found: &&v1::Loop| found.function_ids.contains(&node.id);
+    message.loops = view.loops.iter().filter(is_part).take(AROUND).map(convert::loop_summary).collect();
+    message.function = Some(node.clone());
+}
+
+/// What is wrong with each function, those with most of it first.
+fn risks(view: &View, measured: &Measured) -> Vec<v1::FunctionRisks> {
+    let profiler = Profiler::new(measured);
+    let line = |node: &v1::Function| {
+        let id = node_id(&node.id)?;
+        Some(convert::function_risks(&profiler.profile(id, view.backgrounds.get(&id)?), node))
+    };
+    let mut lines: Vec<v1::FunctionRisks> = view.graph.functions.iter().filter_map(line).collect();
+    lines.sort_by(|a, b| {
+        let by_risks = b.risks.len().cmp(&a.risks.len());
+        by_risks.then_with(|| b.runs.total_cmp(&a.runs)).then_with(|| a.id.cmp(&b.id))
+    });
+    lines
+}
+
+fn node_id(text: &str) -> Option<NodeId> {
+    u64::from_str_radix(text, 16).ok().map(NodeId)
+}
+
+/// The name of a function or a resource; its id when it is neither.
+fn name(graph: &v1::Graph, id: NodeId) -> String {
+    let text = id.to_string();
+    let function = graph.functions.iter().find(|node| node.id == text).map(|node| &node.name);
+    let resource = || graph.resources.iter().find(|node| node.id == text).map(|node| &node.name);
+    function.or_else(resource).unwrap_or(&text).clone()
+}
