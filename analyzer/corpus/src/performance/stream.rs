@@ -36,7 +36,7 @@ pub struct Plan {
     pub seconds: f64,
     /// Requests a second.
     pub rate: f64,
-    /// Clocks of instances are off by up to this many seconds.
+    /// Clocks of functions are off by up to this many seconds.
     pub skew: f64,
     /// Messages start new traces that link back.
     pub has_links: bool,

@@ -167,6 +167,8 @@ pub struct Root {
 /// Functions that work together.
 #[derive(Clone, Debug)]
 pub struct System {
+    /// What it was drawn from.
+    pub seed: u64,
     /// All functions; one calls only those behind it.
     pub functions: Vec<Function>,
     /// All stores.
@@ -207,7 +209,7 @@ impl System {
             .map(|function| Root { function, weight: dice.uniform(1.0, 3.0), trigger: Trigger::Request, until: 1.0 })
             .collect::<Vec<_>>();
         let starts_outside = dice.chance(0.5);
-        let mut system = Self { functions, stores, queues: Vec::new(), roots, starts_outside };
+        let mut system = Self { seed, functions, stores, queues: Vec::new(), roots, starts_outside };
         system.connect(&mut dice);
         for at in 0..size {
             system.add_stores(at, &mut dice);

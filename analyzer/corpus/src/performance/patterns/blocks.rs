@@ -21,6 +21,7 @@ pub(super) fn plant(seed: u64, of_each: usize) -> Planted {
     let mut builder = Builder {
         dice: Dice::new(seed, "patterns"),
         system: System {
+            seed,
             functions: Vec::new(),
             stores: Vec::new(),
             queues: Vec::new(),
