@@ -16,6 +16,7 @@ pub mod class;
 pub mod dice;
 pub mod knobs;
 pub mod labels;
+pub mod performance;
 pub mod regressions;
 pub mod render;
 pub mod report;

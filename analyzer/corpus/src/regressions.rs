@@ -2,21 +2,12 @@
 //!
 //! Over ten thousand series and a day, windows are not made of spans: only what a window counts is drawn, with the error
 //! that the baseline itself has. What a suspect would have to stand up to after that (ranks, an effect that matters) is
-//! left out, so the figures are an upper bound. A hundred functions go through the whole engine instead.
+//! left out, so the figures are an upper bound. A hundred functions go through the whole engine instead, in
+//! `performance/regressions.rs`.
 //!
 //! Times are lognormal with sigma .6, as in `docs/algorithms.md`; functions run from ten to two thousand times a minute.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use loopscope_analyzer::{
-    attribute::{Attributes, Value},
-    config::Config,
-    detect::change::{Aspect, Direction, TimeGauge, UsualTimes, Watch, time_threshold},
-    engine::Engine,
-    identity::Resource,
-    span::{ArrivalTime, EventTime, Span, SpanId, SpanKind, TraceId},
-    windows::Kept,
-};
+use loopscope_analyzer::detect::change::{Direction, TimeGauge, UsualTimes, time_threshold};
 use rayon::prelude::*;
 
 use crate::dice::Dice;
@@ -57,21 +48,6 @@ pub struct Delays {
     pub median: u32,
     /// 90th percentile of them.
     pub p90: u32,
-}
-
-/// What the watch behind the whole engine told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EndToEnd {
-    /// Series that were watched, shares included.
-    pub series: usize,
-    /// Changes that were told and are none.
-    pub false_changes: usize,
-    /// Functions that were made slower.
-    pub injected: usize,
-    /// Of these, told as a regression of their own time that begins within ten minutes of it.
-    pub found: usize,
-    /// Median of the minutes until they were told.
-    pub median_delay: u64,
 }
 
 /// Counts the alarms of so many series over so many days.
@@ -159,122 +135,6 @@ impl Drawn {
         let alarm = self.gauge.push(minute, samples as f32, above, threshold)?;
         self.gauge.reset();
         Some(alarm.direction)
-    }
-}
-
-/// Runs so many functions through the whole engine for a day, and makes a tenth of them one and a half times slower two
-/// hours before its end.
-pub fn end_to_end(seed: u64, functions: usize) -> EndToEnd {
-    let mut dice = Dice::new(seed, "end-to-end");
-    let mut system = System::new(&mut dice, functions);
-    let slow_at = DAY - 120;
-    let injected: Vec<usize> = (0..functions).step_by(10).collect();
-    for minute in 0..DAY {
-        system.minute(&mut dice, minute, |function| if minute >= slow_at && function % 10 == 0 { 1.5 } else { 1.0 });
-    }
-    let begun = System::at(slow_at);
-    let mut delays = BTreeMap::new();
-    let mut false_changes = 0;
-    for change in system.watch.changes() {
-        let number = system.number(change.series.subject.function);
-        let is_true = number.is_some_and(|number| injected.contains(&number))
-            && change.direction == Direction::Regression
-            && change.since.0.abs_diff(begun.0) <= 10 * MINUTE;
-        if !is_true {
-            false_changes += 1;
-        } else if change.series.aspect == Aspect::SelfTime {
-            delays.entry(number).or_insert((change.found.0 - begun.0) / MINUTE);
-        }
-    }
-    let mut sorted: Vec<u64> = delays.into_values().collect();
-    sorted.sort_unstable();
-    EndToEnd {
-        series: system.watch.series(),
-        false_changes,
-        injected: injected.len(),
-        found: sorted.len(),
-        median_delay: sorted.get(sorted.len() / 2).copied().unwrap_or_default(),
-    }
-}
-
-const SECOND: u64 = 1_000_000_000;
-const MINUTE: u64 = 60 * SECOND;
-/// The begin of an hour.
-const START: u64 = 1_700_000_000 / 3_600 * 3_600 * SECOND;
-/// How often the engine is given spans.
-const STEP: u64 = 5;
-
-/// Functions behind an engine, in virtual time.
-struct System {
-    engine: Engine,
-    kept: Kept,
-    watch: Watch,
-    /// Runs a minute, the median in milliseconds, and what runs it.
-    functions: Vec<(f64, f64, Arc<Resource>)>,
-    next: u64,
-}
-
-impl System {
-    fn new(dice: &mut Dice, functions: usize) -> Self {
-        let function = |number: usize| {
-            let mut attributes = Attributes::default();
-            attributes.insert("service.name", Value::Text(format!("function-{number}").into()));
-            (10.0 * 10_f64.powf(dice.unit()), 20.0 * 50_f64.powf(dice.unit()), Resource::new(attributes))
-        };
-        Self {
-            engine: Engine::new(&Config::recommended(), 1),
-            kept: Kept::new(),
-            watch: Watch::new(),
-            functions: (0..functions).map(function).collect(),
-            next: 0,
-        }
-    }
-
-    fn at(minute: u32) -> ArrivalTime {
-        ArrivalTime(START + u64::from(minute) * MINUTE)
-    }
-
-    fn number(&self, id: loopscope_analyzer::snapshot::NodeId) -> Option<usize> {
-        self.functions.iter().position(|(.., resource)| resource.function().id == id)
-    }
-
-    fn minute(&mut self, dice: &mut Dice, minute: u32, slower: impl Fn(usize) -> f64) {
-        for step in 0..60 / STEP {
-            let now = ArrivalTime(Self::at(minute).0 + step * STEP * SECOND);
-            self.engine.tick(now);
-            let mut spans = Vec::new();
-            for number in 0..self.functions.len() {
-                let (rate, median, _) = self.functions[number];
-                for _ in 0..dice.poisson(rate * STEP as f64 / 60.0) {
-                    let ms = dice.lognormal(median, SIGMA) * slower(number);
-                    spans.push(self.span(number, ms, now));
-                }
-            }
-            self.engine.ingest(now, spans);
-            for window in self.engine.aggregate_mut().take_closed() {
-                self.kept.keep(&window);
-                self.watch.take(&window, &self.kept);
-            }
-        }
-    }
-
-    fn span(&mut self, function: usize, ms: f64, now: ArrivalTime) -> Span {
-        self.next += 1;
-        let id = self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Span {
-            trace_id: TraceId(u128::from(self.next).to_be_bytes()),
-            span_id: SpanId(id.to_be_bytes()),
-            parent_span_id: None,
-            kind: SpanKind::Server,
-            name: "handle".into(),
-            start: EventTime(now.0 - (ms * 1e6) as u64),
-            end: EventTime(now.0),
-            error: false,
-            resource: Arc::clone(&self.functions[function].2),
-            attributes: Attributes::default(),
-            links: Vec::new(),
-            sampling: None,
-        }
     }
 }
 

@@ -306,7 +306,8 @@ pub fn export(draft: &Draft<'_>, address: &str) -> Span {
     span(draft, "POST".to_owned(), attributes, Vec::new())
 }
 
-fn span(draft: &Draft<'_>, name: String, attributes: Attributes, links: Vec<SpanLink>) -> Span {
+/// Writes a span by the clock of its function.
+pub(crate) fn span(draft: &Draft<'_>, name: String, attributes: Attributes, links: Vec<SpanLink>) -> Span {
     let clock = |at: u64| EventTime(at.saturating_add_signed(draft.by.skew));
     Span {
         trace_id: draft.trace_id,
@@ -344,6 +345,6 @@ fn trigger_word(start: Start) -> &'static str {
     }
 }
 
-fn text(value: &str) -> Value {
+pub(crate) fn text(value: &str) -> Value {
     Value::Text(value.into())
 }

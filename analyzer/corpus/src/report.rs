@@ -44,7 +44,8 @@ pub fn tables(score: &Score, seed: u64) -> Vec<Table> {
     ]
 }
 
-fn targets(targets: &[Target]) -> Table {
+/// The targets as a table.
+pub fn targets(targets: &[Target]) -> Table {
     let mut table = Table::new(
         "Targets",
         "What the engine has to reach, and what it reaches in this run. A target without a measurement was not run.",

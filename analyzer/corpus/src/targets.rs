@@ -37,7 +37,8 @@ pub enum Wanted {
 }
 
 impl Target {
-    fn new(name: &str, wanted: Wanted, measured: Option<f64>) -> Self {
+    /// A target with what was measured of it.
+    pub fn new(name: &str, wanted: Wanted, measured: Option<f64>) -> Self {
         Self { name: name.to_owned(), wanted, measured }
     }
 

@@ -5,7 +5,7 @@
 //! spans. What one invocation does is `world/run.rs`, how it is written as spans `render.rs`.
 
 mod run;
-mod timed;
+pub(crate) mod timed;
 
 use std::{collections::BinaryHeap, sync::Arc};
 

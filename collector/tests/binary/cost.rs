@@ -75,8 +75,8 @@ fn questions_that_cannot_be_answered_say_how_to_ask() {
         ("from=-1h&to=-2h", "before"),
         ("limit=0", "1 to 1000"),
         ("limit=1001", "1 to 1000"),
-        ("limit=many", "1 to 1000"),
-        ("limit=1&limit=2", "duplicate"),
+        ("limit=many", "the parameter limit cannot be read"),
+        ("limit=1&limit=2", "limit"),
     ] {
         let answer = server.get(&format!("/api/v1/cost?{query}"));
         assert_eq!(answer.status, 400, "{query}: {}", answer.text());

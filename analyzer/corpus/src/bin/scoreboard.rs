@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use loopscope_analyzer::config::Config;
 use loopscope_corpus::{
     class::Class,
+    performance,
     report::{self, Table},
     score::Score,
     suites::{self, Job, Size},
@@ -28,6 +29,9 @@ struct Options {
     /// Only these classes, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = class)]
     classes: Vec<Class>,
+    /// Which of the two corpora is run.
+    #[arg(long, value_enum, default_value_t = Corpus::All)]
+    corpus: Corpus,
     /// Only these suites, separated by commas.
     #[arg(long, value_delimiter = ',')]
     suites: Vec<String>,
@@ -40,6 +44,16 @@ struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Corpus {
+    /// Both.
+    All,
+    /// Functions that run away.
+    Loops,
+    /// Where the time and the money go.
+    Performance,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
     Text,
     Json,
@@ -48,18 +62,47 @@ enum Format {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let size = if options.smoke { Size::Smoke } else { Size::Full };
+    let mut targets = Vec::new();
+    if options.corpus != Corpus::Performance {
+        targets.extend(loops(&options));
+    }
+    if options.corpus != Corpus::Loops && options.classes.is_empty() {
+        targets.extend(places(&options));
+    }
+    let mut is_reached = true;
+    for target in targets.iter().filter(|target| target.is_missed()) {
+        eprintln!("not reached: {}", target.name);
+        is_reached = false;
+    }
+    if is_reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Options {
+    fn size(&self) -> Size {
+        if self.smoke { Size::Smoke } else { Size::Full }
+    }
+
+    fn wants(&self, suite: &str) -> bool {
+        self.suites.is_empty() || self.suites.iter().any(|wanted| wanted == suite)
+    }
+}
+
+/// Runs the functions that run away.
+fn loops(options: &Options) -> Vec<Target> {
     let classes = if options.classes.is_empty() { Class::ALL.to_vec() } else { options.classes.clone() };
     let start = Instant::now();
-    let is_wanted = |job: &Job| options.suites.is_empty() || options.suites.iter().any(|suite| suite == job.suite);
-    let jobs: Vec<Job> = suites::jobs(options.seed, size, &classes).filter(is_wanted).collect();
+    let is_wanted = |job: &Job| options.wants(job.suite);
+    let jobs: Vec<Job> = suites::jobs(options.seed, options.size(), &classes).filter(is_wanted).collect();
     let worlds = jobs.len();
+    if worlds == 0 {
+        return Vec::new();
+    }
     // One at a time for each processor, the long ones first; the scores are put together in the order of the jobs.
     let scores: Vec<Score> = jobs.into_par_iter().with_max_len(1).map(scored).collect();
     let mut score = Score::default();
     scores.into_iter().for_each(|part| score.merge(part));
     let targets = targets::targets(&score, options.seed);
-    print(&options, &targets, &report::tables(&score, options.seed));
+    print(options, Corpus::Loops, &targets, &report::tables(&score, options.seed));
     if options.mistakes {
         println!("{}", report::mistakes(&score));
     }
@@ -69,12 +112,29 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64(),
         score.engine_seconds
     );
-    let mut is_reached = true;
-    for target in targets.iter().filter(|target| target.is_missed()) {
-        eprintln!("not reached: {}", target.name);
-        is_reached = false;
+    targets
+}
+
+/// Runs the systems of which is known where their time and money goes.
+fn places(options: &Options) -> Vec<Target> {
+    use performance::{report, score::Score, suites, targets};
+    let start = Instant::now();
+    let is_wanted = |job: &suites::Job| options.wants(job.suite());
+    let jobs: Vec<_> = suites::jobs(options.seed, options.size()).into_iter().filter(is_wanted).collect();
+    let worlds = jobs.len();
+    if worlds == 0 {
+        return Vec::new();
     }
-    if is_reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let scores: Vec<Score> = jobs.into_par_iter().with_max_len(1).map(suites::Job::run).collect();
+    let mut score = Score::default();
+    scores.into_iter().for_each(|part| score.merge(part));
+    let targets = targets::targets(&score);
+    print(options, Corpus::Performance, &targets, &report::tables(&score));
+    if options.mistakes {
+        println!("{}", report::mistakes(&score));
+    }
+    eprintln!("{worlds} systems, {} spans, {:.1} s", score.spans, start.elapsed().as_secs_f64());
+    targets
 }
 
 /// What the engine made of one world.
@@ -86,14 +146,19 @@ fn scored(job: Job) -> Score {
     score
 }
 
-fn print(options: &Options, targets: &[Target], tables: &[Table]) {
+fn print(options: &Options, corpus: Corpus, targets: &[Target], tables: &[Table]) {
     match options.format {
         Format::Text => tables.iter().for_each(|table| println!("{}", table.text())),
         Format::Markdown => {
             let size = if options.smoke { " --smoke" } else { "" };
             let seed = options.seed;
-            let command = format!("cargo run --release -p loopscope-corpus -- --seed {seed}{size} --format markdown");
-            print!("{}", report::preface(&command));
+            let (name, preface): (_, fn(&str) -> String) = match corpus {
+                Corpus::Performance => ("performance", performance::report::preface),
+                _ => ("loops", report::preface),
+            };
+            let program = "cargo run --release -p loopscope-corpus --";
+            let command = format!("{program} --corpus {name} --seed {seed}{size} --format markdown");
+            print!("{}", preface(&command));
             tables.iter().for_each(|table| print!("\n{}", table.markdown()));
         }
         Format::Json => {

@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 /// Something and its time.
-pub(super) struct Timed<T> {
-    pub(super) at: u64,
-    pub(super) order: u64,
-    pub(super) what: T,
+pub(crate) struct Timed<T> {
+    pub(crate) at: u64,
+    pub(crate) order: u64,
+    pub(crate) what: T,
 }
 
 impl<T> PartialEq for Timed<T> {

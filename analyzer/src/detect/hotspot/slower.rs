@@ -36,8 +36,9 @@ const NOISE_MS: f64 = 0.2;
 /// Times below this part of a root invocation matter to nobody.
 const NOISE: f64 = 0.005;
 
-/// Twice the square of the z at which evidence is e to the minus first short of full; the noise of 60 places reaches 2.5.
-const DOUBT: f64 = 18.0;
+/// The z at which evidence is e to the minus first short of full: the noise of 60 places reaches 2.5, that of 200 reaches
+/// 3, and most of them have few calls.
+const DOUBT: f64 = 3.5;
 
 /// How many times the calls of before a function makes from which on it makes more, rather than other work.
 const MORE_CALLS: f64 = 2.0;
@@ -92,9 +93,15 @@ impl Baseline {
 
     /// Adds the places of which only critical paths tell.
     pub(crate) fn add_paths<'a>(&mut self, seen: impl Iterator<Item = Seen<'a>>) {
-        let pieces = seen.flat_map(|seen| &seen.profile.pieces);
-        for piece in pieces.filter(|piece| piece.critical_ms > 0.0 && piece.critical_ms.is_finite()) {
-            if matches!(piece.place, Place::ColdStart(_) | Place::Queue { .. } | Place::Peer(_)) {
+        // Each run that nobody waits for has a path of its own, and is told once more in every pipeline that leads over it.
+        let pieces = seen.flat_map(|seen| seen.profile.pieces.iter().map(|piece| (seen.profile.until, piece)));
+        for (until, piece) in pieces.filter(|(_, piece)| piece.critical_ms > 0.0 && piece.critical_ms.is_finite()) {
+            let is_first_told = match piece.place {
+                Place::ColdStart(_) | Place::Peer(_) => until.is_none(),
+                Place::Queue { target, .. } => until == Some(target),
+                _ => false,
+            };
+            if is_first_told {
                 let times = self.places.entry(piece.place).or_insert_with(|| Times { own: sketch(), whole_ms: 0.0 });
                 times.own.add(piece.critical_ms / f64::from(piece.calls.max(1)));
                 times.whole_ms += piece.critical_ms;
@@ -187,14 +194,24 @@ fn total_ms(times: &Times) -> f64 {
 
 /// How a place changed; `None` when it was not there before.
 fn shift(place: Place, now: &Baseline, before: &Baseline, noise_ms: f64) -> Option<Shift> {
-    let (is, was) = (now.places.get(&place)?, before.places.get(&place).filter(|was| was.own.count() > 0)?);
-    let delta = cliffs_delta(&order(&was.own, RANKED), &order(&is.own, RANKED));
+    let is = now.places.get(&place)?;
+    let none = Times { own: sketch(), whole_ms: 0.0 };
+    let was = match (before.places.get(&place).filter(|was| was.own.count() > 0), place) {
+        (Some(was), _) => was,
+        // That a function which ran did not start is known, and no gap in what was seen.
+        (None, Place::ColdStart(function)) if before.runs(function) > 0.0 => &none,
+        (None, _) => return None,
+    };
+    let (ranked_before, ranked_now) = (order(&was.own, RANKED), order(&is.own, RANKED));
+    let delta = cliffs_delta(&ranked_before, &ranked_now);
     let evidence_of_times = evidence(mann_whitney_z(delta, was.own.count() as f64, is.own.count() as f64));
     let (few_before, few_now) = (order(&was.own, PAIRED), order(&is.own, PAIRED));
     let relative = median_of_pairs(&few_before, &few_now, |was, is| ((is + noise_ms) / (was + noise_ms)).ln());
     let calls = more_calls(place, (now, is), (before, was), noise_ms).unwrap_or((0.0, 0.0));
-    let has_more_calls = calls.0 * calls.1 > relative.max(0.0) * evidence_of_times;
-    let (relative, evidence) = if has_more_calls { calls } else { (relative, evidence_of_times) };
+    let tail = longer_tail((&ranked_before, was), (&ranked_now, is), noise_ms).unwrap_or((0.0, 0.0));
+    let of_times = if tail.0 * tail.1 > relative * evidence_of_times { tail } else { (relative, evidence_of_times) };
+    let has_more_calls = calls.0 * calls.1 > of_times.0.max(0.0) * of_times.1;
+    let (relative, evidence) = if has_more_calls { calls } else { of_times };
     let change = HotspotChange {
         delta,
         shift_ms: median_of_pairs(&few_before, &few_now, |was, is| is - was),
@@ -202,6 +219,27 @@ fn shift(place: Place, now: &Baseline, before: &Baseline, noise_ms: f64) -> Opti
         baseline_samples: was.own.count() as u64,
     };
     Some(Shift { score: relative * evidence, evidence, change, has_more_calls })
+}
+
+/// By how much some calls make the mean longer where most take what they took, as when one in ten hangs: the logarithm of
+/// it, and the evidence that more of them than before are above what was the 95th percentile.
+fn longer_tail(
+    (ranked_before, was): (&[f64], &Times),
+    (ranked_now, is): (&[f64], &Times),
+    noise_ms: f64,
+) -> Option<(f64, f64)> {
+    let limit = *ranked_before.get((ranked_before.len() * 19).div_ceil(20).checked_sub(1)?)?;
+    let above =
+        |ranked: &[f64]| ranked.iter().filter(|time| **time > limit).count() as f64 / ranked.len().max(1) as f64;
+    let (n, m) = (was.own.count() as f64, is.own.count() as f64);
+    let (part_before, part_now) = (above(ranked_before), above(ranked_now));
+    let pooled = (n * part_before + m * part_now) / (n + m);
+    let z = (part_now - part_before) / (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
+    if !(z.is_finite() && z > 0.0) {
+        return None;
+    }
+    let mean = |times: &Times, count: f64| total_ms(times) / count + noise_ms;
+    Some(((mean(is, m) / mean(was, n)).ln().max(0.0), evidence(z)))
 }
 
 /// How many more calls a run of the caller makes, as the logarithm of what that does to its time, and the evidence for it;
@@ -212,7 +250,11 @@ fn more_calls(
     (before, was): (&Baseline, &Times),
     noise_ms: f64,
 ) -> Option<(f64, f64)> {
-    let caller = edge(place).map(|(source, _)| source)?;
+    let caller = match place {
+        // It may start more often, and no start take longer.
+        Place::ColdStart(function) => function,
+        place => edge(place).map(|(source, _)| source)?,
+    };
     let (runs, runs_before) = (now.runs(caller), before.runs(caller));
     let (calls, calls_before) = (is.own.count() as f64, was.own.count() as f64);
     let (rate, rate_before) = (calls / runs, calls_before / runs_before);
@@ -222,14 +264,14 @@ fn more_calls(
     }
     // Counts vary by about their root.
     let z = (rate - rate_before) / (calls / (runs * runs) + calls_before / (runs_before * runs_before)).sqrt();
-    let each_ms = was.whole_ms / calls_before;
+    let each_ms = if calls_before > 0.0 { was.whole_ms / calls_before } else { is.whole_ms / calls };
     let relative = ((rate * each_ms + noise_ms) / (rate_before * each_ms + noise_ms)).ln();
     Some((relative, evidence(z)))
 }
 
 /// How much of a change of this z is believed, 0 to 1.
 fn evidence(z: f64) -> f64 {
-    1.0 - (-z * z / DOUBT).exp()
+    1.0 - (-(z / DOUBT).powi(4)).exp()
 }
 
 /// At most so many order statistics of a sketch.
