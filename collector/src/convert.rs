@@ -187,7 +187,8 @@ fn timestamp(unix_nanos: u64) -> Timestamp {
 }
 
 fn finite(number: f64) -> f64 {
-    if number.is_finite() { number } else { 0.0 }
+    // Adding zero takes the sign from a zero, which JSON would show.
+    if number.is_finite() { number + 0.0 } else { 0.0 }
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

@@ -76,7 +76,7 @@ fn questions_that_cannot_be_answered_say_how_to_ask() {
         ("limit=0", "1 to 1000"),
         ("limit=1001", "1 to 1000"),
         ("limit=many", "the parameter limit cannot be read"),
-        ("limit=1&limit=2", "limit"),
+        ("limit=1&limit=2", "more than once"),
     ] {
         let answer = server.get(&format!("/api/v1/cost?{query}"));
         assert_eq!(answer.status, 400, "{query}: {}", answer.text());

@@ -1,3 +1,5 @@
+//! What is kept of traces, within its bounds and in any order, and how it is asked for.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What became slower: told by a handful of calls, where it did, and nowhere else.
+
 use super::*;
 use crate::detect::hotspot::simulated::Chance;
 
