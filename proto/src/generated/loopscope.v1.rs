@@ -832,11 +832,11 @@ pub struct ChangeList {
     /// The changes, the newest first.
     #[prost(message, repeated, tag = "1")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
-    /// The time that was asked for: all changes are listed that lasted in it. Where it begins,
+    /// Where the time begins that was asked for: all changes are listed that lasted in it.
     #[prost(message, optional, tag = "2")]
     #[serde(with = "crate::json::timestamp")]
     pub from: ::core::option::Option<::prost_types::Timestamp>,
-    /// and where it ends.
+    /// Where that time ends.
     #[prost(message, optional, tag = "3")]
     #[serde(with = "crate::json::timestamp")]
     pub to: ::core::option::Option<::prost_types::Timestamp>,

@@ -63,5 +63,5 @@ fn only_answers_have_to_have_all_fields() {
 #[test]
 fn messages_in_messages_are_components_too() {
     let names: Vec<_> = Schema::load().components("HotspotList", Side::Answer).into_keys().collect();
-    assert_eq!(names, ["EdgeRef", "Hotspot", "HotspotList"]);
+    assert_eq!(names, ["EdgeRef", "Hotspot", "HotspotChange", "HotspotList", "RootOperation", "TimeRange"]);
 }
