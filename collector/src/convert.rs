@@ -186,6 +186,13 @@ fn timestamp(unix_nanos: u64) -> Timestamp {
     }
 }
 
+/// The name of a function or a resource; its id when the graph does not have it any more.
+pub(crate) fn node_name(graph: &v1::Graph, id: &str) -> String {
+    let functions = graph.functions.iter().map(|node| (&node.id, &node.name));
+    let resources = graph.resources.iter().map(|node| (&node.id, &node.name));
+    functions.chain(resources).find(|(known, _)| *known == id).map_or_else(|| id.to_owned(), |(_, name)| name.clone())
+}
+
 fn finite(number: f64) -> f64 {
     // Adding zero takes the sign from a zero, which JSON would show.
     if number.is_finite() { number + 0.0 } else { 0.0 }

@@ -23,9 +23,7 @@ pub(super) async fn get(shared: Shared, wanted: v1::GetExemplarsRequest) -> Resu
 }
 
 fn node_id(parameter: &str, text: &str) -> Result<NodeId, ApiError> {
-    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = digits.then(|| u64::from_str_radix(text, 16).ok()).flatten();
-    id.map(NodeId).ok_or_else(|| {
+    NodeId::from_hex(text).ok_or_else(|| {
         ApiError::bad_request(format!("{parameter} must be the id of a node, 16 hexadecimal digits, not {text:?}"))
     })
 }

@@ -36,10 +36,10 @@ pub(super) async fn get(shared: Shared, wanted: v1::GetFunctionRequest) -> Resul
     let view = shared.view();
     let node = find(&view, &wanted.id)?;
     let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
-    let mut message = match node_id(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
-        Some((id, background)) => {
-            convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| name(&view.graph, id))
-        }
+    let mut message = match NodeId::from_hex(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
+        Some((id, background)) => convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| {
+            convert::node_name(&view.graph, &id.to_string())
+        }),
         None => v1::FunctionProfile::default(),
     };
     message.range = Some(convert::range(range, measured.seconds));
@@ -72,7 +72,7 @@ fn add_surroundings(message: &mut v1::FunctionProfile, view: &View, node: &v1::F
 fn risks(view: &View, measured: &Measured) -> Vec<v1::FunctionRisks> {
     let profiler = Profiler::new(measured);
     let line = |node: &v1::Function| {
-        let id = node_id(&node.id)?;
+        let id = NodeId::from_hex(&node.id)?;
         Some(convert::function_risks(&profiler.profile(id, view.backgrounds.get(&id)?), node))
     };
     let mut lines: Vec<v1::FunctionRisks> = view.graph.functions.iter().filter_map(line).collect();
@@ -81,16 +81,4 @@ fn risks(view: &View, measured: &Measured) -> Vec<v1::FunctionRisks> {
         by_risks.then_with(|| b.runs.total_cmp(&a.runs)).then_with(|| a.id.cmp(&b.id))
     });
     lines
-}
-
-fn node_id(text: &str) -> Option<NodeId> {
-    u64::from_str_radix(text, 16).ok().map(NodeId)
-}
-
-/// The name of a function or a resource; its id when it is neither.
-fn name(graph: &v1::Graph, id: NodeId) -> String {
-    let text = id.to_string();
-    let function = graph.functions.iter().find(|node| node.id == text).map(|node| &node.name);
-    let resource = || graph.resources.iter().find(|node| node.id == text).map(|node| &node.name);
-    function.or_else(resource).unwrap_or(&text).clone()
 }

@@ -70,8 +70,7 @@ async fn sums(shared: &Shared, view: &View, range: &RangeQuery, limit: usize) ->
 }
 
 fn names(view: &View) -> BTreeMap<NodeId, String> {
-    let id = |text: &str| u64::from_str_radix(text, 16).ok().map(NodeId);
-    view.graph.functions.iter().filter_map(|node| Some((id(&node.id)?, node.name.clone()))).collect()
+    view.graph.functions.iter().filter_map(|node| Some((NodeId::from_hex(&node.id)?, node.name.clone()))).collect()
 }
 
 fn name(names: &BTreeMap<NodeId, String>, node: NodeId) -> Arc<str> {
@@ -86,8 +85,7 @@ fn limit_of(wanted: u32) -> Result<usize, ApiError> {
 }
 
 fn wanted_of(text: &str) -> Result<Wanted, ApiError> {
-    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Wanted::Id).ok_or_else(|| {
+    NodeId::from_hex(text).map(|id| Wanted::Id(id.0)).ok_or_else(|| {
         ApiError::bad_request(format!(
             "root must be the id of a root operation or of a function, 16 hexadecimal digits, not {text:?}: see `roots` in \
              /api/v1/hotspots"

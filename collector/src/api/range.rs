@@ -67,9 +67,10 @@ pub(super) async fn measured(shared: &Shared, query: &RangeQuery) -> Result<(Mea
 }
 
 fn own_ids(view: &View) -> HashMap<NodeId, NodeId> {
-    let id = |text: &str| u64::from_str_radix(text, 16).ok().map(NodeId);
-    let functions = view.graph.functions.iter().filter_map(|node| Some((id(&node.id)?, &node.aliases)));
-    functions.flat_map(|(own, aliases)| aliases.iter().filter_map(move |alias| Some((id(alias)?, own)))).collect()
+    let functions = view.graph.functions.iter().filter_map(|node| Some((NodeId::from_hex(&node.id)?, &node.aliases)));
+    functions
+        .flat_map(|(own, aliases)| aliases.iter().filter_map(move |alias| Some((NodeId::from_hex(alias)?, own))))
+        .collect()
 }
 
 fn moment(parameter: &str, text: &str, now: ArrivalTime) -> Result<ArrivalTime, ApiError> {

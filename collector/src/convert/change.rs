@@ -3,7 +3,7 @@
 use loopscope_analyzer::detect::change::{Aspect, Change, Direction, Level};
 use loopscope_proto::v1;
 
-use super::{arrival_time, event_time, finite};
+use super::{arrival_time, event_time, finite, node_name};
 
 /// A change, as readers of this graph know it.
 pub fn change(change: &Change, graph: &v1::Graph) -> v1::Change {
@@ -16,9 +16,9 @@ pub fn change(change: &Change, graph: &v1::Graph) -> v1::Change {
         None => (String::new(), None),
     };
     v1::Change {
-        function: name(graph, &function_id),
+        function: node_name(graph, &function_id),
         edge_kind: subject.edge.map_or_else(String::new, |(_, kind)| kind.word().to_owned()),
-        target: edge.as_ref().map_or_else(String::new, |edge| name(graph, &edge.target)),
+        target: edge.as_ref().map_or_else(String::new, |edge| node_name(graph, &edge.target)),
         function_id,
         edge,
         aspect: match aspect {
@@ -52,11 +52,4 @@ fn level(level: Level, is_share: bool) -> v1::Level {
         p95_ms: (!is_share).then_some(finite(level.p95_ms)),
         share: is_share.then_some(finite(level.share)),
     }
-}
-
-/// The name of a node; its id when the graph does not have it any more.
-fn name(graph: &v1::Graph, id: &str) -> String {
-    let functions = graph.functions.iter().map(|node| (&node.id, &node.name));
-    let resources = graph.resources.iter().map(|node| (&node.id, &node.name));
-    functions.chain(resources).find(|(known, _)| *known == id).map_or_else(|| id.to_owned(), |(_, name)| name.clone())
 }
