@@ -29,6 +29,8 @@ pub(crate) mod no_progress;
 pub mod pattern;
 /// Messages that cannot be handled going round.
 pub(crate) mod poison;
+/// Whether times are larger than they were.
+pub(crate) mod rank_test;
 /// All chains together going on more than they used to.
 pub(crate) mod rate;
 /// How long a loop is quiet until it is over, and how much it matters.

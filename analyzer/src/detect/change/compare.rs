@@ -9,7 +9,7 @@ use super::{
     gauge::{Direction, LEAST_SHARE},
     summed::Sum,
 };
-use crate::{sketch::DDSketch, window::quantile};
+use crate::{detect::rank_test, sketch::DDSketch, window::quantile};
 
 /// How far from one half the probability must be that a value after is larger than one before.
 const LEAST_EFFECT: f64 = 0.06;
@@ -55,7 +55,7 @@ fn times_differ(before: &DDSketch, after: &DDSketch, direction: Direction) -> Op
     if effect < LEAST_EFFECT || sign * (p95_after - p95_before) < needed {
         return None;
     }
-    Some(upper_tail(effect / ((n + m + 1.0) / (12.0 * n * m)).sqrt()))
+    Some(upper_tail(rank_test::z(2.0 * effect, n, m)))
 }
 
 fn shares_differ(before: (f64, f64), after: (f64, f64), direction: Direction) -> Option<f64> {

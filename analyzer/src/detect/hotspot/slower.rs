@@ -17,6 +17,7 @@ use super::{
     tail::Seen,
 };
 use crate::{
+    detect::rank_test,
     measured::Measured,
     record::Place,
     sketch::DDSketch,
@@ -204,7 +205,7 @@ fn shift(place: Place, now: &Baseline, before: &Baseline, noise_ms: f64) -> Opti
     };
     let (ranked_before, ranked_now) = (order(&was.own, RANKED), order(&is.own, RANKED));
     let delta = cliffs_delta(&ranked_before, &ranked_now);
-    let evidence_of_times = evidence(mann_whitney_z(delta, was.own.count() as f64, is.own.count() as f64));
+    let evidence_of_times = evidence(rank_test::z(delta, was.own.count() as f64, is.own.count() as f64));
     let (few_before, few_now) = (order(&was.own, PAIRED), order(&is.own, PAIRED));
     let relative = median_of_pairs(&few_before, &few_now, |was, is| ((is + noise_ms) / (was + noise_ms)).ln());
     let calls = more_calls(place, (now, is), (before, was), noise_ms).unwrap_or((0.0, 0.0));
@@ -296,11 +297,6 @@ fn cliffs_delta(before: &[f64], now: &[f64]) -> f64 {
     }
     let pairs = before.len() * now.len();
     if pairs == 0 { 0.0 } else { balance as f64 / pairs as f64 }
-}
-
-/// The same in standard deviations of chance (Mann and Whitney 1947).
-fn mann_whitney_z(delta: f64, before: f64, now: f64) -> f64 {
-    delta * (3.0 * before * now / (before + now + 1.0)).sqrt()
 }
 
 /// The median over all pairs (Hodges and Lehmann 1963).
