@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     generations::Generations,
     intended::Verdict,
-    record::{CALL, Delta, KeyClass, MaybeNode, Record, SpanKey, Trigger},
+    record::{CALL, Delta, Entry, KeyClass, MaybeNode, Record, SpanKey, Trigger},
     records::Records,
     sampling::Sampling,
     snapshot::{LoopId, NodeId},
@@ -104,20 +104,6 @@ struct Place {
     path: PathTable,
     function: u32,
     is_retry: bool,
-}
-
-struct Entry {
-    function: NodeId,
-    trace_id: TraceId,
-    start: EventTime,
-    lasted_ms: f32,
-    parent: Option<u64>,
-    waited_ms: f32,
-    run: u64,
-    is_open: bool,
-    trigger: Trigger,
-    failed: bool,
-    sampling: Sampling,
 }
 
 struct Invocation {
@@ -236,40 +222,14 @@ impl Linker {
         self.approach(&records);
         for record in records {
             match record {
-                Record::Entry {
-                    key,
-                    function,
-                    trace_id,
-                    start,
-                    lasted_ms,
-                    parent,
-                    waited_ms,
-                    run,
-                    is_open,
-                    trigger,
-                    failed,
-                    sampling,
-                } => {
-                    let parent = parent.map(|parent| parent.0);
-                    let entry = Entry {
-                        function,
-                        trace_id,
-                        start,
-                        lasted_ms,
-                        parent,
-                        waited_ms,
-                        run,
-                        is_open,
-                        trigger,
-                        failed,
-                        sampling,
-                    };
-                    self.enter(now, key.0, &entry);
-                    if let Some(parent) = parent.filter(|_| waited_ms >= 0.0) {
-                        self.hand_over(now, parent, key.0, sent_at(start, waited_ms), 1.0);
+                Record::Entry(entry) => {
+                    self.enter(now, &entry);
+                    let (key, start, waited_ms) = (entry.key.0, entry.start, entry.waited_ms);
+                    if let Some(parent) = entry.parent.filter(|_| waited_ms >= 0.0) {
+                        self.hand_over(now, parent.0, key, sent_at(start, waited_ms), 1.0);
                     }
                     let publishes = MaybeNode::default();
-                    self.follow_waiting(now, key.0, Belonging { invocation: key.0, publishes, end: start });
+                    self.follow_waiting(now, key, Belonging { invocation: key, publishes, end: start });
                 }
                 Record::Names { function, also } => {
                     let refused = self.functions.introduce(function, &also, self.config.function_capacity);
@@ -319,7 +279,7 @@ impl Linker {
     /// Lets the memory come near that the records need.
     fn approach(&self, records: &[Record]) {
         let entries = records.iter().filter_map(|record| match record {
-            Record::Entry { key, .. } => Some(key.0),
+            Record::Entry(entry) => Some(entry.key.0),
             _ => None,
         });
         let spans = records.iter().filter_map(|record| match record {
@@ -422,10 +382,11 @@ impl Linker {
         }
     }
 
-    fn enter(&mut self, now: ArrivalTime, key: u64, entry: &Entry) {
+    fn enter(&mut self, now: ArrivalTime, entry: &Entry) {
+        let (key, parent) = (entry.key.0, entry.parent.map(|parent| parent.0));
         let (function, evicted) = self.functions.index(now, entry.function, self.config.function_capacity);
         self.delta.losses.functions_overflowed += evicted;
-        let above = entry.parent.and_then(|parent| self.invocations.get(parent));
+        let above = parent.and_then(|parent| self.invocations.get(parent));
         let (top, above) = match above.map(|above| (above.fragment, above.path.clone())) {
             None => (self.fragments.add(), PathTable::default()),
             Some((fragment, path)) => {
@@ -434,22 +395,22 @@ impl Linker {
                 (top, offset.then(&path))
             }
         };
-        let is_retry = self.is_retry(&above, function, entry.run, entry.parent.unwrap_or(0));
+        let is_retry = self.is_retry(&above, function, entry.run, parent.unwrap_or(0));
         let path = if is_retry { above.clone() } else { above.then(&PathTable::of(function)) };
         self.delta.losses.paths_trimmed += u64::from(path.is_trimmed() && !above.is_trimmed());
         if entry.is_open {
             self.seek_caller(now, key, function, entry.start);
         }
-        self.keep(now, key, entry, Place { fragment: top, path, function, is_retry });
+        self.keep(now, entry, Place { fragment: top, path, function, is_retry });
         if !is_retry {
             self.occur(now, top, &above, FirstOccurrence { function, route: 0, invocation: key, times: 1 });
         }
     }
 
-    fn keep(&mut self, now: ArrivalTime, key: u64, entry: &Entry, place: Place) {
-        let Entry { parent, start, lasted_ms, waited_ms, trace_id, run, trigger, failed, sampling, .. } = *entry;
+    fn keep(&mut self, now: ArrivalTime, entry: &Entry, place: Place) {
+        let Entry { key, parent, start, lasted_ms, waited_ms, trace_id, run, trigger, failed, sampling, .. } = *entry;
         let Place { fragment, path, function, is_retry } = place;
-        let parent = parent.filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
+        let parent = parent.map(|parent| parent.0).filter(|parent| self.invocations.contains(*parent)).unwrap_or(0);
         let invocation = Invocation {
             fragment,
             path,
@@ -473,10 +434,10 @@ impl Linker {
             waited_ms: if parent == 0 { CALL } else { waited_ms },
             trace_id,
         };
-        if let Some(before) = self.invocations.insert(key, invocation) {
+        if let Some(before) = self.invocations.insert(key.0, invocation) {
             self.fragments.release(before.fragment);
         }
-        self.arrivals.push_back((now, key));
+        self.arrivals.push_back((now, key.0));
     }
 
     /// An invocation stands below `path`: it is the first of its function there, or it ends a lap.

@@ -159,36 +159,40 @@ pub enum Trigger {
 /// In place of how long a message waited: it was a call, which waits for what it causes.
 pub const CALL: f32 = -1.0;
 
+/// An invocation that began; its key is that of its entry span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Key of the entry span.
+    pub key: SpanKey,
+    /// What ran.
+    pub function: NodeId,
+    /// The trace it was seen in.
+    pub trace_id: TraceId,
+    /// When it began.
+    pub start: EventTime,
+    /// How long it lasted, milliseconds.
+    pub lasted_ms: f32,
+    /// The invocation that caused it, when that is known already.
+    pub parent: Option<SpanKey>,
+    /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
+    pub waited_ms: f32,
+    /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
+    pub run: u64,
+    /// True when nothing says what caused it, and another function may have invoked it.
+    pub is_open: bool,
+    /// What started it.
+    pub trigger: Trigger,
+    /// True when it ended with an error.
+    pub failed: bool,
+    /// How probable it was that its entry span was kept.
+    pub sampling: Sampling,
+}
+
 /// One fact for the linker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// An invocation began; its key is that of its entry span.
-    Entry {
-        /// Key of the entry span.
-        key: SpanKey,
-        /// What ran.
-        function: NodeId,
-        /// The trace it was seen in.
-        trace_id: TraceId,
-        /// When it began.
-        start: EventTime,
-        /// How long it lasted, milliseconds.
-        lasted_ms: f32,
-        /// The invocation that caused it, when that is known already.
-        parent: Option<SpanKey>,
-        /// How long the message waited by which that caused it, milliseconds; [`CALL`] for a call.
-        waited_ms: f32,
-        /// Hash of the id that the platform gave the run, 0 without one: a retry has the same.
-        run: u64,
-        /// True when nothing says what caused it, and another function may have invoked it.
-        is_open: bool,
-        /// What started it.
-        trigger: Trigger,
-        /// True when it ended with an error.
-        failed: bool,
-        /// How probable it was that its entry span was kept.
-        sampling: Sampling,
-    },
+    /// An invocation began.
+    Entry(Entry),
     /// A function is known under further ids where less is told of it; comes before its first entry.
     Names {
         /// The function.

@@ -11,7 +11,7 @@ use super::{
     touch::{self, Reach},
 };
 use crate::{
-    record::{CALL, Record, SpanKey},
+    record::{CALL, Entry, Record, SpanKey},
     snapshot::EdgeKind,
     span::{ArrivalTime, SpanKind},
     window::millis,
@@ -38,7 +38,7 @@ impl Shard {
         }
         self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
-        self.records.push(Record::Entry {
+        self.records.push(Record::Entry(Entry {
             key: SpanKey(key),
             function: span.function.id,
             trace_id: span.trace_id,
@@ -51,7 +51,7 @@ impl Shard {
             trigger: span.trigger,
             failed: span.error,
             sampling: span.sampling,
-        });
+        }));
         self.placed(now, key, span, key);
     }
 
