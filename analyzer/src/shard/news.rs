@@ -57,3 +57,48 @@ fn remember<T: Eq + std::hash::Hash>(known: &mut FxHashSet<T>, one: T, capacity:
     }
     known.insert(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        config::Config,
+        engine::Engine,
+        fixture::{START, Story},
+        shard::Shard,
+        span::Span,
+    };
+
+    /// The spans of a story in traces of their own.
+    fn told(story: &str, trace: u8) -> Vec<Span> {
+        let mut spans = Story::parse(story).spans;
+        spans.iter_mut().for_each(|span| span.trace_id.0[0] = trace);
+        spans
+    }
+
+    #[test]
+    fn what_is_new_is_due_at_once_and_what_is_known_with_the_tick() {
+        let mut shard = Shard::new(&Config::recommended(), 1);
+        let mut is_due = |spans| {
+            shard.ingest(START, spans);
+            let is_due = shard.is_due();
+            assert_eq!(shard.is_due(), is_due && shard.delta.losses.spans >= super::SPANS, "new things are new once");
+            let delta = if is_due { shard.take_delta() } else { Default::default() };
+            (is_due, delta.functions.len(), delta.edges.len())
+        };
+        assert_eq!(is_due(told("a", 1)), (true, 1, 0));
+        assert_eq!(is_due(told("a", 2)), (false, 0, 0));
+        assert_eq!(is_due(told("a -> b", 3)), (true, 2, 1), "what was known before goes along");
+        assert_eq!(is_due(told("a -> b", 4)), (false, 0, 0));
+        assert_eq!(is_due(told("b -> a", 5)), (true, 2, 2), "the edge is new");
+        let many = (0..super::SPANS).flat_map(|_| told("a", 6)).collect();
+        assert_eq!(is_due(many), (true, 1, 0), "it is much");
+    }
+
+    #[test]
+    fn who_hears_of_a_loop_knows_its_parts() {
+        let mut engine = Engine::new(&Config::recommended(), 4);
+        engine.ingest(START, Story::parse("a ~> b ~> a ~> b ~> a").spans);
+        let found = engine.loops();
+        assert_eq!(found.iter().map(|found| found.names.concat()).collect::<Vec<_>>(), ["ab"]);
+    }
+}
