@@ -212,7 +212,7 @@ impl Watch {
     fn make_room(&mut self) {
         if self.tracks.len() >= SERIES {
             let (now, before) = (self.seen, self.tracks.len());
-            self.tracks.retain(|_, track| now.since(track.last) < QUIET);
+            self.tracks.retain(|_, track| track.open.is_some() || now.since(track.last) < QUIET);
             self.losses.series_dropped += (before - self.tracks.len()) as u64;
         }
     }

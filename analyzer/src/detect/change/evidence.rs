@@ -74,13 +74,20 @@ impl Evidence {
             before.add_versions(window, &functions);
         });
         let mut after = Summed::default();
-        past.each(Range { from: back(first, MARGIN), to: now }, &mut |start, window| {
-            after.add(window, |key| since.get(key).is_some_and(|since| *since <= start));
-            after.add_versions(window, &functions);
-        });
+        // Read from one begin to the next, so that no long window lies across one and is left out for it.
+        let mut from = back(first, MARGIN);
+        let begins: BTreeSet<ArrivalTime> = since.values().copied().chain([now]).collect();
+        for to in begins {
+            past.each(Range { from, to }, &mut |start, window| {
+                after.add(window, |key| since.get(key).is_some_and(|since| *since <= start));
+                after.add_versions(window, &functions);
+            });
+            from = to;
+        }
         let earlier = EARLIER_DAYS.map(|days| {
             let same = back(first, BASELINE * u32::try_from(days).unwrap_or(1));
-            let time = Range { from: back(same, SAME_HOUR), to: same.after(SAME_HOUR) };
+            // Of days ago there may be nothing but whole hours.
+            let time = Range { from: back(same, SAME_HOUR), to: same.after(SAME_HOUR) }.snapped(now);
             summed_over(past, time, is_suspect)
         });
         Self { before, after, earlier: earlier.into() }

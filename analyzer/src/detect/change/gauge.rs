@@ -2,7 +2,7 @@
 //!
 //! For times: how many values lie above the median, the 90th and the 99th percentile of the baseline. Each is
 //! standardised, with a dead band, and goes into Page's CUSUM; the threshold is Siegmund's (*Sequential Analysis*,
-//! 1985), for one false alarm a day over all sums together. For shares, such as errors, which are rare and so far from
+//! 1985), for one false alarm of a regression a day over all sums together. For shares, such as errors, which are rare and so far from
 //! normal: the sum of log likelihood ratios of the binomial, with Lorden's bound (1971) for the same.
 //!
 //! Only counts come in, so that what this does can be tried with drawn counts; see `loopscope_corpus::regressions`.
@@ -211,10 +211,13 @@ impl TimeGauge {
                 let standard = (count - n * share) / deviation;
                 squares += ((standard - f64::from(self.last[place])).powi(2) / 2.0).min(MOST_SPREAD) / 2.0;
                 self.last[place] = standard as f32;
-            } else if self.samples < LEAST_SAMPLES_P99 {
-                continue;
             }
             if is_learning {
+                continue;
+            }
+            if place == 2 && self.samples < LEAST_SAMPLES_P99 {
+                // It says nothing; what it said while there was more must not stand for ever.
+                self.slower[place].add(self.begun, -SLACK, threshold);
                 continue;
             }
             let more = ((count - high) / (deviation * spread)).min(MOST);

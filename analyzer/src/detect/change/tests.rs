@@ -159,6 +159,25 @@ fn what_changed_is_told_once_with_the_version_before_it_and_nothing_else() {
 }
 
 #[test]
+fn a_change_is_told_whatever_minute_it_begins_in() {
+    for begin in 100..105 {
+        let mut world = World::new();
+        for minute in 0..begin + 10 {
+            world.minute(minute, |function, ms| {
+                let is_slow = function == 1 && minute >= begin;
+                let is_failing = function == 2 && minute >= begin && ms < 80.0;
+                Run { ms: if is_slow { ms * 1.5 } else { ms }, fails: is_failing, version: "1" }
+            });
+        }
+        let told: Vec<String> =
+            world.changes().iter().map(|it| it.split(" until").next().unwrap().to_owned()).collect();
+        let wanted = |what| format!("{what} Regression since {begin}");
+        assert_eq!(told, ["f1 Duration", "f1 SelfTime", "f2 Errors"].map(wanted));
+        assert_eq!(world.watch.losses().refused, 0);
+    }
+}
+
+#[test]
 fn quiet_series_make_room_and_busy_ones_stay() {
     let mut watch = Watch::new();
     let minute = |number: u64, functions: std::ops::Range<u64>| {
