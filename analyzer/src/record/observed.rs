@@ -13,7 +13,8 @@ use crate::{
     window::{merge, sketch},
 };
 
-/// Instances of a function whose memory is followed at the same time; beyond, the one that was quiet longest goes.
+/// Instances of a function whose memory is followed at the same time: those with the smallest hashes, which are a sample
+/// by chance, and the same one in whatever order they run and are put together.
 const INSTANCES: usize = 16;
 
 /// Runs of one instance whose memory is kept; when there are more, every second goes, so that the kept ones stay evenly
@@ -77,8 +78,9 @@ impl Observed {
         if let Some(bytes) = fact.used_memory_bytes {
             let used_mb = bytes as f64 / MIB;
             self.used_memory_mb.get_or_insert_with(|| Box::new(sketch())).add(used_mb);
-            if let Some(instance) = &fact.instance {
-                self.instance(xxh3_64(instance.as_bytes()), fact.at).add(used_mb as f32);
+            let hash = fact.instance.as_ref().map(|instance| xxh3_64(instance.as_bytes()));
+            if let Some(instance) = hash.and_then(|hash| self.instance(hash, fact.at)) {
+                instance.add(used_mb as f32);
             }
         }
     }
@@ -105,24 +107,29 @@ impl Observed {
         self.refused_calls += other.refused_calls;
         self.instances_dropped += other.instances_dropped;
         for later in &other.instances {
-            self.instance(later.instance, later.last).append(later);
+            if let Some(instance) = self.instance(later.instance, later.last) {
+                instance.append(later);
+            }
         }
     }
 
-    fn instance(&mut self, instance: u64, at: EventTime) -> &mut InstanceMemory {
-        let known = self.instances.iter().position(|known| known.instance == instance);
-        let place = known.unwrap_or_else(|| {
+    /// What is known of an instance; `None` for one that is not followed. The oldest would be the wrong ones to let go:
+    /// where more instances take turns than there is room for, none would be seen twice.
+    fn instance(&mut self, instance: u64, at: EventTime) -> Option<&mut InstanceMemory> {
+        if !self.instances.iter().any(|known| known.instance == instance) {
             if self.instances.len() >= INSTANCES {
-                let oldest = (0..self.instances.len()).min_by_key(|place| self.instances[*place].last).unwrap_or(0);
-                self.instances.swap_remove(oldest);
                 self.instances_dropped += 1;
+                let largest = (0..self.instances.len()).max_by_key(|place| self.instances[*place].instance)?;
+                if self.instances[largest].instance < instance {
+                    return None;
+                }
+                self.instances.swap_remove(largest);
             }
             self.instances.push(InstanceMemory { instance, last: at, runs: 0, stride: 1, used: Vec::new() });
-            self.instances.len() - 1
-        });
-        let found = &mut self.instances[place];
+        }
+        let found = self.instances.iter_mut().find(|known| known.instance == instance)?;
         found.last = found.last.max(at);
-        found
+        Some(found)
     }
 }
 
@@ -226,14 +233,25 @@ mod tests {
     }
 
     #[test]
-    fn the_instance_that_was_quiet_longest_goes() {
-        let mut observed = Observed::default();
-        for at in 0..INSTANCES as u64 + 3 {
-            observed.learn(&fact(&format!("i{at}"), at, 1));
-            observed.learn(&fact("busy", at, 1));
+    fn of_many_instances_that_take_turns_some_are_followed_through() {
+        let (mut observed, mut parts) = (Observed::default(), Observed::default());
+        for run in 0..30 {
+            let mut part = Observed::default();
+            for instance in 0..INSTANCES as u64 * 4 {
+                observed.learn(&fact(&format!("i{instance}"), run, 100 + run));
+                part.learn(&fact(&format!("i{instance}"), run, 100 + run));
+            }
+            parts.merge(&part);
         }
-        assert_eq!((observed.instances.len(), observed.instances_dropped), (INSTANCES, 4));
-        assert!(observed.instances.iter().any(|instance| instance.runs == INSTANCES as u32 + 3));
+        assert_eq!(observed.instances.len(), INSTANCES);
+        assert!(observed.instances.iter().all(|it| it.runs == 30), "{:?}", observed.instances);
+        let followed = |observed: &Observed| {
+            let mut all: Vec<_> = observed.instances.iter().map(|it| (it.instance, it.runs)).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(followed(&observed), followed(&parts));
+        assert!(observed.instances_dropped > 0);
     }
 
     #[test]
