@@ -181,7 +181,7 @@ impl PriceTable {
 
     /// The prices of a platform, or those that stand in; `None` for what nobody pays for, such as a browser.
     pub(crate) fn platform(&self, platform: &str, architecture: Architecture) -> Option<&PlatformPrice> {
-        if platform == FREE_PLATFORM {
+        if platform.eq_ignore_ascii_case(FREE_PLATFORM) {
             return None;
         }
         let find = |platform: &str| {
