@@ -61,7 +61,7 @@ impl Engine {
         }
     }
 
-    /// Takes in spans that arrived at `now`. What was counted of functions and edges that are known goes on with the next
+    /// Takes in spans that arrived at `now`. What was counted of what is known goes on with the next
     /// tick; see [`Shard::is_due`].
     pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
         if let [only] = &mut self.shards[..] {

@@ -185,8 +185,8 @@ impl Shard {
         self.are_orphans(waiting);
     }
 
-    /// True when what it counted should go on before the next tick: there is a function or an edge in it that was never
-    /// told of, or it is large. Merging what each few hundred spans did would cost a tenth of all that a span costs.
+    /// True when what it counted should go on before the next tick: there is a function, resource or edge in it that was
+    /// never told of, or it is large. Merging what each few hundred spans did would cost a tenth of all that a span costs.
     pub fn is_due(&mut self) -> bool {
         self.news.are_in(&mut self.delta)
     }

@@ -49,10 +49,10 @@ pub struct Delta {
     pub(crate) begun: Begun,
 }
 
-/// Functions and edges that came into a delta since somebody looked.
+/// Functions, resources and edges that came into a delta since somebody looked.
 #[derive(Clone, Default)]
 pub(crate) struct Begun {
-    pub(crate) functions: Vec<NodeId>,
+    pub(crate) nodes: Vec<NodeId>,
     pub(crate) edges: Vec<EdgeKey>,
 }
 
@@ -270,7 +270,7 @@ impl Delta {
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
-        let begun = &mut self.begun.functions;
+        let begun = &mut self.begun.nodes;
         self.functions.entry(function.id).or_insert_with(|| {
             begun.push(function.id);
             FunctionDelta::new(function)
@@ -293,7 +293,10 @@ impl Delta {
         match self.resources.get_mut(&resource.id) {
             Some(known) if resource.is_as(known) || resource.system.is_empty() && !known.system.is_empty() => {}
             Some(known) => *known = resource.to_node(),
-            None => drop(self.resources.insert(resource.id, resource.to_node())),
+            None => {
+                self.begun.nodes.push(resource.id);
+                self.resources.insert(resource.id, resource.to_node());
+            }
         }
     }
 

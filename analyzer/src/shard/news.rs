@@ -1,5 +1,5 @@
-//! What was counted waits for the next tick, so that what many spans did is merged once; but a function or an edge that
-//! was never told of goes on at once, so that whoever hears of a loop knows its parts.
+//! What was counted waits for the next tick, so that what many spans did is merged once; but a function, resource or
+//! edge that was never told of goes on at once, so that whoever hears of a loop knows its parts.
 //!
 //! It does not know what was counted. Who asks is the engine, and the collector's thread of a shard.
 
@@ -15,20 +15,21 @@ use crate::{
 /// megabytes at most.
 const SPANS: u64 = 10_000;
 
-/// The functions and edges that were told of.
+/// What was told of.
 pub(super) struct News {
-    functions: FxHashSet<NodeId>,
+    /// Functions and resources.
+    nodes: FxHashSet<NodeId>,
     edges: FxHashSet<EdgeKey>,
-    function_capacity: usize,
+    node_capacity: usize,
     edge_capacity: usize,
 }
 
 impl News {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            functions: FxHashSet::default(),
+            nodes: FxHashSet::default(),
             edges: FxHashSet::default(),
-            function_capacity: config.function_capacity,
+            node_capacity: config.function_capacity,
             edge_capacity: config.edge_capacity,
         }
     }
@@ -37,8 +38,8 @@ impl News {
     /// many others as the graph has room for.
     pub(super) fn are_in(&mut self, delta: &mut Delta) -> bool {
         let mut is_new = false;
-        for function in delta.begun.functions.drain(..) {
-            is_new |= remember(&mut self.functions, function, self.function_capacity);
+        for node in delta.begun.nodes.drain(..) {
+            is_new |= remember(&mut self.nodes, node, self.node_capacity);
         }
         for edge in delta.begun.edges.drain(..) {
             is_new |= remember(&mut self.edges, edge, self.edge_capacity);
