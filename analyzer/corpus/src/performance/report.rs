@@ -74,13 +74,22 @@ fn what_ifs(score: &Score) -> Table {
     let mut table = Table::new(
         "What a faster place buys",
         "For each root of some systems, what the engine says that the 95th percentile falls by when a place takes 10 % and \
-         50 % less, against the same requests run again with that place faster: Kendall's tau-b over all places that \
-         requests of the root wait for.",
-        &["system", "root", "requests", "places", "tau, 10 %", "tau, 50 %"],
+         50 % less, from the requests that it saw: against how far it falls, in the mean over 1,500 of them, when 60,000 \
+         others are run again with that place faster. Kendall's tau-b over all places that requests of the root wait for; \
+         and the same between two halves of what was run again, which is as well as anybody could do.",
+        &["system", "root", "requests", "places", "tau, 10 %", "tau, 50 %", "halves, 10 %", "halves, 50 %"],
     );
     for found in &score.what_ifs {
-        let tau = |at: usize| found.tau[at].map_or("-".to_owned(), |tau| format!("{tau:.3}"));
-        let cells = [found.root.clone(), found.requests.to_string(), found.places.to_string(), tau(0), tau(1)];
+        let tau = |tau: Option<f64>| tau.map_or("-".to_owned(), |tau| format!("{tau:.3}"));
+        let cells = [
+            found.root.clone(),
+            found.requests.to_string(),
+            found.places.to_string(),
+            tau(found.tau[0]),
+            tau(found.tau[1]),
+            tau(found.halves[0]),
+            tau(found.halves[1]),
+        ];
         table.row(&format!("{} functions", found.size), &cells);
     }
     table

@@ -72,7 +72,8 @@ pub fn jobs(seed: u64, size: Size) -> Vec<Job> {
     for factor in [1.2, 1.5, 3.0] {
         jobs.extend([100.0, 1_000.0].map(|rate| Job::Delays(own("delays", 0), factor, rate)));
     }
-    for round in 0..pick(2, 10) {
+    // Tau of one root is known to a tenth, so that it takes several.
+    for round in 0..pick(5, 10) {
         let seed = own(WHAT_IF, round);
         jobs.push(Job::WhatIf(seed, size_of(seed, pick(40, 60) as u32)));
     }
