@@ -78,7 +78,7 @@ fn what_ifs(score: &Score) -> Table {
         "For each root of some systems, what the engine says that the 95th percentile falls by when a place takes 10 % and \
          50 % less, from the requests that it saw: against how far it falls, in the mean over 1,500 of them, when 60,000 \
          others are run again with that place faster. Kendall's tau-b over all places that requests of the root wait for; \
-         and the same between two halves of what was run again, which is as well as anybody could do.",
+         and the same between two halves of what was run again, which says how much of the order is not by chance.",
         &["system", "root", "requests", "places", "tau, 10 %", "tau, 50 %", "halves, 10 %", "halves, 50 %"],
     );
     for found in &score.what_ifs {
