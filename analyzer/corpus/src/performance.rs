@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod patterns;
 pub mod regressions;
 pub mod report;
+pub mod risks;
 pub mod score;
 pub mod series;
 pub mod shares;

@@ -4,14 +4,15 @@
 //! works, in networks, queues and throttles; the time of a resource is what a function waits for it.
 //!
 //! - With the critical paths of traces, places are ranked by what they contribute to the slowest of them: `hotspot/tail.rs`
-//!   is one root operation, `hotspot/what_if.rs` what it buys to be faster, `hotspot/cause.rs` why, `hotspot/ranking.rs` all
-//!   of them in one list.
+//!   is one root operation, `hotspot/kernel.rs` which of its traces tell of the tail, `hotspot/what_if.rs` what it buys to
+//!   be faster, `hotspot/cause.rs` why, `hotspot/ranking.rs` all of them in one list.
 //! - Without them, this file ranks all places by how much time they took in the current window, because what is slow and
 //!   rare costs less than what is fast and everywhere.
 //! - For a range of time of which no trace is kept, `hotspot/sums.rs` does the same with what was measured in it.
 //! - Against a baseline, `hotspot/slower.rs` ranks them by how they became slower.
 
 mod cause;
+mod kernel;
 pub(crate) mod ranking;
 #[cfg(test)]
 mod simulated;

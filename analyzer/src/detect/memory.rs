@@ -3,7 +3,8 @@
 //! Headroom is the part of its memory that a function leaves free in all but one of 1,000 runs; below a tenth it is
 //! low. A leak is memory that grows from run to run of one instance: the slope is the median of those between all pairs
 //! of runs (Theil and Sen), which a few large requests do not bend, and it is certain where a Mann-Kendall test of the
-//! same pairs says so and what it adds up to is worth telling.
+//! same pairs says so and what it adds up to is worth telling. A leak goes on: a cache that fills and the largest of the
+//! requests so far grow in the first half of the runs only, and one large request in one half of them.
 
 use crate::{
     facts::{FactSource, FunctionFacts},
@@ -23,6 +24,9 @@ const CERTAIN: f64 = 3.3;
 
 /// Growth over the runs that were seen, as a part of what they use, below which it is a cache that fills.
 const LEAST_GROWTH: f64 = 0.05;
+
+/// Part of the slope over all runs that each half of them has to have.
+const IN_EACH_HALF: f64 = 0.5;
 
 /// How near a function comes to its memory; `None` while nothing tells how much it uses.
 pub(crate) fn memory(observed: &Observed, facts: &FunctionFacts) -> Option<MemoryUse> {
@@ -63,22 +67,28 @@ fn trend(instance: &InstanceMemory) -> Option<Trend> {
     if instance.runs < LEAST_RUNS || used.len() < LEAST_RUNS as usize / 2 {
         return None;
     }
-    let mut slopes = Vec::with_capacity(used.len() * used.len() / 2);
-    let mut balance = 0_i64;
-    for (place, (run, mb)) in used.iter().enumerate() {
-        for (later_run, later_mb) in &used[place + 1..] {
-            balance += (later_mb > mb) as i64 - (later_mb < mb) as i64;
-            slopes.push(f64::from(later_mb - mb) / f64::from(later_run - run).max(1.0));
-        }
-    }
+    let balance: i64 = pairs(used).map(|((_, mb), (_, later))| (later > mb) as i64 - (later < mb) as i64).sum();
     let n = used.len() as f64;
     // The variance without ties; with them it is smaller, so this is careful.
     let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-    let mb_per_run = median(&mut slopes);
+    let mb_per_run = slope(used);
     let mut values: Vec<f64> = used.iter().map(|(_, mb)| f64::from(*mb)).collect();
     let growth = mb_per_run * f64::from(instance.runs);
-    let is_growing = (balance - 1) as f64 >= CERTAIN * deviation && growth >= LEAST_GROWTH * median(&mut values);
-    Some(Trend { mb_per_run, is_growing })
+    let (first, second) = used.split_at(used.len() / 2);
+    let goes_on = [first, second].into_iter().all(|half| slope(half) >= IN_EACH_HALF * mb_per_run);
+    let is_certain = (balance - 1) as f64 >= CERTAIN * deviation;
+    Some(Trend { mb_per_run, is_growing: is_certain && goes_on && growth >= LEAST_GROWTH * median(&mut values) })
+}
+
+/// Each run with each later one.
+fn pairs(used: &[(u32, f32)]) -> impl Iterator<Item = ((u32, f32), (u32, f32))> {
+    used.iter().enumerate().flat_map(|(place, run)| used[place + 1..].iter().map(|later| (*run, *later)))
+}
+
+/// What a run adds, MiB: the median of all pairs.
+fn slope(used: &[(u32, f32)]) -> f64 {
+    let between = |((run, mb), (later_run, later_mb))| f64::from(later_mb - mb) / f64::from(later_run - run).max(1.0);
+    median(&mut pairs(used).map(between).collect::<Vec<f64>>())
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -145,6 +155,8 @@ mod tests {
         none(8, 200, &|instance, run| 100.0 + 50.0 * noise(instance, run));
         none(4, 200, &|_, run| if run > 150 && run % 10 == 0 { 400.0 } else { 100.0 });
         none(4, 200, &|_, run| 100.0 + (run as f64).min(10.0));
+        none(4, 200, &|_, run| 100.0 + 50.0 * (1.0 - (-(run as f64) / 25.0).exp()));
+        none(4, 200, &|_, run| if run < 120 { 100.0 } else { 180.0 });
         none(4, 19, &|_, run| 100.0 + 5.0 * run as f64);
         none(4, 200, &|instance, run| if instance == 0 { 100.0 + run as f64 } else { 100.0 + noise(instance, run) });
     }

@@ -2,11 +2,11 @@
 //! twentieth, fitted by probability-weighted moments (Hosking and Wallis, 1987).
 //!
 //! Excesses over a high threshold follow such a distribution whatever the rest is like (Pickands, Balkema and de Haan).
-//! At a true probability of 1 in 10,000, the median of the estimates from 5,000 samples is within a sixth of the truth, and
-//! four of five are between a tenth of it (a twentieth where the tail is as that of a gamma distribution) and three times
-//! it; from 20,000 they are between a quarter and four times it. Fewer samples are too wild to be told. The bins of a sketch
-//! change nothing about that. Values that were cut off at a limit
-//! count as if they had ended there. What one distribution is must not be mixed: see `detect/time_out.rs`.
+//! A shape below 0, with which a tail ends, is taken for 0 unless it is certain: estimates that are too low are the worse
+//! ones. At a true probability of 1 in 10,000, the median of the estimates from 5,000 samples is between 0.9 and 1.4 times
+//! the truth, and four of five are between a fifth of it (a ninth where the tail is as that of a gamma distribution) and 2.5
+//! times it. Fewer samples are too wild to be told. The bins of a sketch change nothing about that. Values that were cut off
+//! at a limit count as if they had ended there. What one distribution is must not be mixed: see `detect/time_out.rs`.
 
 use crate::{bins::Bins, sketch::GAMMA};
 
@@ -18,6 +18,12 @@ const TAIL: f64 = 0.05;
 
 /// Shapes beyond these do not occur in times, and estimates beyond them are noise.
 const SHAPES: (f64, f64) = (-0.5, 0.9);
+
+/// Standard error of a shape near 0 is this over the square root of the excesses (Hosking and Wallis, 1987, equation 14),
+const ERROR: f64 = 1.1547;
+
+/// and a shape is other than that of an exponential tail from so many of them on, at 1 in 20.
+const CERTAIN: f64 = 1.645;
 
 /// Below this the shape makes no difference to an exponential tail.
 const EXPONENTIAL: f64 = 1e-6;
@@ -101,6 +107,10 @@ fn moments(excesses: &[(f64, f64)], count: f64) -> Option<(f64, f64)> {
     }
     let spread = mean - 2.0 * weighted;
     let shape = if spread > 0.0 { 2.0 - mean / spread } else { SHAPES.0 };
+    // That a tail ends is only believed where it is not by chance: what is too low misses what is to come.
+    if shape < 0.0 && shape > -CERTAIN * ERROR / count.sqrt() {
+        return Some((0.0, mean));
+    }
     if (SHAPES.0..=SHAPES.1).contains(&shape) {
         return Some((shape, 2.0 * mean * weighted / spread));
     }
@@ -150,18 +160,18 @@ mod tests {
     fn check(name: &str, found: &[f64], low: f64, high: f64) {
         let at = |q: f64| found[(q * found.len() as f64) as usize];
         let told = format!("{name}: median {:.2}, p10 {:.2}, p90 {:.2}", at(0.5), at(0.1), at(0.9));
-        assert!((0.7..1.3).contains(&at(0.5)), "{told}");
+        assert!((0.7..1.5).contains(&at(0.5)), "{told}");
         assert!(at(0.1) >= low && at(0.9) <= high, "{told}");
     }
 
     #[test]
     fn one_in_ten_thousand_is_found_in_five_thousand_samples() {
         let log_normal = LogNormal::new(4.0, 0.6).unwrap();
-        check("log-normal", &ratios(|p| log_normal.inverse_cdf(p), 1e-4, 5_000), 0.1, 3.0);
+        check("log-normal", &ratios(|p| log_normal.inverse_cdf(p), 1e-4, 5_000), 0.2, 2.5);
         let exponential = Exp::new(0.01).unwrap();
-        check("exponential", &ratios(|p| exponential.inverse_cdf(p), 1e-4, 5_000), 0.08, 3.0);
+        check("exponential", &ratios(|p| exponential.inverse_cdf(p), 1e-4, 5_000), 0.4, 2.5);
         let gamma = Gamma::new(2.0, 0.02).unwrap();
-        check("gamma", &ratios(|p| gamma.inverse_cdf(p), 1e-4, 5_000), 0.04, 3.0);
+        check("gamma", &ratios(|p| gamma.inverse_cdf(p), 1e-4, 5_000), 0.11, 2.5);
         check("log-normal, 20,000", &ratios(|p| log_normal.inverse_cdf(p), 1e-4, 20_000), 0.25, 4.0);
     }
 

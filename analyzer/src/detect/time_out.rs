@@ -6,7 +6,7 @@
 //!
 //! A time-out shows as a failed run that took as long as the limit, as the platform's words on a span
 //! (`shard/limit.rs`), or as a fact that other telemetry brings. Often the run that timed out is never exported: then
-//! the fit is all that there is.
+//! the fit is all that there is. It does not hold where a function has a shorter time-out of its own.
 
 use crate::{
     bins::Bins,
@@ -27,6 +27,15 @@ const MANY_SAMPLES: u64 = 20_000;
 
 /// A run that succeeded after this many times the limit shows that the limit is another one.
 const BEYOND_DOUBT: f64 = 1.05;
+
+/// Runs that ought to have taken longer than any did, for it to be no chance: once in a thousand times.
+const MISSING: f64 = 7.0;
+
+/// How many times as many runs stand there as just before.
+const PILE: u64 = 3;
+
+/// Times from this part of a time on are that time, by the bins of a sketch.
+const END: f64 = 0.98;
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -58,7 +67,7 @@ pub(crate) fn time_out(function: &FunctionDelta, facts: &FunctionFacts, seconds:
     let (warm_tail, cold_tail) = (tail::fit(&warm, limit_ms), tail::fit(&cold, limit_ms));
     let expected = |bins: &Bins, tail: Option<&Tail>| {
         let runs = bins.count() as f64 * each;
-        tail.map(|tail| tail.beyond(limit) * runs)
+        tail.map(|tail| if gives_up(bins, tail, limit) { 0.0 } else { tail.beyond(limit) * runs })
     };
     let fitted = [expected(&warm, warm_tail.as_ref()), expected(&cold, cold_tail.as_ref())];
     let is_told = risk.seen > 0.0 || fitted.iter().any(Option::is_some);
@@ -71,6 +80,17 @@ pub(crate) fn time_out(function: &FunctionDelta, facts: &FunctionFacts, seconds:
     let is_near = risk.p999_ms >= NEAR * limit || risk.seen > 0.0;
     risk.is_alarm = is_near && risk.expected_per_day.is_some_and(|expected| expected >= PER_DAY);
     risk
+}
+
+/// True when runs end by themselves before the limit: those that would have taken longer stand at the longest time that was
+/// seen. Where longer ones are merely not told, none stand there.
+fn gives_up(bins: &Bins, tail: &Tail, limit: f64) -> bool {
+    let longest = bins.values().next_back().map_or(0.0, |(value, _)| value);
+    let longer = tail.beyond(longest) * bins.count() as f64;
+    let at_the_end = bins.at_least(longest * END);
+    let just_before = bins.at_least(longest * END * END) - at_the_end;
+    let stand_there = at_the_end as f64 >= longer / 2.0 && at_the_end >= PILE * just_before;
+    longest < limit * END && longer >= MISSING && stand_there
 }
 
 /// Time-outs that are told of: by spans or by other telemetry, which may both speak of the same ones.
@@ -104,6 +124,7 @@ mod tests {
         fixture::resource,
         record::{Delta, Run},
         sampling::Sampling,
+        window::sketch,
     };
 
     const HOUR: f64 = 3_600.0;
@@ -169,6 +190,20 @@ mod tests {
         let quiet = time_out(&function((1_000, 100.0), (0, 0.0), f64::INFINITY), &facts(5_000), HOUR);
         assert_eq!((quiet.expected_per_day, quiet.is_alarm, quiet.seen), (None, false, 0.0));
         assert!(quiet.max_ms > quiet.p99_ms);
+    }
+
+    #[test]
+    fn who_gives_up_before_the_limit_does_not_reach_it() {
+        let limit = facts(750);
+        let none = time_out(&function((20_000, 100.0), (0, 0.0), 600.0), &limit, HOUR);
+        assert!(!none.is_alarm && none.expected_per_day == Some(0.0), "{none:?}");
+        // Those that are longer are not told: none stands at the end.
+        let mut cut = function((20_000, 100.0), (0, 0.0), f64::INFINITY);
+        let told: Vec<(f64, u64)> = Bins::of(&cut.duration).values().filter(|(value, _)| *value < 600.0).collect();
+        cut.duration = sketch();
+        told.iter().for_each(|(value, count)| (0..*count).for_each(|_| cut.duration.add(*value)));
+        let risk = time_out(&cut, &limit, HOUR);
+        assert!(risk.is_alarm, "{risk:?}");
     }
 
     #[test]

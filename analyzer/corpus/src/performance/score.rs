@@ -1,7 +1,8 @@
 //! What the engine made of the worlds, put together.
 
 use crate::performance::{
-    cost::CostScore, hotspots::FaultScore, patterns::PatternScore, regressions::ChangeScore, what_if::WhatIfScore,
+    cost::CostScore, hotspots::FaultScore, patterns::PatternScore, regressions::ChangeScore, risks::RiskScore,
+    what_if::WhatIfScore,
 };
 use crate::regressions::{Delays, FalseAlarms};
 
@@ -20,6 +21,8 @@ pub struct Score {
     pub changes: Vec<ChangeScore>,
     /// Of the patterns that were planted.
     pub patterns: Vec<PatternScore>,
+    /// Of functions at risk.
+    pub risks: Vec<RiskScore>,
     /// Of bills.
     pub costs: Vec<CostScore>,
     /// Spans taken in.
@@ -55,6 +58,7 @@ impl Score {
         self.delays.extend(other.delays);
         self.changes.extend(other.changes);
         self.patterns.extend(other.patterns);
+        self.risks.extend(other.risks);
         self.costs.extend(other.costs);
         self.spans += other.spans;
     }

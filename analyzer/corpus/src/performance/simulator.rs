@@ -186,6 +186,11 @@ impl<'a> Simulator<'a> {
         trace
     }
 
+    /// The place among the roots at which the request of this number enters, as long as all are asked.
+    pub fn root(&self, number: u64) -> usize {
+        self.draw_root(mix(self.seed, number))
+    }
+
     /// Part of the requests that enter at each root is as its weight, of those that are still asked.
     fn draw_root(&self, path: u64) -> usize {
         let asked = |root: &Root| if self.progress <= root.until { root.weight } else { 0.0 };

@@ -6,7 +6,7 @@ use crate::{
         cost,
         fault::Kind,
         hotspots::{self, World},
-        patterns, regressions,
+        patterns, regressions, risks,
         score::{DrawnScore, Score},
         simulator::mix,
         what_if,
@@ -23,6 +23,8 @@ pub const WHAT_IF: &str = "what-if";
 pub const REGRESSIONS: &str = "regressions";
 /// Patterns among what looks like them.
 pub const PATTERNS: &str = "patterns";
+/// Functions at risk among what looks like it.
+pub const RISKS: &str = "risks";
 /// Bills.
 pub const COST: &str = "cost";
 
@@ -55,6 +57,8 @@ pub enum Job {
     Changes(u64, f64),
     /// Patterns are planted: seed, and blocks of each.
     Patterns(u64, usize),
+    /// Functions at risk are planted: seed, and functions of each risk.
+    Risks(u64, usize),
     /// A bill is written: seed and functions.
     Cost(u64, usize),
 }
@@ -72,11 +76,13 @@ pub fn jobs(seed: u64, size: Size) -> Vec<Job> {
     for factor in [1.2, 1.5, 3.0] {
         jobs.extend([100.0, 1_000.0].map(|rate| Job::Delays(own("delays", 0), factor, rate)));
     }
-    for round in 0..pick(2, 10) {
+    // Tau of one root is known to a tenth, so that it takes several.
+    for round in 0..pick(5, 10) {
         let seed = own(WHAT_IF, round);
         jobs.push(Job::WhatIf(seed, size_of(seed, pick(40, 60) as u32)));
     }
     jobs.extend((0..pick(5, 10)).map(|round| Job::Patterns(own(PATTERNS, round), 4)));
+    jobs.extend((0..pick(5, 10)).map(|round| Job::Risks(own(RISKS, round), 8)));
     for round in 0..pick(2, 10) {
         let seed = own(COST, round);
         jobs.push(Job::Cost(seed, size_of(seed, pick(60, 200) as u32)));
@@ -99,6 +105,7 @@ impl Job {
             Self::WhatIf(..) => WHAT_IF,
             Self::Drawn(..) | Self::Delays(..) | Self::Changes(..) => REGRESSIONS,
             Self::Patterns(..) => PATTERNS,
+            Self::Risks(..) => RISKS,
             Self::Cost(..) => COST,
         }
     }
@@ -119,12 +126,14 @@ impl Job {
             }
             Self::Changes(seed, hours) => score.changes = vec![regressions::watched(seed, 100, hours, 30.0)],
             Self::Patterns(seed, of_each) => score.patterns = vec![patterns::run(seed, of_each)],
+            Self::Risks(seed, of_each) => score.risks = vec![risks::run(seed, of_each)],
             Self::Cost(seed, size) => score.costs = vec![cost::run(seed, size)],
         }
         score.spans = score.faults.iter().map(|found| found.spans).sum::<u64>()
             + score.what_ifs.iter().map(|found| found.spans).sum::<u64>()
             + score.changes.iter().map(|found| found.spans).sum::<u64>()
             + score.patterns.iter().map(|found| found.spans).sum::<u64>()
+            + score.risks.iter().map(|found| found.spans).sum::<u64>()
             + score.costs.iter().map(|found| found.spans).sum::<u64>();
         score
     }

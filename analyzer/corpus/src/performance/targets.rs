@@ -2,11 +2,14 @@
 //!
 //! As with the loops (`crate::targets`), a target that is not reached is shown as such; none is loosened to pass.
 
+use loopscope_analyzer::snapshot::Risk;
+
 use crate::{
     performance::{
         hotspots::FaultScore,
         patterns::{Found, Pattern},
         regressions::Told,
+        risks::RISKS,
         score::{DrawnScore, Score},
         suites::BASELINE_OF_A_DAY,
         what_if::SPEEDS,
@@ -27,6 +30,7 @@ pub fn targets(score: &Score) -> Vec<Target> {
     places(score, &mut targets);
     changes(score, &mut targets);
     patterns(score, &mut targets);
+    risks(score, &mut targets);
     costs(score, &mut targets);
     targets
 }
@@ -43,6 +47,16 @@ pub fn found_of(score: &Score, pattern: Pattern) -> Option<Found> {
     let parts = score.patterns.iter().filter_map(|part| part.found.get(&pattern));
     parts.clone().for_each(|found| sum.add(*found));
     (parts.count() > 0).then_some(sum)
+}
+
+/// A risk over all functions, and how many of them look like it.
+pub fn risk_of(score: &Score, risk: Risk) -> Option<(Found, u64)> {
+    let (mut sum, mut look_alikes) = (Found::default(), 0);
+    for part in &score.risks {
+        sum.add(part.found.get(&risk).copied().unwrap_or_default());
+        look_alikes += part.look_alikes.get(&risk).copied().unwrap_or_default();
+    }
+    (!score.risks.is_empty()).then_some((sum, look_alikes))
 }
 
 /// All slowdowns of series that were told span by span.
@@ -109,6 +123,20 @@ fn patterns(score: &Score, targets: &mut Vec<Target>) {
         targets.push(Target::new(&format!("{words}: instances"), Wanted::AtLeast(20.0), planted));
         targets.push(Target::new(&format!("{words}: precision"), Wanted::AtLeast(0.9), found.map(Found::precision)));
         targets.push(Target::new(&format!("{words}: recall"), Wanted::AtLeast(0.9), found.map(Found::recall)));
+    }
+}
+
+fn risks(score: &Score, targets: &mut Vec<Target>) {
+    for risk in RISKS {
+        let found = risk_of(score, risk);
+        let words = risk.word().replace('_', " ");
+        let mut add = |what: &str, wanted, measured| {
+            targets.push(Target::new(&format!("{words}: {what}"), Wanted::AtLeast(wanted), measured));
+        };
+        add("functions at risk", 20.0, found.map(|(found, _)| found.planted as f64));
+        add("functions that look like it", 20.0, found.map(|(_, look_alikes)| look_alikes as f64));
+        add("precision", 0.9, found.map(|(found, _)| found.precision()));
+        add("recall", 0.9, found.map(|(found, _)| found.recall()));
     }
 }
 

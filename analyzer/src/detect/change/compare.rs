@@ -1,6 +1,6 @@
 //! Whether what was measured after a moment is other than what was before: enough, and not by chance.
 //!
-//! Times are compared by rank (Mann-Whitney) over the bins of two sketches; shares by their difference. Both need an
+//! Times are compared by rank (`detect/rank_test.rs`); shares by their difference. Both need an
 //! effect that matters beside a probability, because among many values any difference is certain.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{detect::rank_test, sketch::DDSketch, window::quantile};
 
-/// How far from one half the probability must be that a value after is larger than one before.
-const LEAST_EFFECT: f64 = 0.06;
+/// How much more probable it must be that a value after is larger than one before than that it is smaller: a probability
+/// of 0.56.
+const LEAST_DELTA: f64 = 0.12;
 /// How much the 95th percentile must differ: this part of it,
 const LEAST_PART: f64 = 0.1;
 /// and this many milliseconds.
@@ -49,13 +50,13 @@ fn times_differ(before: &DDSketch, after: &DDSketch, direction: Direction) -> Op
     }
     let sign = if direction == Direction::Regression { 1.0 } else { -1.0 };
     let (n, m) = (before.count() as f64, after.count() as f64);
-    let effect = sign * (probability_larger(before, after) - 0.5);
+    let delta = sign * rank_test::delta(before, after);
     let (p95_before, p95_after) = (quantile(before, 0.95), quantile(after, 0.95));
     let needed = (LEAST_PART * p95_before).max(LEAST_MS);
-    if effect < LEAST_EFFECT || sign * (p95_after - p95_before) < needed {
+    if delta < LEAST_DELTA || sign * (p95_after - p95_before) < needed {
         return None;
     }
-    Some(upper_tail(rank_test::z(2.0 * effect, n, m)))
+    Some(upper_tail(rank_test::z(delta, n, m)))
 }
 
 fn shares_differ(before: (f64, f64), after: (f64, f64), direction: Direction) -> Option<f64> {
@@ -75,22 +76,6 @@ fn shares_differ(before: (f64, f64), after: (f64, f64), direction: Direction) ->
     Some(upper_tail((high - low) / (share * (1.0 - share) * (1.0 / n + 1.0 / m)).sqrt()))
 }
 
-/// The probability that a value after is larger than one before; of those that are the same, half count.
-fn probability_larger(before: &DDSketch, after: &DDSketch) -> f64 {
-    let mut below = before.bins().peekable();
-    let mut passed = 0.0;
-    let mut larger = f64::from(after.zeros()) * f64::from(before.zeros()) / 2.0;
-    passed += f64::from(before.zeros());
-    for (bin, count) in after.bins() {
-        while let Some((_, less)) = below.next_if(|(known, _)| *known < bin) {
-            passed += f64::from(less);
-        }
-        let same = below.peek().filter(|(known, _)| *known == bin).map_or(0.0, |(_, same)| f64::from(*same));
-        larger += f64::from(count) * (passed + same / 2.0);
-    }
-    larger / (before.count() as f64 * after.count() as f64)
-}
-
 /// The probability that a standard normal is larger.
 fn upper_tail(z: f64) -> f64 {
     Normal::standard().sf(z)
@@ -98,29 +83,12 @@ fn upper_tail(z: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn of(values: &[f64]) -> DDSketch {
         let mut sketch = DDSketch::default();
         values.iter().for_each(|value| sketch.add(*value));
         sketch
-    }
-
-    proptest! {
-        #[test]
-        fn the_probability_is_that_of_all_pairs(
-            before in prop::collection::vec(0u32..9, 1..30),
-            after in prop::collection::vec(0u32..9, 1..30),
-        ) {
-            let value = |number: &u32| f64::from(*number) * 10.0;
-            let pairs = before.iter().flat_map(|a| after.iter().map(move |b| (a, b)));
-            let larger: f64 = pairs.map(|(a, b)| if b > a { 1.0 } else if a == b { 0.5 } else { 0.0 }).sum();
-            let expected = larger / (before.len() * after.len()) as f64;
-            let sketch = |numbers: &[u32]| of(&numbers.iter().map(value).collect::<Vec<_>>());
-            prop_assert!((probability_larger(&sketch(&before), &sketch(&after)) - expected).abs() < 1e-12);
-        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ const RETRIED: f64 = 1.0 / 3.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Evidence {
     /// In the traces around the 95th percentile, and in all.
-    band: Times,
+    tail: Times,
     all: Times,
 }
 
@@ -29,14 +29,14 @@ struct Times {
 
 impl Evidence {
     /// Adds what one trace shows, that counts so much in the tail and in all.
-    pub(super) fn add(&mut self, in_band: f64, weight: f64, piece: &Piece) {
-        self.band.add(in_band * piece.critical_ms, piece);
+    pub(super) fn add(&mut self, in_tail: f64, weight: f64, piece: &Piece) {
+        self.tail.add(in_tail * piece.critical_ms, piece);
         self.all.add(weight * piece.critical_ms, piece);
     }
 
     /// The cause, by what most of the time in the tail was spent on.
     pub(super) fn cause(self, place: Place) -> HotspotCause {
-        let times = if self.band.all > 0.0 { self.band } else { self.all };
+        let times = if self.tail.all > 0.0 { self.tail } else { self.all };
         if times.retried > times.all / 2.0 {
             HotspotCause::Retries
         } else if times.in_a_row > times.all / 2.0 {

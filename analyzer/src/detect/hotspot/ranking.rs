@@ -13,8 +13,8 @@ use crate::{
 /// with a hundred of them (algorithms 4.2).
 const HALF_WIDTH_OF_ONE: f64 = 0.78;
 
-/// Part of all traces that lie around the 95th percentile.
-const IN_BAND: f64 = 0.05;
+/// Part of all traces that tell of the 95th percentile, at least: with those weights they are worth more.
+const IN_TAIL: f64 = 0.05;
 
 /// The function that spends the time at a place, or waits for it.
 pub(crate) fn function(place: Place) -> NodeId {
@@ -45,7 +45,7 @@ fn is_shown_at_rest(place: Place) -> bool {
 
 /// How sure a share is of which so many traces of equal weight tell: the part of its variance that is not by chance.
 pub(super) fn confidence(traces: f64) -> f64 {
-    let tail = traces * IN_BAND;
+    let tail = traces * IN_TAIL;
     tail / (tail + HALF_WIDTH_OF_ONE * HALF_WIDTH_OF_ONE)
 }
 
@@ -86,10 +86,10 @@ pub(crate) fn rank(tails: &[(&RootKey, Tail)], limit: usize, name: &dyn Fn(NodeI
     for (key, tail) in tails {
         for (place, part) in &tail.places {
             let sum = sums.entry(*place).or_insert_with(|| Sum { parts: Vec::new() });
-            sum.parts.push((tail.traces * part.band_ms, key, tail, part));
+            sum.parts.push((tail.traces * part.tail_ms, key, tail, part));
         }
     }
-    let tail_ms: f64 = tails.iter().map(|(_, tail)| tail.traces * tail.band_ms).sum();
+    let tail_ms: f64 = tails.iter().map(|(_, tail)| tail.traces * tail.p95_ms).sum();
     let total_ms: f64 = tails.iter().map(|(_, tail)| tail.total_ms).sum();
     let mut ranked: Vec<(f64, f64, Place, Sum<'_>)> = sums
         .into_iter()

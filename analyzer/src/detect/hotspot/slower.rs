@@ -17,6 +17,7 @@ use super::{
     tail::Seen,
 };
 use crate::{
+    bins::Bins,
     detect::rank_test,
     measured::Measured,
     record::Place,
@@ -25,10 +26,7 @@ use crate::{
     window::{merge, quantile, sketch},
 };
 
-/// Quantiles of a sketch that stand for it in the rank test; fewer samples stand for themselves.
-const RANKED: usize = 200;
-
-/// Quantiles of a sketch of which all differences are taken.
+/// Quantiles of a sketch of which all differences are taken; fewer samples stand for themselves.
 const PAIRED: usize = 40;
 
 /// Times below this are noise, milliseconds.
@@ -62,10 +60,16 @@ struct Times {
     whole_ms: f64,
 }
 
+/// One sign of a change: its size, as the logarithm of how many times as long it takes, and how much of it is believed.
+#[derive(Clone, Copy, Default)]
+struct Sign {
+    size: f64,
+    evidence: f64,
+}
+
 /// How a place changed.
 struct Shift {
-    score: f64,
-    evidence: f64,
+    sign: Sign,
     change: HotspotChange,
     has_more_calls: bool,
 }
@@ -158,7 +162,7 @@ pub(crate) fn rank(
         .filter(|(_, times)| times.own.count() > 0)
         .map(|(place, times)| (*place, times, shift(*place, now, &before, noise_ms)))
         .collect();
-    let score = |shift: &Option<Shift>| shift.as_ref().map_or(0.0, |shift| shift.score);
+    let score = |shift: &Option<Shift>| shift.as_ref().map_or(0.0, |shift| shift.sign.score());
     ranked.sort_by(|a, b| {
         let by_score: Ordering = score(&b.2).total_cmp(&score(&a.2));
         by_score.then_with(|| total_ms(b.1).total_cmp(&total_ms(a.1))).then(a.0.cmp(&b.0))
@@ -181,7 +185,7 @@ pub(crate) fn rank(
                 baseline_p95_ms: before.places.get(&place).map(|before| quantile(&before.own, 0.95)),
                 share: if now.root_ms > 0.0 { (total_ms(times) / now.root_ms).clamp(0.0, 1.0) } else { 0.0 },
                 samples: times.own.count() as u64,
-                confidence: shift.as_ref().map_or(0.0, |shift| shift.evidence),
+                confidence: shift.as_ref().map_or(0.0, |shift| shift.sign.evidence),
                 tail: known.and_then(|known| known.tail.clone()),
                 change: shift.map(|shift| shift.change),
             }
@@ -203,54 +207,57 @@ fn shift(place: Place, now: &Baseline, before: &Baseline, noise_ms: f64) -> Opti
         (None, Place::ColdStart(function)) if before.runs(function) > 0.0 => &none,
         (None, _) => return None,
     };
-    let (ranked_before, ranked_now) = (order(&was.own, RANKED), order(&is.own, RANKED));
-    let delta = cliffs_delta(&ranked_before, &ranked_now);
-    let evidence_of_times = evidence(rank_test::z(delta, was.own.count() as f64, is.own.count() as f64));
-    let (few_before, few_now) = (order(&was.own, PAIRED), order(&is.own, PAIRED));
-    let relative = median_of_pairs(&few_before, &few_now, |was, is| ((is + noise_ms) / (was + noise_ms)).ln());
-    let calls = more_calls(place, (now, is), (before, was), noise_ms).unwrap_or((0.0, 0.0));
-    let tail = longer_tail((&ranked_before, was), (&ranked_now, is), noise_ms).unwrap_or((0.0, 0.0));
-    let of_times = if tail.0 * tail.1 > relative * evidence_of_times { tail } else { (relative, evidence_of_times) };
-    let has_more_calls = calls.0 * calls.1 > of_times.0.max(0.0) * of_times.1;
-    let (relative, evidence) = if has_more_calls { calls } else { of_times };
+    let delta = rank_test::delta(&was.own, &is.own);
+    let (few_before, few_now) = (order(&was.own), order(&is.own));
+    let of_all = Sign {
+        size: median_of_pairs(&few_before, &few_now, |was, is| ((is + noise_ms) / (was + noise_ms)).ln()),
+        evidence: evidence(rank_test::z(delta, was.own.count() as f64, is.own.count() as f64)),
+    };
+    let of_tail = longer_tail(was, is, noise_ms).unwrap_or_default();
+    let of_times = if of_tail.score() > of_all.score() { of_tail } else { of_all };
+    let of_calls = more_calls(place, (now, is), (before, was), noise_ms).unwrap_or_default();
+    let has_more_calls = of_calls.score() > of_times.score().max(0.0);
+    let sign = if has_more_calls { of_calls } else { of_times };
     let change = HotspotChange {
         delta,
         shift_ms: median_of_pairs(&few_before, &few_now, |was, is| is - was),
         added_ms: total_ms(is) / now.roots - total_ms(was) / before.roots,
         baseline_samples: was.own.count() as u64,
     };
-    Some(Shift { score: relative * evidence, evidence, change, has_more_calls })
+    Some(Shift { sign, change, has_more_calls })
 }
 
-/// By how much some calls make the mean longer where most take what they took, as when one in ten hangs: the logarithm of
-/// it, and the evidence that more of them than before are above what was the 95th percentile.
-fn longer_tail(
-    (ranked_before, was): (&[f64], &Times),
-    (ranked_now, is): (&[f64], &Times),
-    noise_ms: f64,
-) -> Option<(f64, f64)> {
-    let limit = *ranked_before.get((ranked_before.len() * 19).div_ceil(20).checked_sub(1)?)?;
-    let above =
-        |ranked: &[f64]| ranked.iter().filter(|time| **time > limit).count() as f64 / ranked.len().max(1) as f64;
+impl Sign {
+    /// What changes are ranked by.
+    fn score(self) -> f64 {
+        self.size * self.evidence
+    }
+}
+
+/// That some calls make the mean longer where most take what they took, as when one in ten hangs: the evidence is that more
+/// of them than before are above what was the 95th percentile.
+fn longer_tail(was: &Times, is: &Times, noise_ms: f64) -> Option<Sign> {
+    let (before, now) = (Bins::of(&was.own), Bins::of(&is.own));
+    let limit = before.quantile(0.95);
+    let above = |bins: &Bins| bins.values().rev().take_while(|(time, _)| *time > limit).map(|it| it.1).sum::<u64>();
     let (n, m) = (was.own.count() as f64, is.own.count() as f64);
-    let (part_before, part_now) = (above(ranked_before), above(ranked_now));
-    let pooled = (n * part_before + m * part_now) / (n + m);
-    let z = (part_now - part_before) / (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
+    let (above_before, above_now) = (above(&before) as f64, above(&now) as f64);
+    let pooled = (above_before + above_now) / (n + m);
+    let z = (above_now / m - above_before / n) / (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
     if !(z.is_finite() && z > 0.0) {
         return None;
     }
     let mean = |times: &Times, count: f64| total_ms(times) / count + noise_ms;
-    Some(((mean(is, m) / mean(was, n)).ln().max(0.0), evidence(z)))
+    Some(Sign { size: (mean(is, m) / mean(was, n)).ln().max(0.0), evidence: evidence(z) })
 }
 
-/// How many more calls a run of the caller makes, as the logarithm of what that does to its time, and the evidence for it;
-/// `None` when they are not clearly more.
+/// That a run of the caller makes more calls: the size is what that does to its time. `None` when they are not clearly more.
 fn more_calls(
     place: Place,
     (now, is): (&Baseline, &Times),
     (before, was): (&Baseline, &Times),
     noise_ms: f64,
-) -> Option<(f64, f64)> {
+) -> Option<Sign> {
     let caller = match place {
         // It may start more often, and no start take longer.
         Place::ColdStart(function) => function,
@@ -266,8 +273,8 @@ fn more_calls(
     // Counts vary by about their root.
     let z = (rate - rate_before) / (calls / (runs * runs) + calls_before / (runs_before * runs_before)).sqrt();
     let each_ms = if calls_before > 0.0 { was.whole_ms / calls_before } else { is.whole_ms / calls };
-    let relative = ((rate * each_ms + noise_ms) / (rate_before * each_ms + noise_ms)).ln();
-    Some((relative, evidence(z)))
+    let size = ((rate * each_ms + noise_ms) / (rate_before * each_ms + noise_ms)).ln();
+    Some(Sign { size, evidence: evidence(z) })
 }
 
 /// How much of a change of this z is believed, 0 to 1.
@@ -275,28 +282,11 @@ fn evidence(z: f64) -> f64 {
     1.0 - (-(z / DOUBT).powi(4)).exp()
 }
 
-/// At most so many order statistics of a sketch.
-fn order(sketch: &DDSketch, most: usize) -> Vec<f64> {
-    let count = sketch.count().min(most);
+/// At most [`PAIRED`] order statistics of a sketch.
+fn order(sketch: &DDSketch) -> Vec<f64> {
+    let count = sketch.count().min(PAIRED);
     let last = count.saturating_sub(1).max(1) as f64;
     (0..count).map(|place| quantile(sketch, place as f64 / last)).collect()
-}
-
-/// Probability that a time of now is above one of before, less that it is below: two lists in ascending order.
-fn cliffs_delta(before: &[f64], now: &[f64]) -> f64 {
-    let (mut below, mut not_above) = (0, 0);
-    let mut balance = 0_i64;
-    for time in now {
-        while before.get(below).is_some_and(|was| was < time) {
-            below += 1;
-        }
-        while before.get(not_above).is_some_and(|was| was <= time) {
-            not_above += 1;
-        }
-        balance += below as i64 - (before.len() - not_above) as i64;
-    }
-    let pairs = before.len() * now.len();
-    if pairs == 0 { 0.0 } else { balance as f64 / pairs as f64 }
 }
 
 /// The median over all pairs (Hodges and Lehmann 1963).

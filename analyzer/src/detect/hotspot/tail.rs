@@ -1,15 +1,17 @@
 //! What each place contributes to the slowest traces of one root operation, and what it would buy to make it faster.
 //!
 //! The derivative of a quantile by the weight of a part is the expectation of that part at the quantile (Tasche, arXiv
-//! math/0104190), so the share of a place in the tail is its mean critical time in the traces around the 95th percentile.
-//! The mean over all traces misleads: of two parallel branches of equal mean, the one that varies more makes the tail.
+//! math/0104190), so the share of a place in the tail is its mean critical time in the traces around the 95th percentile
+//! (`kernel.rs`). The mean over all traces misleads: of two parallel branches of equal mean, the one that varies more makes
+//! the tail.
 //! What a larger change buys is resampled (`what_if.rs`), as a first order overstates it.
 
 use std::collections::BTreeMap;
 
 use super::{
     cause::Evidence,
-    what_if::{self, Saving},
+    kernel::Kernel,
+    what_if::{Saving, WhatIf},
 };
 use crate::{
     record::{Piece, Place, TraceProfile},
@@ -18,9 +20,6 @@ use crate::{
 
 /// The quantile that is looked at.
 pub(super) const QUANTILE: f64 = 0.95;
-
-/// The traces around it that tell of the tail, as parts of all.
-const BAND: (f64, f64) = (0.925, 0.975);
 
 /// A trace, and how many it stands for.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +37,6 @@ pub(crate) struct Tail {
     pub(crate) traces: f64,
     /// 95th percentile of the duration, milliseconds.
     pub(crate) p95_ms: f64,
-    /// Mean duration of the traces around it, milliseconds.
-    pub(super) band_ms: f64,
     /// Time of all traces together, milliseconds.
     pub(super) total_ms: f64,
     pub(super) places: BTreeMap<Place, Part>,
@@ -49,7 +46,7 @@ pub(crate) struct Tail {
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     /// Mean critical time in the traces around the 95th percentile, milliseconds.
-    pub(super) band_ms: f64,
+    pub(super) tail_ms: f64,
     /// Critical time in all traces together, milliseconds.
     pub(super) total_ms: f64,
     pub(super) calls: f64,
@@ -67,8 +64,8 @@ pub(super) struct Part {
 /// One trace of a tail.
 struct Trace<'a> {
     weight: f64,
-    /// Which part of it lies in the band, in traces.
-    in_band: f64,
+    /// How much of the mean over the tail it is.
+    in_tail: f64,
     profile: &'a TraceProfile,
 }
 
@@ -82,19 +79,20 @@ impl Tail {
         let traces: f64 = seen.iter().map(|seen| seen.weight).sum();
         let durations: Vec<(f64, f64)> = seen.iter().map(|seen| (seen.profile.duration_ms, seen.weight)).collect();
         let p95_ms = weighted_quantile(&durations, QUANTILE)?;
-        let seen = in_band(seen, traces);
-        let band: f64 = seen.iter().map(|trace| trace.in_band).sum();
-        let band_ms = band_mean(&durations, 0.0);
-        let begins_ms = seen.iter().find(|trace| trace.in_band > 0.0)?.profile.duration_ms;
-        let places = places(&seen).into_iter().map(|(place, pieces)| {
-            let saves = |faster| what_if::saved(&durations, (begins_ms, band_ms), faster, &pieces);
-            (place, Part::of(place, &pieces, &seen, band, saves))
-        });
+        let kernel = Kernel::of(&durations)?;
+        let seen: Vec<Trace<'_>> = seen
+            .into_iter()
+            .zip(kernel.parts(&durations))
+            .map(|(Seen { weight, profile }, in_tail)| Trace { weight, in_tail, profile })
+            .collect();
+        let begins_ms = seen.iter().find(|trace| trace.in_tail > 0.0)?.profile.duration_ms;
+        let what_if = WhatIf { durations: &durations, kernel, begins_ms, tail_ms: kernel.mean(&durations, 0.0) };
+        let places =
+            places(&seen).into_iter().map(|(place, pieces)| (place, Part::of(place, &pieces, &seen, &what_if)));
         Some(Self {
             samples: seen.len(),
             traces,
             p95_ms,
-            band_ms,
             total_ms: seen.iter().map(|trace| trace.weight * trace.profile.duration_ms).sum(),
             places: places.collect(),
         })
@@ -102,62 +100,33 @@ impl Tail {
 }
 
 impl Part {
-    fn of(place: Place, pieces: &[Saving<'_>], seen: &[Trace<'_>], band: f64, saves: impl Fn(f64) -> f64) -> Self {
+    fn of(place: Place, pieces: &[Saving<'_>], seen: &[Trace<'_>], what_if: &WhatIf<'_>) -> Self {
         let mut evidence = Evidence::default();
-        let (mut in_band, mut total_ms, mut calls) = (0.0, 0.0, 0.0);
+        let (mut tail_ms, mut total_ms, mut calls) = (0.0, 0.0, 0.0);
         let (mut weight, mut squares) = (0.0, 0.0);
         let mut times = Vec::with_capacity(pieces.len());
         for Saving { trace, piece } in pieces {
             let trace = &seen[*trace];
-            in_band += trace.in_band * piece.critical_ms;
+            tail_ms += trace.in_tail * piece.critical_ms;
             total_ms += trace.weight * piece.critical_ms;
             calls += trace.weight * f64::from(piece.calls);
             weight += trace.weight;
             squares += trace.weight * trace.weight;
-            evidence.add(trace.in_band, trace.weight, piece);
+            evidence.add(trace.in_tail, trace.weight, piece);
             let each = f64::from(piece.calls.max(1));
             times.push((piece.critical_ms / each, trace.weight * each));
         }
         Self {
-            band_ms: in_band / band,
+            tail_ms,
             total_ms,
             calls,
-            saves_ms: (saves(0.1), saves(0.5)),
+            saves_ms: (what_if.saves_ms(0.1, pieces), what_if.saves_ms(0.5, pieces)),
             cause: evidence.cause(place),
             samples: pieces.len(),
             effective: weight * weight / squares,
             times,
         }
     }
-}
-
-/// How much of each trace lies in the band: a trace is as wide as its weight.
-fn in_band(seen: Vec<Seen<'_>>, traces: f64) -> Vec<Trace<'_>> {
-    let mut below = 0.0;
-    let mut cut = Vec::with_capacity(seen.len());
-    for Seen { weight, profile } in seen {
-        cut.push(Trace { weight, in_band: overlap(below, weight, traces), profile });
-        below += weight;
-    }
-    cut
-}
-
-/// How much of a weight lies in the band, above so much weight and out of so much.
-fn overlap(below: f64, weight: f64, all: f64) -> f64 {
-    ((below + weight).min(BAND.1 * all) - below.max(BAND.0 * all)).max(0.0)
-}
-
-/// The mean of the values in the band; values with their weights, in ascending order, above others of the weight `below`.
-pub(super) fn band_mean(ascending: &[(f64, f64)], below: f64) -> f64 {
-    let all = below + ascending.iter().map(|(_, weight)| weight).sum::<f64>();
-    let (mut met, mut sum, mut width) = (below, 0.0, 0.0);
-    for (value, weight) in ascending {
-        let in_band = overlap(met, *weight, all);
-        met += weight;
-        sum += in_band * value;
-        width += in_band;
-    }
-    if width > 0.0 { sum / width } else { 0.0 }
 }
 
 /// The pieces of each place, each with the trace it is of, in the order of the traces.
