@@ -22,6 +22,14 @@ pub struct Counters {
     pub data_points_received: Counter,
     /// Requests that could not be read at all.
     pub requests_refused: Counter,
+    /// Of these, requests over the limit, plain or inflated.
+    pub requests_too_large: Counter,
+    /// Of these, requests whose bodies took too long to arrive.
+    pub requests_timed_out: Counter,
+    /// Connections closed because their headers took too long to arrive.
+    pub connections_timed_out: Counter,
+    /// Times at which no more connections were taken, because there were too many.
+    pub connections_full: Counter,
     /// Requests sent away because the journal was too busy.
     pub requests_overloaded: Counter,
     /// Position of the last durable batch.

@@ -86,7 +86,7 @@ async fn house_with(in_flight_bytes: usize) -> House {
         counters,
         journal,
         doors: vec![
-            tokio::spawn(serve_http(http, admission.clone(), limits, shutdown.clone())),
+            tokio::spawn(serve_http(http, admission.clone(), limits.clone(), shutdown.clone())),
             tokio::spawn(serve_grpc(grpc, admission, limits, shutdown.clone())),
         ],
         shutdown,

@@ -82,6 +82,11 @@ impl Admission {
         Self { journal, counters, budget: Budget::new(in_flight_bytes) }
     }
 
+    /// What is counted here.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Begins to take bytes of the shared budget.
     pub fn reservation(&self) -> Reservation {
         self.budget.reservation()
@@ -119,9 +124,16 @@ impl Admission {
         self.counters.requests_refused.add(1);
     }
 
+    /// Counts a request whose body took too long.
+    pub(super) fn count_timed_out(&self) {
+        self.count_refused();
+        self.counters.requests_timed_out.add(1);
+    }
+
     /// A request over the limit.
     pub(super) fn too_large(&self, limit: usize) -> Outcome {
         self.count_refused();
+        self.counters.requests_too_large.add(1);
         Outcome::TooLarge { limit }
     }
 
