@@ -13,6 +13,9 @@ use super::{budget::Reservation, inflate::Encoding};
 /// closes may never see the answer.
 const DISCARD_BYTES: usize = 1 << 20;
 
+/// How long the rest of such a body is waited for.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
@@ -66,6 +69,9 @@ where
             return discard(body, BodyError::TooLarge).await;
         }
         if reservation.grow(data.len()).is_err() {
+            // Others go on with these bytes while the rest is thrown away.
+            reservation.release();
+            drop((first, all));
             return discard(body, BodyError::Spent).await;
         }
         // A body that comes in one piece is not copied.
@@ -91,11 +97,15 @@ where
 const PROMISED_BYTES: usize = 1 << 20;
 
 async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B, error: BodyError) -> Result<Bytes, BodyError> {
-    let mut discarded = 0;
-    while discarded < DISCARD_BYTES
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-    }
+    let rest = async {
+        let mut discarded = 0;
+        while discarded < DISCARD_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // A client that sends slowly is answered all the same.
+    let _ = timeout(DISCARD_TIME, rest).await;
     Err(error)
 }

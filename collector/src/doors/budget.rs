@@ -51,9 +51,16 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// Gives all bytes back.
+    pub fn release(&mut self) {
+        self.budget.used.fetch_sub(std::mem::take(&mut self.bytes), Relaxed);
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Relaxed);
+        self.release();
     }
 }
 

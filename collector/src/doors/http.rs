@@ -16,10 +16,11 @@ use axum::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
@@ -106,13 +107,6 @@ async fn export(door: Door, request: Request) -> Response {
             return failure(status, Format::Json, message).map(Body::from);
         }
     };
-    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-        // Two servers in a row might disagree on where the request ends, and a second one hide in the first.
-        let outcome = admission.refused("Content-Length and Transfer-Encoding must not be given together");
-        let mut response = answer(*signal, format, &outcome).map(Body::from);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return response;
-    }
     let Some(encoding) = Encoding::of(headers) else {
         admission.count_refused();
         let message = format!("Content-Encoding must be one of {ENCODINGS}, or not be given");
@@ -153,6 +147,12 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 async fn not_found(request: Request) -> Response {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if kind.starts_with(b"application/grpc") {
+        // A client of gRPC reads no other answer.
+        return Status::unimplemented("this port serves OTLP over HTTP; OTLP over gRPC has a port of its own")
+            .into_http();
+    }
     let message = "OTLP over HTTP is served at /v1/traces, /v1/logs and /v1/metrics; set OTEL_EXPORTER_OTLP_ENDPOINT to \
                    the address without a path, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with /v1/traces";
     failure(StatusCode::NOT_FOUND, format_or_json(request.headers()), message).map(Body::from)

@@ -173,6 +173,13 @@ impl Server {
         })
     }
 
+    /// The most memory that the process has held so far, bytes; `None` where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.home.path().join("data")
