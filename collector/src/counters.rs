@@ -18,8 +18,12 @@ pub struct Counters {
     pub spans_rejected: Counter,
     /// Log records accepted at the doors.
     pub log_records_received: Counter,
+    /// Log records refused with a partial success.
+    pub log_records_rejected: Counter,
     /// Metric data points accepted at the doors.
     pub data_points_received: Counter,
+    /// Metric data points refused with a partial success.
+    pub data_points_rejected: Counter,
     /// Requests that could not be read at all.
     pub requests_refused: Counter,
     /// Of these, requests over the limit, plain or inflated.

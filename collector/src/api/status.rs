@@ -40,6 +40,8 @@ impl StatusSource {
             log_records_received: c.log_records_received.get(),
             data_points_received: c.data_points_received.get(),
             requests_refused: c.requests_refused.get(),
+            log_records_rejected: c.log_records_rejected.get(),
+            data_points_rejected: c.data_points_rejected.get(),
             requests_too_large: c.requests_too_large.get(),
             requests_timed_out: c.requests_timed_out.get(),
             connections_timed_out: c.connections_timed_out.get(),

@@ -220,7 +220,7 @@ mod tests {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(ZSTD_WINDOW_LOG + 1).unwrap();
         encoder.long_distance_matching(true).unwrap();
-        encoder.write_all(&vec![7; 100]).unwrap();
+        encoder.write_all(&[7; 100]).unwrap();
         let huge = encoder.finish().unwrap();
         let opened = open(Encoding::Zstd, &huge, 1 << 20, 1 << 20);
         assert!(matches!(opened, Err(BodyError::NotEncoded { .. })), "{opened:?}");

@@ -12,11 +12,11 @@ use super::{
     items::{Item, Level, Proof},
     rpc,
     support::{
-        http::{GZIP, JSON, PROTOBUF},
+        http::{JSON, PROTOBUF},
         otlp::{self, Story},
         server::Stop,
     },
-    wire::{self, Signal},
+    wire::{self, GZIP, Signal},
 };
 
 items! {
@@ -29,7 +29,7 @@ items! {
     c04_success_says_nothing_more: Must,
         "all accepted: the partial success is unset (no bytes; `{}`)", "Rotel: no partial success at all";
     c05_partial_success_counts_exactly: Must,
-        "some spans are bad: 200/OK, the exact count of those, and the rest is kept",
+        "some spans, log records, data points are bad: 200/OK, the exact count of those, and the rest is kept",
         "Collector: a bad length of an id fails the whole request";
     c06_partial_success_says_why_and_how_to_mend_it: Should,
         "the message of C5 names what is wrong and what is right", "";
@@ -189,6 +189,22 @@ fn c05_partial_success_counts_exactly() {
     let status = house.status();
     assert_eq!((&status["spans_received"], &status["spans_rejected"]), (&12.into(), &9.into()));
     assert_eq!(house.function("kept")["invocations"], 12);
+
+    // Two good log records and one whose time is no time; a gauge of which one value is none.
+    let logs = wire::field(1, &wire::field(2, &[0x12, 0, 0x12, 2, 0x08, 1, 0x12, 0]));
+    let point = |value: f64| wire::field(1, &[&[0x21][..], &value.to_le_bytes()].concat());
+    let points = [point(1.0), point(f64::NAN), point(2.0)].concat();
+    let metrics = wire::field(1, &wire::field(2, &wire::field(2, &wire::field(5, &points))));
+    for (signal, body) in [(Signal::Logs, logs), (Signal::Metrics, metrics)] {
+        let (rejected, message) = said_in_protobuf(&house.post(signal.path(), &[PROTOBUF], &body)).unwrap();
+        assert!(rejected == 1 && message.starts_with("1 of 3"), "{message}");
+        let call = house.call(signal, &[], &rpc::framed(&body));
+        assert_eq!(wire::partial(call.message()).unwrap().rejected_spans, 1);
+        assert_eq!(
+            (house.counter(signal.received()), house.counter(&signal.received().replace("received", "rejected"))),
+            (4, 2)
+        );
+    }
     house.lives_on();
 }
 

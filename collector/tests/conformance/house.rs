@@ -1,6 +1,7 @@
 //! A server that must live through a test, and the ways to knock at its doors.
 
 use std::{
+    fs,
     io::Write as _,
     net::{SocketAddr, TcpStream},
 };
@@ -111,6 +112,13 @@ impl House {
     #[track_caller]
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.status()[name].as_u64().unwrap_or_else(|| panic!("no counter {name}"))
+    }
+
+    /// The most memory that the process has held so far, bytes; `None` where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
     }
 
     /// The trace of a run, once the engine has caught up.

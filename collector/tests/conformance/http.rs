@@ -15,11 +15,11 @@ use super::{
     items::{Item, Level, Proof},
     support::{
         DEADLINE,
-        http::{self as client, Answer, GZIP, JSON, PROTOBUF},
+        http::{self as client, Answer, JSON, PROTOBUF},
         server::Stop,
         wait_until,
     },
-    wire::{self, Signal},
+    wire::{self, GZIP, Signal},
 };
 
 items! {
@@ -27,7 +27,7 @@ items! {
     h02_the_answer_is_written_as_the_request: Must,
         "protobuf is answered in protobuf and JSON in JSON, errors too", "";
     h03_parameters_and_case_of_the_type_do_not_matter: Advice,
-        "`application/json; charset=utf-8`, `APPLICATION/JSON`: 200, the answer's type without parameters",
+        "`application/json; charset=utf-8`, the type in capitals: 200, the answer's type without parameters",
         "Rotel: 400, and a panic at bytes that are not ASCII";
     h04_both_formats_and_both_versions_on_one_port: Should,
         "protobuf and JSON, HTTP/1.1 and HTTP/2 without TLS, on one port: 200", "";

@@ -298,5 +298,10 @@ fn j12_answers_are_canonical() {
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "3");
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("trace_id"), "{answer}");
     assert_eq!(answer.as_object().unwrap().len(), 1);
+    let point = json!({"asDouble": "NaN"});
+    let metrics = json!([{"name": "g", "gauge": {"dataPoints": [point, point]}}]);
+    let metrics = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}).to_string();
+    let answer = house.post("/v1/metrics", &[JSON], metrics.as_bytes()).json();
+    assert_eq!(answer["partialSuccess"]["rejectedDataPoints"], "2", "{answer}");
     house.lives_on();
 }

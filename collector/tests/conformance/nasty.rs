@@ -24,13 +24,6 @@ pub(crate) const OTHERS: &[Item] = &[
         },
     },
     Item {
-        name: "n48_odd_metrics",
-        level: Level::Advice,
-        expected: "NaN, -0, a million buckets, counts that do not fit their bounds",
-        peers: "",
-        proof: Proof::Pending("metrics are kept and counted, not judged"),
-    },
-    Item {
         name: "n50_wrong_tokens",
         level: Level::Advice,
         expected: "no token, a wrong one, one in the query: 401 with a Status before the body is read",

@@ -27,6 +27,8 @@ use prost::{
     encoding::{WireType, encode_key, encode_varint},
 };
 
+pub(crate) const GZIP: (&str, &str) = ("content-encoding", "gzip");
+
 /// What a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {

@@ -36,7 +36,7 @@ pub(crate) enum Stop {
 
 /// A running server with a data folder; it is killed when it is dropped.
 pub(crate) struct Server {
-    process: Child,
+    pub(crate) process: Child,
     home: Arc<TempDir>,
     pub(crate) otlp_grpc: SocketAddr,
     pub(crate) otlp_http: SocketAddr,
@@ -171,13 +171,6 @@ impl Server {
             let found = loops.iter().find(|found| found["functions"] == serde_json::json!(functions))?;
             (found["max_depth"].as_u64() >= Some(depth)).then(|| found.clone())
         })
-    }
-
-    /// The most memory that the process has held so far, bytes; `None` where the system does not tell.
-    pub(crate) fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
     }
 
     /// The data folder.

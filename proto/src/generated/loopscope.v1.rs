@@ -2134,6 +2134,12 @@ pub struct Status {
     /// Times at which no more connections were taken, because there were too many.
     #[prost(uint64, tag = "113")]
     pub connections_full: u64,
+    /// Log records refused at the doors with a partial success.
+    #[prost(uint64, tag = "114")]
+    pub log_records_rejected: u64,
+    /// Metric data points refused at the doors with a partial success.
+    #[prost(uint64, tag = "115")]
+    pub data_points_rejected: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -14,11 +14,11 @@ use super::super::{
     rpc::{self, Connection},
     support::{
         DEADLINE,
-        http::{self, Answer, GZIP, JSON, PROTOBUF},
+        http::{self, Answer, JSON, PROTOBUF},
         otlp::{Grpc, Story},
         wait_until,
     },
-    wire::{self, Signal, field},
+    wire::{self, GZIP, Signal, field},
 };
 
 items! {
@@ -34,7 +34,7 @@ items! {
     n30_encodings_that_lie: Advice, "gzip announced and plain sent, and the other way round: 400", "";
     n31_names_of_encodings: Advice, "`br`, `gzip, gzip`: 415; `GZIP`, `identity`, empty: 200", "";
     n32_types_of_all_kinds: Advice,
-        "no type, `text/plain`, bytes that are not ASCII: 415; parameters: 200; two types: 400",
+        "no type, plain text, bytes that are not ASCII: 415; parameters: 200; two types: 400",
         "Rotel: a panic at bytes that are not ASCII";
     n33_types_that_lie: Advice, "JSON announced as protobuf, and the other way round: 400", "";
     n34_lengths_of_bodies: Advice,
@@ -127,7 +127,7 @@ fn n28_bombs() {
     window.write_all(&[7; 1000]).unwrap();
     let window = window.finish().unwrap();
     check_protobuf_status(&house.post_traces(&[("content-encoding", "zstd")], &window), 400, "zstd");
-    assert!(house.0.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.0.peak_memory());
+    assert!(house.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.peak_memory());
     house.lives_on();
 }
 
@@ -389,7 +389,7 @@ fn n43_a_burst_above_the_cap() {
     assert!(accepted > 0);
     assert_eq!((&status["spans_received"], &status["spans_analysed"]), (&accepted.into(), &accepted.into()));
     assert_eq!(status["requests_overloaded"], 100 - accepted);
-    assert!(house.0.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.0.peak_memory());
+    assert!(house.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.peak_memory());
 
     // Somebody else writes to the journal and does not end.
     let segments = std::fs::read_dir(house.0.data().join("journal")).unwrap().map(|entry| entry.unwrap().path());

@@ -59,6 +59,9 @@ items! {
         "timestamps as `{low,high}`: 400; ids with 0x: that span is rejected; nulls, NaN, 1e+21, names: accepted", "";
     n47_very_many_functions: Advice,
         "12,000 names of functions: 10,000 are held, those quiet longest go, counted; new ones are never refused", "";
+    n48_odd_metrics: Advice,
+        "NaN, 20,000 buckets, counts that do not fit their bounds: those data points are rejected; -0, infinity: kept; a \
+         metric of no known kind: a warning", "";
     n49_odd_log_records: Advice,
         "a body of a MB, nested, none, no trace id, a severity of 99: kept; a trace id of 3 bytes: kept, not linked", "";
 }
@@ -379,7 +382,7 @@ fn n18_empty_envelopes() {
     let groups = wire::request_of_bytes("one-of-many", &[&span]).repeat(100_000);
     assert_eq!(said_in_protobuf(&house.post_traces(&[], &groups)), None);
     house.0.caught_up();
-    assert!(house.0.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.0.peak_memory());
+    assert!(house.peak_memory().is_none_or(|bytes| bytes < MEMORY), "{:?} bytes", house.peak_memory());
     house.lives_on();
 }
 
@@ -530,6 +533,41 @@ fn n47_very_many_functions() {
     let functions = house.functions();
     assert!(functions.len() as u64 <= HELD, "{}", functions.len());
     assert!(functions.iter().any(|function| function["name"] == "function-11-999"));
+    house.lives_on();
+}
+
+fn n48_odd_metrics() {
+    let house = House::new(&[]);
+    let post = |metric: &serde_json::Value| {
+        let metrics = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).to_string();
+        said_in_json(Signal::Metrics, &house.post("/v1/metrics", &[JSON], metrics.as_bytes()))
+    };
+    let number = |value: serde_json::Value| json!({"name": "n", "sum": {"dataPoints": [{"asDouble": value}]}});
+    let histogram = |buckets: usize, bounds: usize| {
+        let point = json!({"bucketCounts": vec!["1"; buckets], "explicitBounds": vec![0.5; bounds], "count": "-1"});
+        json!({"name": "h", "histogram": {"dataPoints": [point]}})
+    };
+    for good in [
+        number(json!(-0.0)),
+        number(json!("Infinity")),
+        number(serde_json::Value::Null),
+        histogram(3, 2),
+        histogram(0, 0),
+    ] {
+        assert_eq!(post(&good), None, "{good}");
+    }
+    for (bad, words) in [
+        (number(json!("NaN")), "is NaN"),
+        (histogram(3, 3), "one bucket count more than bounds, but has 3 and 3"),
+        (histogram(20_000, 19_999), "at most 10000 buckets, but has 20000"),
+    ] {
+        let (rejected, message) = post(&bad).expect("a partial success");
+        assert!(rejected == 1 && message.contains(words), "{message}");
+    }
+    assert_eq!((house.counter("data_points_received"), house.counter("data_points_rejected")), (5, 3));
+    let newer = field(1, &field(2, &field(2, &field(20, b""))));
+    let (rejected, message) = said_in_protobuf(&house.post("/v1/metrics", &[PROTOBUF], &newer)).unwrap();
+    assert!(rejected == 0 && message.contains("no known kind"), "{message}");
     house.lives_on();
 }
 
