@@ -15,7 +15,7 @@ use prost::Message as _;
 const TRACES: usize = 8;
 
 /// Door, engine and page agree on what of a request is accepted, and none of them panics.
-pub fn protobuf(bytes: &[u8]) {
+pub(crate) fn protobuf(bytes: &[u8]) {
     match (check(bytes), spans(bytes)) {
         (Ok(checked), Ok(decoded)) => {
             assert_eq!(checked.accepted, decoded.spans.len() as u64);
@@ -42,7 +42,7 @@ pub fn protobuf(bytes: &[u8]) {
 }
 
 /// What comes out of JSON is protobuf that everybody can read.
-pub fn json(bytes: &[u8]) {
+pub(crate) fn json(bytes: &[u8]) {
     for signal in Signal::ALL {
         let Ok(request) = otlp_json::to_protobuf(signal, bytes) else { continue };
         let request = request.as_slice();

@@ -5,6 +5,9 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 /// Bytes before each message.
 pub(super) const PREFIX_BYTES: usize = 5;
 
+/// Bound on the messages of one call: a body of empty ones would take eight times its bytes.
+const MESSAGES_PER_CALL: usize = 16;
+
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
@@ -19,6 +22,8 @@ pub(super) enum FrameError {
     Missing,
     #[error("the message ends before its length says it does")]
     Truncated,
+    #[error("the call has more than {MESSAGES_PER_CALL} messages")]
+    TooMany,
     #[error("the flag before the message is {0}, and not 0 or 1")]
     BadFlag(u8),
 }
@@ -37,6 +42,9 @@ pub(super) fn messages(mut body: Bytes) -> Result<Vec<Message>, FrameError> {
     }
     let mut messages = Vec::with_capacity(1);
     while body.has_remaining() {
+        if messages.len() == MESSAGES_PER_CALL {
+            return Err(FrameError::TooMany);
+        }
         if body.len() < PREFIX_BYTES {
             return Err(FrameError::Truncated);
         }
@@ -85,5 +93,7 @@ mod tests {
         assert_eq!(of(&[0, 0, 0, 0, 9, 1]), FrameError::Truncated);
         assert_eq!(of(&[5, 0, 0, 0, 0]), FrameError::BadFlag(5));
         assert_eq!(of(&[0, 0, 0, 0, 0, 1]), FrameError::Truncated);
+        assert_eq!(of(&[0; 1000]), FrameError::TooMany);
+        assert_eq!(messages(vec![0; PREFIX_BYTES * MESSAGES_PER_CALL].into()).unwrap().len(), MESSAGES_PER_CALL);
     }
 }

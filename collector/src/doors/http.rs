@@ -135,7 +135,9 @@ impl Door {
         if encoding == Encoding::Plain {
             return Ok((bytes, reservation));
         }
-        inflate(bytes, encoding, self.request_bytes, self.admission.reservation()).await
+        // The cap has room for the largest request, and not for its packed bytes beside it.
+        reservation.release();
+        inflate(bytes, encoding, self.request_bytes, reservation).await
     }
 }
 

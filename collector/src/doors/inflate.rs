@@ -123,12 +123,20 @@ impl Inflation {
             if self.inflated.len() + length > self.limit {
                 return Err(BodyError::TooLarge);
             }
-            // zstd keeps its window beside what has come out of it.
-            let window = self.encoding == Encoding::Zstd && self.inflated.len() < 1 << ZSTD_WINDOW_LOG;
-            self.reservation.grow(if window { 2 * length } else { length }).map_err(|_| BodyError::Spent)?;
+            self.reserve(length)?;
             self.inflated.extend_from_slice(&self.piece[..length]);
         }
         Ok(false)
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<(), BodyError> {
+        // zstd keeps its window beside what has come out of it. That counts while there is room, so that a cap which
+        // just fits the largest request never sends it away for ever.
+        let keeps_window = self.encoding == Encoding::Zstd && self.inflated.len() < 1 << ZSTD_WINDOW_LOG;
+        if keeps_window && self.reservation.grow(2 * length).is_ok() {
+            return Ok(());
+        }
+        self.reservation.grow(length).map_err(|_| BodyError::Spent)
     }
 
     /// A zlib stream ends by itself; what stands behind it belongs to nobody.
