@@ -1,10 +1,12 @@
 //! What people may set, and what it means.
 //!
 //! Two steps: `config/typed.rs` collects what was typed (defaults, then a TOML file, then `LOOPSCOPE_*` variables,
-//! then flags), `config/meant.rs` turns it into a [`Config`] that the rest of the collector can trust. Nothing here
+//! then flags), `config/meant.rs` turns it into a [`Config`] that the rest of the collector can trust;
+//! `config/limits.rs` does so for the limits of the doors. Nothing here
 //! opens a file but the configuration file and those that it names to be read, and nothing here opens a port: a bad
 //! configuration ends the program before that. The environment comes in as a map, so that tests can make one up.
 
+mod limits;
 mod meant;
 mod secret;
 mod typed;
@@ -14,7 +16,7 @@ use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsi
 use loopscope_analyzer::{facts::FunctionRule, intended::Intended, price::PriceTable};
 use reqwest::Url;
 
-use crate::{check, generate};
+use crate::{check, doors::Limits, generate};
 
 pub use crate::config::{
     secret::{Secret, SecretError},
@@ -32,6 +34,8 @@ pub struct Config {
     pub otlp_grpc: SocketAddr,
     /// Address of the OTLP/HTTP door.
     pub otlp_http: SocketAddr,
+    /// What both doors let in.
+    pub limits: Limits,
     /// Address of the page and the API.
     pub ui: SocketAddr,
     /// Where people reach the page, when that is not the address it is bound to; without a slash at the end.

@@ -18,10 +18,22 @@ pub struct Counters {
     pub spans_rejected: Counter,
     /// Log records accepted at the doors.
     pub log_records_received: Counter,
+    /// Log records refused with a partial success.
+    pub log_records_rejected: Counter,
     /// Metric data points accepted at the doors.
     pub data_points_received: Counter,
+    /// Metric data points refused with a partial success.
+    pub data_points_rejected: Counter,
     /// Requests that could not be read at all.
     pub requests_refused: Counter,
+    /// Of these, requests over the limit, plain or inflated.
+    pub requests_too_large: Counter,
+    /// Of these, requests whose bodies took too long to arrive.
+    pub requests_timed_out: Counter,
+    /// Connections closed because their headers took too long to arrive.
+    pub connections_timed_out: Counter,
+    /// Times at which no more connections were taken, because there were too many.
+    pub connections_full: Counter,
     /// Requests sent away because the journal was too busy.
     pub requests_overloaded: Counter,
     /// Position of the last durable batch.

@@ -6,7 +6,7 @@
 //!
 //! - [`wire`] reads protobuf fields out of borrowed bytes.
 //! - [`traces`] walks the spans of a traces request, for the door and for the engine.
-//! - [`volume`] counts the items of logs and metrics requests.
+//! - [`volume`] judges and counts the items of logs and metrics requests.
 //! - [`json`] turns OTLP/JSON into protobuf bytes.
 //! - [`trace_view`] decodes the spans of one trace in full, for people.
 
@@ -50,6 +50,15 @@ impl Signal {
             Self::Traces => "traces",
             Self::Logs => "logs",
             Self::Metrics => "metrics",
+        }
+    }
+
+    /// What a request consists of, for people.
+    pub fn items(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Logs => "log records",
+            Self::Metrics => "data points",
         }
     }
 }

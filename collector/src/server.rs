@@ -30,7 +30,7 @@ use crate::{
     config::{Config, DataDir},
     counters::Counters,
     doors::{
-        self, Admission, Limits, PAGE_CONNECTIONS, budget,
+        self, Admission, Limits,
         serve::{Protocols, serve},
     },
     intended::registry::Registry,
@@ -141,17 +141,17 @@ pub async fn run(
     let engine = core.start_engine(wake, data.path())?;
     let live = Live::new(engine.views.clone(), core.status());
     let state = core.api_state(&engine, Arc::clone(&live));
-    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), budget::IN_FLIGHT_BYTES);
-    let limits = Limits::default();
+    let limits = core.config.limits.clone();
+    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), limits.in_flight_bytes);
 
     let (stop_doors, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let mut doors = Tasks::new();
-    let grpc = doors::serve_grpc(ports.otlp_grpc, admission.clone(), limits, stop_doors.clone());
+    let grpc = doors::serve_grpc(ports.otlp_grpc, admission.clone(), limits.clone(), stop_doors.clone());
     doors.start("the OTLP/gRPC door", finite(grpc));
     doors
         .start("the OTLP/HTTP door", finite(doors::serve_http(ports.otlp_http, admission, limits, stop_doors.clone())));
     let mut rest = Tasks::new();
-    rest.start("the page", finite(serve_page(ports.ui, state, stop_rest.clone())));
+    rest.start("the page", finite(serve_page(ports.ui, state, Arc::clone(&core.counters), stop_rest.clone())));
     rest.start("webhook delivery", deliver(delivery, stop_rest.clone()));
     rest.start("the live stream", finite(live.run()));
     announce(&addresses);
@@ -348,8 +348,9 @@ fn journal_config(config: &Config) -> JournalConfig {
     }
 }
 
-async fn serve_page(listener: TcpListener, state: ApiState, stop: CancellationToken) {
-    serve(listener, api::router(state), Protocols::Http1AndHttp2, PAGE_CONNECTIONS, stop).await;
+async fn serve_page(listener: TcpListener, state: ApiState, counters: Arc<Counters>, stop: CancellationToken) {
+    let limits = Limits::of_the_page();
+    serve(listener, api::router(state), Protocols::Http1AndHttp2, &limits, &counters, stop).await;
 }
 
 async fn deliver(delivery: webhook::Delivery, stop: CancellationToken) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::{
 use loopscope_analyzer::intended::Intended;
 
 use super::{
-    Config, ConfigError, DataDir, Demo, Mode, Secret, WebhookTarget,
+    Config, ConfigError, DataDir, Demo, Mode, Secret, WebhookTarget, limits,
     typed::{Command, Settings},
 };
 use crate::{
@@ -44,6 +44,7 @@ pub(super) fn check(
     let insecure = settings.insecure.unwrap_or_default();
     let mode = mode(&command)?;
     Ok(Config {
+        limits: limits::limits(&settings)?,
         data_dir: data_dir(settings.data_dir, &mode, variables)?,
         mode,
         otlp_grpc: address("otlp_grpc", settings.otlp_grpc, insecure)?,
@@ -70,7 +71,7 @@ pub(super) fn check(
     })
 }
 
-fn wrong(setting: &'static str, reason: impl ToString) -> ConfigError {
+pub(super) fn wrong(setting: &'static str, reason: impl ToString) -> ConfigError {
     ConfigError::Value { setting, reason: reason.to_string() }
 }
 
@@ -147,7 +148,7 @@ fn intended(path: &Path) -> Result<Vec<Intended>, ConfigError> {
     Ok(entries)
 }
 
-fn duration(setting: &'static str, text: &str) -> Result<Duration, ConfigError> {
+pub(super) fn duration(setting: &'static str, text: &str) -> Result<Duration, ConfigError> {
     humantime::parse_duration(text)
         .map_err(|error| wrong(setting, format!("{text:?} is not a time ({error}); write it like 20s, 90m or 72h")))
 }
@@ -161,12 +162,13 @@ fn retention(text: Option<String>) -> Result<Duration, ConfigError> {
     Ok(retention)
 }
 
+pub(super) fn size(setting: &'static str, text: &str) -> Result<u64, ConfigError> {
+    let read = text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
+    read.map_err(|error| wrong(setting, format!("{text:?} is not a size ({error}); write it like 500MB or 10GiB")))
+}
+
 fn max_disk(text: Option<String>) -> Result<u64, ConfigError> {
-    let text = text.unwrap_or_default();
-    let bytes = text
-        .parse::<bytesize::ByteSize>()
-        .map_err(|error| wrong("max_disk", format!("{text:?} is not a size ({error}); write it like 500MB or 10GiB")))?
-        .as_u64();
+    let bytes = size("max_disk", &text.unwrap_or_default())?;
     if bytes < MIN_DISK_BYTES {
         let least = bytesize::ByteSize(MIN_DISK_BYTES);
         return Err(wrong("max_disk", format!("it is too small; allow at least {least}")));

@@ -134,6 +134,39 @@ pub(super) struct Settings {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) otlp_http: Option<String>,
+    /// Largest OTLP request, plain and after it is inflated.
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_request: Option<String>,
+    /// Bytes of all OTLP requests on their way into the journal; above it, exporters are asked to come again.
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_in_flight: Option<String>,
+    /// Open connections of each OTLP door; more wait until one ends.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_connections: Option<usize>,
+    /// Requests that one HTTP/2 connection may have open.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_streams: Option<usize>,
+    /// How long an exporter may take for its first byte and for the headers of a request.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_header_timeout: Option<String>,
+    /// How long an exporter may take for the body of a request.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_body_timeout: Option<String>,
+    /// How long a connection over HTTP/1.1 may be silent between two requests.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_idle_timeout: Option<String>,
+    /// Pages that may send from a browser, such as https://*.example.com; may be given several times, in the variable
+    /// separated by commas.
+    #[arg(long, value_name = "ORIGIN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_cors_origin: Option<Vec<String>>,
     /// Where the page and the API are served.
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +224,13 @@ impl Settings {
         Self {
             otlp_grpc: Some("127.0.0.1:4317".to_owned()),
             otlp_http: Some("127.0.0.1:4318".to_owned()),
+            otlp_max_request: Some("64MiB".to_owned()),
+            otlp_max_in_flight: Some("256MiB".to_owned()),
+            otlp_max_connections: Some(4096),
+            otlp_max_streams: Some(256),
+            otlp_header_timeout: Some("10s".to_owned()),
+            otlp_body_timeout: Some("30s".to_owned()),
+            otlp_idle_timeout: Some("75s".to_owned()),
             ui: Some("127.0.0.1:4319".to_owned()),
             retention: Some("72h".to_owned()),
             max_disk: Some("10GiB".to_owned()),
@@ -205,6 +245,7 @@ impl Settings {
 fn default_in_words(key: &str) -> Option<&'static str> {
     Some(match key {
         "data_dir" => "$XDG_DATA_HOME/loopscope, or ~/.local/share/loopscope",
+        "otlp_cors_origin" => "no page",
         "intended" => "none but those of the API",
         "prices" => "those that are built in",
         "public_url" => "the address of the page",
@@ -325,8 +366,12 @@ fn is_from_kubernetes(name: &str) -> bool {
 /// The value of a variable; what should be a number or a truth and is none stays text, and figment names it.
 fn value_of(key: &str, text: &str) -> Value {
     match key {
-        "webhook" => text.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>().into(),
-        "shards" => text.parse::<usize>().map_or_else(|_| text.into(), Value::from),
+        "webhook" | "otlp_cors_origin" => {
+            text.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>().into()
+        }
+        "shards" | "otlp_max_connections" | "otlp_max_streams" => {
+            text.parse::<usize>().map_or_else(|_| text.into(), Value::from)
+        }
         "insecure" | "ephemeral" => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         _ => text.into(),
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::budget::{Budget, Reservation};
 use crate::{
     clock::unix_nanos,
-    counters::Counters,
+    counters::{Counter, Counters},
     journal::{AppendError, Journal, batch::Batch},
     otlp::{Signal, json, traces, volume},
 };
@@ -82,6 +82,11 @@ impl Admission {
         Self { journal, counters, budget: Budget::new(in_flight_bytes) }
     }
 
+    /// What is counted here.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Begins to take bytes of the shared budget.
     pub fn reservation(&self) -> Reservation {
         self.budget.reservation()
@@ -119,9 +124,16 @@ impl Admission {
         self.counters.requests_refused.add(1);
     }
 
+    /// Counts a request whose body took too long.
+    pub(super) fn count_timed_out(&self) {
+        self.count_refused();
+        self.counters.requests_timed_out.add(1);
+    }
+
     /// A request over the limit.
     pub(super) fn too_large(&self, limit: usize) -> Outcome {
         self.count_refused();
+        self.counters.requests_too_large.add(1);
         Outcome::TooLarge { limit }
     }
 
@@ -139,23 +151,31 @@ impl Admission {
         if let Some(batch) = judged.batch {
             let items = batch.items;
             match self.journal.append(batch).await {
-                Ok(_) => self.counter(signal).add(items),
+                Ok(_) => self.received(signal).add(items),
                 Err(AppendError::Overloaded) => return self.overloaded(),
                 Err(error) => return self.failed(error.to_string()),
             }
         }
-        self.counters.spans_rejected.add(judged.rejected);
+        self.rejected(signal).add(judged.rejected);
         match judged.message {
             Some(message) => Outcome::Partial { rejected: judged.rejected, message: bounded(message) },
             None => Outcome::Accepted,
         }
     }
 
-    fn counter(&self, signal: Signal) -> &crate::counters::Counter {
+    fn received(&self, signal: Signal) -> &Counter {
         match signal {
             Signal::Traces => &self.counters.spans_received,
             Signal::Logs => &self.counters.log_records_received,
             Signal::Metrics => &self.counters.data_points_received,
+        }
+    }
+
+    fn rejected(&self, signal: Signal) -> &Counter {
+        match signal {
+            Signal::Traces => &self.counters.spans_rejected,
+            Signal::Logs => &self.counters.log_records_rejected,
+            Signal::Metrics => &self.counters.data_points_rejected,
         }
     }
 }
@@ -186,8 +206,11 @@ fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<J
             let message = checked.message();
             (checked.accepted, checked.trace_ids, checked.rejected, message)
         }
-        Signal::Logs => (volume::log_records(&body).map_err(|error| error.to_string())?, vec![], 0, None),
-        Signal::Metrics => (volume::data_points(&body).map_err(|error| error.to_string())?, vec![], 0, None),
+        Signal::Logs | Signal::Metrics => {
+            let counted = if signal == Signal::Logs { volume::log_records(&body) } else { volume::data_points(&body) };
+            let counted = counted.map_err(|error| error.to_string())?;
+            (counted.accepted, vec![], counted.rejected, counted.message(signal))
+        }
     };
     let batch = (items > 0).then(|| Batch::pack(received, signal, items, trace_ids, body)).transpose();
     Ok(Judged { batch: batch.map_err(|error| format!("failed to compress the request: {error}"))?, rejected, message })

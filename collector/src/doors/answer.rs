@@ -8,8 +8,8 @@ use http::{
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
 use serde_json::json;
-use tonic::Code;
-use tonic_types::pb;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _, pb};
 
 use super::admission::{Format, Outcome};
 use crate::otlp::Signal;
@@ -24,7 +24,11 @@ pub(super) fn answer(signal: Signal, format: Format, outcome: &Outcome) -> Respo
         Outcome::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Outcome::Overloaded { .. } | Outcome::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut response = failure(status, format, &outcome.message().unwrap_or_default());
+    let message = outcome.message().unwrap_or_default();
+    let mut response = match outcome {
+        Outcome::Bad(reason) => respond(status, format, bad_request(format, &message, reason)),
+        _ => failure(status, format, &message),
+    };
     if let Outcome::Overloaded { retry_after } = outcome {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
     }
@@ -48,6 +52,25 @@ pub(super) fn failure(status: StatusCode, format: Format, message: &str) -> Resp
         Format::Json => json!({"code": i32::from(code), "message": message}).to_string().into(),
     };
     respond(status, format, body)
+}
+
+/// A status that says of the body what is wrong with it.
+fn bad_request(format: Format, message: &str, reason: &str) -> Bytes {
+    /// What a detail of a status is, by the name of its message.
+    const KIND: &str = "type.googleapis.com/google.rpc.BadRequest";
+    let code = i32::from(Code::InvalidArgument);
+    match format {
+        Format::Protobuf => {
+            let details = ErrorDetails::with_bad_request_violation("body", reason);
+            // tonic keeps the details of a status as the bytes of the whole status.
+            Bytes::copy_from_slice(Status::with_error_details(Code::InvalidArgument, message, details).details())
+        }
+        Format::Json => {
+            let violation = json!({"field": "body", "description": reason});
+            let detail = json!({"@type": KIND, "fieldViolations": [violation]});
+            json!({"code": code, "message": message, "details": [detail]}).to_string().into()
+        }
+    }
 }
 
 /// The body of a success: empty, unless something was rejected.

@@ -1,19 +1,9 @@
 //! Bounds the bytes of all requests that are on their way from a socket into the journal.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
-
-use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
-
-/// The bytes that a budget has unless somebody says otherwise: four requests of the largest size at once.
-pub const IN_FLIGHT_BYTES: usize = 256 << 20;
 
 /// A number of bytes that requests share.
 #[derive(Debug)]
@@ -61,57 +51,16 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// Gives all bytes back.
+    pub fn release(&mut self) {
+        self.budget.used.fetch_sub(std::mem::take(&mut self.bytes), Relaxed);
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Relaxed);
-    }
-}
-
-/// A body that takes its bytes out of a budget while they come in, and fails with an error of the door's making when
-/// the budget is spent.
-pub(super) struct BudgetedBody<B, F> {
-    body: B,
-    reservation: Reservation,
-    spent: F,
-}
-
-impl<B, F> BudgetedBody<B, F> {
-    pub(super) fn new(body: B, reservation: Reservation, spent: F) -> Self {
-        Self { body, reservation, spent }
-    }
-}
-
-impl<B, F, E> Body for BudgetedBody<B, F>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    F: Fn() -> E + Unpin,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let bytes = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-            _ => 0,
-        };
-        if self.reservation.grow(bytes).is_err() {
-            return Poll::Ready(Some(Err((self.spent)().into())));
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.release();
     }
 }
 

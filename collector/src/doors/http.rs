@@ -3,7 +3,16 @@
 //! Every answer, also every error, is in the format of its request, and every error body is a `google.rpc.Status`, as
 //! OTLP wants it.
 
-use axum::{Router, body::Body, extract::Request, response::Response, routing::post};
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -11,14 +20,17 @@ use http::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    Limits,
+    Limits, Origin,
     admission::{Admission, Format},
     answer::{answer, failure},
-    body::{self, BodyError, Encoding},
+    body::{self, BodyError},
     budget::Reservation,
+    cors,
+    inflate::{ENCODINGS, Encoding, inflate},
     serve::{Protocols, serve},
 };
 use crate::otlp::Signal;
@@ -28,20 +40,40 @@ pub async fn serve_http(listener: TcpListener, admission: Admission, limits: Lim
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "OTLP over HTTP");
     }
-    let router = router(admission, limits);
-    serve(listener, router, Protocols::Http1AndHttp2, limits.connections, shutdown).await;
+    let counters = Arc::clone(admission.counters());
+    let router = router(admission, &limits);
+    serve(listener, router, Protocols::Http1AndHttp2, &limits, &counters, shutdown).await;
 }
 
 /// The routes of the door.
-pub fn router(admission: Admission, limits: Limits) -> Router {
+pub fn router(admission: Admission, limits: &Limits) -> Router {
     let mut router = Router::new();
     for signal in Signal::ALL {
-        let admission = admission.clone();
-        let handler = post(move |request| export(admission.clone(), limits, signal, request));
+        let door = Door {
+            admission: admission.clone(),
+            signal,
+            request_bytes: limits.request_bytes,
+            patience: limits.body_timeout,
+        };
+        let handler = post(move |request| export(door.clone(), request));
         let path = path(signal);
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
-    guarded(router.method_not_allowed_fallback(method_not_allowed).fallback(not_found))
+    let router = guarded(router.method_not_allowed_fallback(method_not_allowed).fallback(not_found));
+    if limits.origins.is_empty() {
+        return router;
+    }
+    let origins = Arc::clone(&limits.origins);
+    router.layer(from_fn(move |request, next| for_browsers(Arc::clone(&origins), request, next)))
+}
+
+/// What a request for one signal needs.
+#[derive(Clone)]
+struct Door {
+    admission: Admission,
+    signal: Signal,
+    request_bytes: usize,
+    patience: Duration,
 }
 
 /// Turns a panic into an answer that no client takes for a reason to send the same again.
@@ -53,51 +85,60 @@ fn guarded(router: Router) -> Router {
     }))
 }
 
-async fn export(admission: Admission, limits: Limits, signal: Signal, request: Request) -> Response {
-    let format = match format_of(request.headers()) {
+/// Answers the questions that browsers ask before a page sends, and lets pages read their answers.
+async fn for_browsers(origins: Arc<[Origin]>, request: Request, next: Next) -> Response {
+    let origin = cors::allowed(&origins, request.headers());
+    if cors::is_preflight(request.method(), request.headers()) {
+        let (status, headers) = cors::preflight(origin, request.headers());
+        return (status, headers).into_response();
+    }
+    let mut response = next.run(request).await;
+    cors::allow(origin, response.headers_mut());
+    response
+}
+
+async fn export(door: Door, request: Request) -> Response {
+    let Door { admission, signal, .. } = &door;
+    let headers = request.headers();
+    let format = match format_of(headers) {
         Ok(format) => format,
         Err((status, message)) => {
             admission.count_refused();
             return failure(status, Format::Json, message).map(Body::from);
         }
     };
-    let Some(encoding) = Encoding::of(request.headers()) else {
+    let Some(encoding) = Encoding::of(headers) else {
         admission.count_refused();
-        let message = "Content-Encoding must be gzip, or not be given";
-        let mut response = failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, format, message);
-        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let message = format!("Content-Encoding must be one of {ENCODINGS}, or not be given");
+        let mut response = failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, format, &message);
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         return response.map(Body::from);
     };
-    let outcome = match read(request.into_body(), encoding, limits.request_bytes, &admission).await {
+    let outcome = match door.read(request.into_body(), encoding).await {
         // The reservation lasts until the request is stored.
-        Ok((body, _reservation)) => admission.admit(signal, format, body).await,
-        Err(BodyError::TooLarge) => admission.too_large(limits.request_bytes),
+        Ok((body, _reservation)) => admission.admit(*signal, format, body).await,
+        Err(BodyError::TooLarge) => admission.too_large(door.request_bytes),
         Err(BodyError::Spent) => admission.overloaded(),
-        Err(error @ BodyError::TooSlow) => {
-            admission.count_refused();
+        Err(error @ BodyError::TooSlow(_)) => {
+            admission.count_timed_out();
             return failure(StatusCode::REQUEST_TIMEOUT, format, &error.to_string()).map(Body::from);
         }
         Err(error) => admission.refused(error.to_string()),
     };
-    answer(signal, format, &outcome).map(Body::from)
+    answer(*signal, format, &outcome).map(Body::from)
 }
 
-async fn read(
-    body: Body,
-    encoding: Encoding,
-    limit: usize,
-    admission: &Admission,
-) -> Result<(Bytes, Reservation), BodyError> {
-    let mut reservation = admission.reservation();
-    let bytes = body::read(body, limit, &mut reservation).await?;
-    if encoding == Encoding::Plain {
-        return Ok((bytes, reservation));
+impl Door {
+    async fn read(&self, body: Body, encoding: Encoding) -> Result<(Bytes, Reservation), BodyError> {
+        let mut reservation = self.admission.reservation();
+        let bytes = body::read(body, self.request_bytes, self.patience, &mut reservation, |_| None).await?;
+        if encoding == Encoding::Plain {
+            return Ok((bytes, reservation));
+        }
+        // The cap has room for the largest request, and not for its packed bytes beside it.
+        reservation.release();
+        inflate(bytes, encoding, self.request_bytes, reservation).await
     }
-    let mut reservation = admission.reservation();
-    let inflate = move || body::inflate(&bytes, limit, &mut reservation).map(|bytes| (bytes, reservation));
-    // A few bytes may inflate for long; other connections are served meanwhile.
-    let inflated = tokio::task::spawn_blocking(inflate).await;
-    inflated.unwrap_or_else(|died| Err(BodyError::Broken(died.to_string())))
 }
 
 async fn method_not_allowed(request: Request) -> Response {
@@ -108,6 +149,12 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 async fn not_found(request: Request) -> Response {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if kind.starts_with(b"application/grpc") {
+        // A client of gRPC reads no other answer.
+        return Status::unimplemented("this port serves OTLP over HTTP; OTLP over gRPC has a port of its own")
+            .into_http();
+    }
     let message = "OTLP over HTTP is served at /v1/traces, /v1/logs and /v1/metrics; set OTEL_EXPORTER_OTLP_ENDPOINT to \
                    the address without a path, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with /v1/traces";
     failure(StatusCode::NOT_FOUND, format_or_json(request.headers()), message).map(Body::from)

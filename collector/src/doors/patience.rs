@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::HEADER_TIMEOUT;
+use crate::counters::Counters;
 
 /// What a connection and the service on it tell each other.
 #[derive(Debug, Default)]
@@ -31,7 +32,9 @@ pub(super) struct Progress {
 /// A stream whose reads fail when headers have begun and do not end in time.
 pub(super) struct Patient<T> {
     stream: T,
+    patience: Duration,
     progress: Arc<Progress>,
+    counters: Arc<Counters>,
     /// Runs while headers are read, with the number of requests before them.
     clock: Option<(u64, Pin<Box<Sleep>>)>,
 }
@@ -53,8 +56,9 @@ impl Progress {
 }
 
 impl<T> Patient<T> {
-    pub(super) fn new(stream: T, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, clock: None }
+    /// `patience` is how long headers may take.
+    pub(super) fn new(stream: T, patience: Duration, progress: Arc<Progress>, counters: Arc<Counters>) -> Self {
+        Self { stream, patience, progress, counters, clock: None }
     }
 }
 
@@ -75,11 +79,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
             // A client may open such a connection long before its first request; pings find the dead ones.
             this.progress.begin();
         } else if !serving && this.clock.is_none() && !bytes.is_empty() {
-            this.clock = Some((begun, Box::pin(sleep(HEADER_TIMEOUT))));
+            this.clock = Some((begun, Box::pin(sleep(this.patience))));
         }
         match (&mut this.clock, read) {
             (Some((_, clock)), Poll::Pending) => {
                 ready!(clock.as_mut().poll(context));
+                this.counters.connections_timed_out.add(1);
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the headers took too long to arrive")))
             }
             (_, read) => read,
@@ -115,8 +120,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         time::{Instant, timeout},
@@ -124,22 +127,28 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn patient<T>(stream: T, progress: &Arc<Progress>) -> Patient<T> {
+        Patient::new(stream, PATIENCE, Arc::clone(progress), Arc::default())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn headers_that_do_not_end_fail_in_time() {
         let (mut client, server) = duplex(100);
-        let mut server = Patient::new(server, Arc::default());
+        let mut server = patient(server, &Arc::default());
         let began = Instant::now();
         client.write_all(b"POST").await.unwrap();
         let mut bytes = [0; 10];
         assert_eq!(server.read(&mut bytes).await.unwrap(), 4);
         assert_eq!(server.read(&mut bytes).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() >= HEADER_TIMEOUT && began.elapsed() < 2 * HEADER_TIMEOUT);
+        assert!(began.elapsed() >= PATIENCE && began.elapsed() < 2 * PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_http2_connection_is_left_to_its_pings() {
         let (mut client, server) = duplex(100);
-        let mut server = Patient::new(server, Arc::default());
+        let mut server = patient(server, &Arc::default());
         client.write_all(b"PRI * HTTP/2.0").await.unwrap();
         let mut bytes = [0; 20];
         assert_eq!(server.read(&mut bytes).await.unwrap(), 14);
@@ -150,7 +159,7 @@ mod tests {
     async fn silence_before_during_and_after_a_request_is_none_of_its_business() {
         let (mut client, server) = duplex(100);
         let progress = Arc::new(Progress::default());
-        let mut server = Patient::new(server, Arc::clone(&progress));
+        let mut server = patient(server, &progress);
         let mut bytes = [0; 10];
         for _ in 0..2 {
             assert!(timeout(Duration::from_secs(60), server.read(&mut bytes)).await.is_err());

@@ -23,16 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, service_fn};
 
 use super::{
-    DRAIN_TIMEOUT, HEADER_TIMEOUT, IDLE_TIMEOUT,
+    DRAIN_TIMEOUT, Limits,
     patience::{Patient, Progress},
 };
+use crate::counters::Counters;
 
 /// Flow-control window of a stream and of a connection: a batch of the usual size fits without a round trip.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
-
-/// Bound on the requests that one connection may have open.
-const STREAMS_PER_CONNECTION: u32 = 256;
 
 /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -53,7 +51,8 @@ pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     protocols: Protocols,
-    max_connections: usize,
+    limits: &Limits,
+    counters: &Arc<Counters>,
     shutdown: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -62,27 +61,32 @@ pub(crate) async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let builder = Arc::new(builder(protocols));
+    let builder = Arc::new(builder(protocols, limits));
+    let header_timeout = limits.header_timeout;
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
-    while let Some((stream, permit)) = next(&listener, &permits, &mut connections, &shutdown).await {
+    while let Some((stream, permit)) = next(&listener, &permits, counters, &mut connections, &shutdown).await {
         let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
         let progress = Arc::new(Progress::default());
         let stream_progress = Arc::clone(&progress);
         let service = TowerToHyperService::new(reporting(service.clone(), progress));
-        let shutdown = shutdown.clone();
+        let (shutdown, counters) = (shutdown.clone(), Arc::clone(counters));
         connections.spawn(async move {
             let _permit = permit;
             // Neither hyper nor h2 has a clock for a connection that never says a word. A look at the first byte tells,
             // where readiness may be a false alarm.
             let mut first = [0];
-            let spoke = tokio::select! {
-                peeked = timeout(HEADER_TIMEOUT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
-                () = shutdown.cancelled() => false,
+            let peeked = tokio::select! {
+                peeked = timeout(header_timeout, stream.peek(&mut first)) => peeked,
+                () = shutdown.cancelled() => return,
             };
-            if spoke {
-                let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, stream_progress)), service);
+            if peeked.is_err() {
+                counters.connections_timed_out.add(1);
+            }
+            if let Ok(Ok(1)) = peeked {
+                let stream = Patient::new(stream, header_timeout, stream_progress, Arc::clone(&counters));
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
                 let connection = connection.into_owned();
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended early");
@@ -124,10 +128,15 @@ where
 async fn next(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    counters: &Counters,
     connections: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let mut waits = permits.available_permits() == 0;
     loop {
+        if std::mem::take(&mut waits) {
+            counters.connections_full.add(1);
+        }
         let accept = async {
             let permit = Arc::clone(permits).acquire_owned().await;
             (listener.accept().await, permit)
@@ -154,15 +163,15 @@ async fn next(
     }
 }
 
-fn builder(protocols: Protocols) -> auto::Builder<TokioExecutor> {
+fn builder(protocols: Protocols, limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_concurrent_streams(limits.streams)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     if protocols == Protocols::Http2 { builder.http2_only() } else { builder }

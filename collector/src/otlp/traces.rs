@@ -80,8 +80,26 @@ pub struct Checked {
     pub rejected: u64,
     /// The first distinct reasons of the rejections, at most [`REASONS_PER_REQUEST`].
     pub reasons: Vec<Rejection>,
+    /// Accepted spans whose parent id was dropped, because it has the wrong length or is the span's own id.
+    pub parents_dropped: u64,
+    /// Attributes of accepted and rejected spans that point into a table of texts, which this signal does not have.
+    pub texts_missing: u64,
     /// The traces of the accepted spans, each once, in order.
     pub trace_ids: Vec<TraceId>,
+}
+
+/// Counts what the door tells senders of attributes.
+#[derive(Default)]
+struct Remarks {
+    texts_missing: u64,
+}
+
+impl Sink for Remarks {
+    fn attribute(&mut self, attribute: &attributes::Attribute<'_>) {
+        self.texts_missing += u64::from(attribute.is_in_table());
+    }
+
+    fn link(&mut self, _: TraceId, _: SpanId, _: &[u8]) {}
 }
 
 /// The accepted spans of a traces request.
@@ -104,10 +122,11 @@ pub struct Decoded {
 /// # Errors
 /// When the messages around the spans cannot be read.
 pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
-    let mut checked = Checked::default();
-    walk(request, |_, bytes| match accept(SPANS_PER_REQUEST, checked.accepted, bytes, &mut ()) {
+    let (mut checked, mut remarks) = (Checked::default(), Remarks::default());
+    walk(request, |_, bytes| match accept(SPANS_PER_REQUEST, checked.accepted, bytes, &mut remarks) {
         Ok(head) => {
             checked.accepted += 1;
+            checked.parents_dropped += u64::from(head.parent_dropped);
             // Spans of one trace often stand side by side; the rest is sorted out below.
             if checked.trace_ids.last() != Some(&head.trace_id) {
                 checked.trace_ids.push(head.trace_id);
@@ -115,6 +134,7 @@ pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
         }
         Err(reason) => checked.reject(reason),
     })?;
+    checked.texts_missing = remarks.texts_missing;
     checked.trace_ids.sort_unstable();
     checked.trace_ids.dedup();
     Ok(checked)
@@ -228,14 +248,28 @@ fn resource_of(group: &[u8]) -> Arc<Resource> {
 }
 
 impl Checked {
-    /// What to tell the sender about the rejected spans; `None` when all were accepted.
+    /// What to tell the sender about rejected spans and about what was mended; `None` when all is well.
     pub fn message(&self) -> Option<String> {
-        if self.rejected == 0 {
-            return None;
+        let mut remarks = Vec::new();
+        if self.rejected > 0 {
+            let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
+            let total = self.rejected + self.accepted;
+            remarks.push(format!("{} of {total} spans were rejected: {}", self.rejected, reasons.join("; ")));
         }
-        let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
-        let total = self.rejected + self.accepted;
-        Some(format!("{} of {total} spans were rejected: {}", self.rejected, reasons.join("; ")))
+        if self.parents_dropped > 0 {
+            remarks.push(format!(
+                "{} spans are kept as roots: parent_span_id must have 8 bytes and be the id of another span",
+                self.parents_dropped
+            ));
+        }
+        if self.texts_missing > 0 {
+            remarks.push(format!(
+                "{} attributes are read as empty: key_strindex and string_value_strindex are for profiles, so send key \
+                 and string_value",
+                self.texts_missing
+            ));
+        }
+        (!remarks.is_empty()).then(|| remarks.join(". "))
     }
 
     fn reject(&mut self, reason: Rejection) {

@@ -1,38 +1,111 @@
-//! Counts the items of logs and metrics requests.
+//! Judges the items of logs and metrics requests, and counts them.
 //!
-//! It looks no deeper than it must to count; what the items say is read by those who need it.
+//! It looks no deeper than it must to judge; what the items say is read by those who need it. As with spans, an item
+//! that is rejected costs itself, and stays in the request that the journal holds.
 
 use super::{
     EnvelopeError, Signal,
-    wire::{Fields, WireError},
+    traces::REASONS_PER_REQUEST,
+    wire::{Fields, Value, WireError},
 };
 
-/// The number of log records in an `ExportLogsServiceRequest`.
+/// Most buckets of a histogram that are taken: SDKs make 160 of exponential ones, and a dozen of the others.
+pub const BUCKETS_PER_POINT: usize = 10_000;
+
+/// Why a log record or a data point was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The bytes are not what they should be.
+    #[error("the encoding of an item is broken: {0}")]
+    Encoding(WireError),
+    /// The value of a data point is not a number.
+    #[error("a value must be a number, but is NaN; leave the data point out, or set its flag for no recorded value")]
+    NotANumber,
+    /// A histogram counts more or fewer buckets than its bounds make.
+    #[error("a histogram must have one bucket count more than bounds, but has {buckets} and {bounds}")]
+    Buckets {
+        /// Counts of buckets.
+        buckets: usize,
+        /// Bounds between them.
+        bounds: usize,
+    },
+    /// A histogram has too many buckets.
+    #[error("a histogram may have at most {BUCKETS_PER_POINT} buckets, but has {0}")]
+    TooManyBuckets(usize),
+}
+
+/// What the door needs to know of a logs or metrics request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Log records or data points that are kept.
+    pub accepted: u64,
+    /// Those that are not.
+    pub rejected: u64,
+    /// The first distinct reasons of the rejections, at most [`REASONS_PER_REQUEST`].
+    pub reasons: Vec<Rejection>,
+    /// Metrics of a kind that is not known, so that their data points cannot be counted.
+    pub unknown_metrics: u64,
+}
+
+/// Judges the records of an `ExportLogsServiceRequest`.
 ///
 /// # Errors
 /// When the messages around the log records cannot be read.
-pub fn log_records(request: &[u8]) -> Result<u64, EnvelopeError> {
-    let mut count = 0;
-    each_item(request, &mut |_| {
-        count += 1;
+pub fn log_records(request: &[u8]) -> Result<Counted, EnvelopeError> {
+    let mut counted = Counted::default();
+    let walked = each_item(request, &mut |record| {
+        counted.take(judge_log_record(record));
         Ok(())
-    })
-    .map_err(|cause| EnvelopeError { signal: Signal::Logs, cause })?;
-    Ok(count)
+    });
+    walked.map_err(|cause| EnvelopeError { signal: Signal::Logs, cause })?;
+    Ok(counted)
 }
 
-/// The number of data points in an `ExportMetricsServiceRequest`.
+/// Judges the data points of an `ExportMetricsServiceRequest`.
 ///
 /// # Errors
 /// When the messages around the data points cannot be read.
-pub fn data_points(request: &[u8]) -> Result<u64, EnvelopeError> {
-    let mut count = 0;
-    each_item(request, &mut |metric| {
-        count += data_points_of(metric)?;
-        Ok(())
-    })
-    .map_err(|cause| EnvelopeError { signal: Signal::Metrics, cause })?;
-    Ok(count)
+pub fn data_points(request: &[u8]) -> Result<Counted, EnvelopeError> {
+    let mut counted = Counted::default();
+    each_item(request, &mut |metric| data_points_of(metric, &mut counted))
+        .map_err(|cause| EnvelopeError { signal: Signal::Metrics, cause })?;
+    Ok(counted)
+}
+
+impl Counted {
+    /// What to tell the sender; `None` when all is well.
+    pub fn message(&self, signal: Signal) -> Option<String> {
+        let mut remarks = Vec::new();
+        if self.rejected > 0 {
+            let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
+            let (items, total) = (signal.items(), self.rejected + self.accepted);
+            remarks.push(format!("{} of {total} {items} were rejected: {}", self.rejected, reasons.join("; ")));
+        }
+        if self.unknown_metrics > 0 {
+            remarks.push(format!(
+                "{} metrics are of no known kind: send gauges, sums, histograms, exponential histograms or summaries",
+                self.unknown_metrics
+            ));
+        }
+        (!remarks.is_empty()).then(|| remarks.join(". "))
+    }
+
+    fn take(&mut self, judgement: Result<(), Rejection>) {
+        let Err(reason) = judgement else {
+            self.accepted += 1;
+            return;
+        };
+        self.rejected += 1;
+        if self.reasons.len() < REASONS_PER_REQUEST && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+impl From<WireError> for Rejection {
+    fn from(error: WireError) -> Self {
+        Self::Encoding(error)
+    }
 }
 
 /// Resources, scopes and items have the same field numbers in all signals.
@@ -56,23 +129,130 @@ fn each_child(
     Ok(())
 }
 
-fn data_points_of(metric: &[u8]) -> Result<u64, WireError> {
+/// A record is kept whatever it says; ids that are none leave it without a span.
+fn judge_log_record(record: &[u8]) -> Result<(), Rejection> {
+    const TIME: u32 = 1;
+    const BODY: u32 = 5;
+    const ATTRIBUTES: u32 = 6;
+    const TRACE_ID: u32 = 9;
+    const SPAN_ID: u32 = 10;
+    const OBSERVED_TIME: u32 = 11;
+    let mut fields = Fields::new(record);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            TIME | OBSERVED_TIME => drop(field.value.fixed64()?),
+            BODY | ATTRIBUTES | TRACE_ID | SPAN_ID => drop(field.value.len()?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn data_points_of(metric: &[u8], counted: &mut Counted) -> Result<(), WireError> {
+    const METADATA: u32 = 12;
     const GAUGE: u32 = 5;
     const SUM: u32 = 7;
     const HISTOGRAM: u32 = 9;
     const EXPONENTIAL_HISTOGRAM: u32 = 10;
     const SUMMARY: u32 = 11;
-    let mut count = 0;
+    let (mut has_points, mut has_unknown) = (false, false);
     let mut fields = Fields::new(metric);
     while let Some(field) = fields.next()? {
-        if let GAUGE | SUM | HISTOGRAM | EXPONENTIAL_HISTOGRAM | SUMMARY = field.number {
-            each_child(field.value.len()?, 1, &mut |_| {
-                count += 1;
-                Ok(())
-            })?;
+        let judge = match field.number {
+            GAUGE | SUM => judge_number,
+            HISTOGRAM => judge_histogram,
+            EXPONENTIAL_HISTOGRAM => judge_exponential_histogram,
+            SUMMARY => judge_summary,
+            // Name, description and unit; other numbers may be a kind from a newer version.
+            1..=3 | METADATA => continue,
+            _ => {
+                has_unknown = true;
+                continue;
+            }
+        };
+        has_points = true;
+        each_child(field.value.len()?, 1, &mut |point| {
+            counted.take(judge(point));
+            Ok(())
+        })?;
+    }
+    counted.unknown_metrics += u64::from(has_unknown && !has_points);
+    Ok(())
+}
+
+fn judge_number(point: &[u8]) -> Result<(), Rejection> {
+    const AS_DOUBLE: u32 = 4;
+    let mut fields = Fields::new(point);
+    while let Some(field) = fields.next()? {
+        if field.number == AS_DOUBLE && f64::from_bits(field.value.fixed64()?).is_nan() {
+            return Err(Rejection::NotANumber);
         }
     }
-    Ok(count)
+    Ok(())
+}
+
+fn judge_histogram(point: &[u8]) -> Result<(), Rejection> {
+    const BUCKET_COUNTS: u32 = 6;
+    const EXPLICIT_BOUNDS: u32 = 7;
+    let (mut buckets, mut bounds) = (0, 0);
+    let mut fields = Fields::new(point);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            BUCKET_COUNTS => buckets += fixed64s_in(field.value)?,
+            EXPLICIT_BOUNDS => bounds += fixed64s_in(field.value)?,
+            _ => {}
+        }
+    }
+    if buckets > BUCKETS_PER_POINT {
+        Err(Rejection::TooManyBuckets(buckets))
+    } else if buckets != bounds + 1 && (buckets, bounds) != (0, 0) {
+        Err(Rejection::Buckets { buckets, bounds })
+    } else {
+        Ok(())
+    }
+}
+
+/// How many numbers of eight bytes a repeated field has here: packed, or one.
+fn fixed64s_in(value: Value<'_>) -> Result<usize, WireError> {
+    match value {
+        Value::Len(packed) if packed.len() % 8 == 0 => Ok(packed.len() / 8),
+        Value::Len(_) => Err(WireError::Truncated),
+        Value::Fixed64(_) => Ok(1),
+        Value::Varint(_) | Value::Fixed32(_) => Err(WireError::WrongType),
+    }
+}
+
+fn judge_exponential_histogram(point: &[u8]) -> Result<(), Rejection> {
+    const POSITIVE: u32 = 8;
+    const NEGATIVE: u32 = 9;
+    const BUCKET_COUNTS: u32 = 2;
+    let mut buckets = 0;
+    let mut fields = Fields::new(point);
+    while let Some(field) = fields.next()? {
+        if !matches!(field.number, POSITIVE | NEGATIVE) {
+            continue;
+        }
+        let mut side = Fields::new(field.value.len()?);
+        while let Some(field) = side.next()? {
+            if field.number == BUCKET_COUNTS {
+                // The last byte of each number, and no other, is below 128.
+                let ends = |packed: &[u8]| packed.iter().filter(|byte| **byte < 0x80).count();
+                buckets += if let Value::Len(packed) = field.value { ends(packed) } else { 1 };
+            }
+        }
+    }
+    if buckets > BUCKETS_PER_POINT { Err(Rejection::TooManyBuckets(buckets)) } else { Ok(()) }
+}
+
+fn judge_summary(point: &[u8]) -> Result<(), Rejection> {
+    const QUANTILE_VALUES: u32 = 6;
+    let mut fields = Fields::new(point);
+    while let Some(field) = fields.next()? {
+        if field.number == QUANTILE_VALUES {
+            field.value.len()?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -81,12 +261,35 @@ mod tests {
         collector::{logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest},
         logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
         metrics::v1::{
-            Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
+            ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+            NumberDataPoint, ResourceMetrics, ScopeMetrics, exponential_histogram_data_point::Buckets, metric::Data,
+            number_data_point::Value as Number,
         },
     };
     use prost::Message as _;
 
     use super::*;
+
+    fn metrics(data: Vec<Option<Data>>) -> Counted {
+        let metrics = data.into_iter().map(|data| Metric { data, ..Default::default() }).collect();
+        let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
+        let group = ResourceMetrics { scope_metrics, ..Default::default() };
+        data_points(&ExportMetricsServiceRequest { resource_metrics: vec![group] }.encode_to_vec()).unwrap()
+    }
+
+    fn histogram(buckets: usize, bounds: usize) -> Option<Data> {
+        let point = HistogramDataPoint {
+            bucket_counts: vec![1; buckets],
+            explicit_bounds: vec![0.5; bounds],
+            ..Default::default()
+        };
+        Some(Data::Histogram(Histogram { data_points: vec![point], ..Default::default() }))
+    }
+
+    fn gauge(values: &[f64]) -> Option<Data> {
+        let point = |value: &f64| NumberDataPoint { value: Some(Number::AsDouble(*value)), ..Default::default() };
+        Some(Data::Gauge(Gauge { data_points: values.iter().map(point).collect() }))
+    }
 
     #[test]
     fn log_records_of_all_scopes_count() {
@@ -97,24 +300,48 @@ mod tests {
                 ResourceLogs { scope_logs: vec![scope(3)], ..Default::default() },
             ],
         };
-        assert_eq!(log_records(&request.encode_to_vec()), Ok(5));
-        assert_eq!(log_records(&[]), Ok(0));
+        assert_eq!(log_records(&request.encode_to_vec()), Ok(Counted { accepted: 5, ..Counted::default() }));
+        assert_eq!(log_records(&[]), Ok(Counted::default()));
         assert!(log_records(b"not a request").is_err());
     }
 
     #[test]
+    fn a_broken_log_record_costs_itself() {
+        // Records with nothing, with a time as a varint, and cut off.
+        let counted = log_records(&[0x0a, 13, 0x12, 11, 0x12, 0, 0x12, 2, 0x08, 1, 0x12, 3, 0x2a, 9, 1]).unwrap();
+        assert_eq!((counted.accepted, counted.rejected), (1, 2));
+        let message = counted.message(Signal::Logs).unwrap();
+        assert!(message.starts_with("2 of 3 log records were rejected: the encoding"), "{message}");
+    }
+
+    #[test]
     fn data_points_count_and_not_metrics() {
-        let gauge = Data::Gauge(Gauge { data_points: vec![NumberDataPoint::default(); 3] });
-        let histogram =
-            Data::Histogram(Histogram { data_points: vec![HistogramDataPoint::default(); 2], ..Default::default() });
-        let metrics = [Some(gauge), Some(histogram), None].map(|data| Metric { data, ..Default::default() }).to_vec();
-        let request = ExportMetricsServiceRequest {
-            resource_metrics: vec![ResourceMetrics {
-                scope_metrics: vec![ScopeMetrics { metrics, ..Default::default() }],
-                ..Default::default()
-            }],
-        };
-        assert_eq!(data_points(&request.encode_to_vec()), Ok(5));
+        let counted = metrics(vec![gauge(&[1.0, -0.0, f64::INFINITY]), histogram(3, 2), histogram(0, 0), None]);
+        assert_eq!(counted, Counted { accepted: 5, ..Counted::default() });
+        assert_eq!(counted.message(Signal::Metrics), None);
         assert!(data_points(&[0x0a, 9]).is_err());
+    }
+
+    #[test]
+    fn data_points_that_say_nothing_cost_themselves() {
+        let side = Some(Buckets { offset: 0, bucket_counts: vec![300; BUCKETS_PER_POINT + 1] });
+        let point = ExponentialHistogramDataPoint { positive: side, ..Default::default() };
+        let exponential = ExponentialHistogram { data_points: vec![point], ..Default::default() };
+        let counted = metrics(vec![
+            gauge(&[1.0, f64::NAN]),
+            histogram(3, 3),
+            histogram(BUCKETS_PER_POINT + 1, BUCKETS_PER_POINT),
+            Some(Data::ExponentialHistogram(exponential)),
+        ]);
+        assert_eq!((counted.accepted, counted.rejected), (1, 4));
+        let many = Rejection::TooManyBuckets(BUCKETS_PER_POINT + 1);
+        assert_eq!(counted.reasons, [Rejection::NotANumber, Rejection::Buckets { buckets: 3, bounds: 3 }, many]);
+    }
+
+    #[test]
+    fn a_metric_of_a_newer_kind_is_told_and_not_refused() {
+        let counted = data_points(&[0x0a, 7, 0x12, 5, 0x12, 3, 0xa2, 0x01, 0]).unwrap();
+        assert_eq!(counted.unknown_metrics, 1);
+        assert!(counted.message(Signal::Metrics).unwrap().contains("no known kind"));
     }
 }

@@ -2122,6 +2122,24 @@ pub struct Status {
     /// Changes that are not listed any more, because there were too many.
     #[prost(uint64, tag = "86")]
     pub changes_dropped: u64,
+    /// Of the refused requests, those over the limit, plain or after they were inflated.
+    #[prost(uint64, tag = "110")]
+    pub requests_too_large: u64,
+    /// Of the refused requests, those whose bodies took too long to arrive.
+    #[prost(uint64, tag = "111")]
+    pub requests_timed_out: u64,
+    /// Connections closed because their headers took too long to arrive, at the doors and at the page's port.
+    #[prost(uint64, tag = "112")]
+    pub connections_timed_out: u64,
+    /// Times at which no more connections were taken, because there were too many.
+    #[prost(uint64, tag = "113")]
+    pub connections_full: u64,
+    /// Log records refused at the doors with a partial success.
+    #[prost(uint64, tag = "114")]
+    pub log_records_rejected: u64,
+    /// Metric data points refused at the doors with a partial success.
+    #[prost(uint64, tag = "115")]
+    pub data_points_rejected: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

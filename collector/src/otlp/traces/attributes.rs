@@ -11,11 +11,15 @@ use crate::otlp::wire::{Fields, Value, WireError};
 pub(in crate::otlp) struct Attribute<'a> {
     key: &'a [u8],
     value: AnyValue<'a>,
+    /// True when key or value are said by their place in a table.
+    is_in_table: bool,
 }
 
 #[derive(Clone, Copy)]
 enum AnyValue<'a> {
     Empty,
+    /// The place of a text in the table that only profiles have.
+    InTable,
     Text(&'a [u8]),
     Bool(bool),
     Int(i64),
@@ -27,6 +31,7 @@ enum AnyValue<'a> {
 mod field {
     pub(super) const KEY: u32 = 1;
     pub(super) const VALUE: u32 = 2;
+    pub(super) const KEY_IN_TABLE: u32 = 3;
     pub(super) const TEXT: u32 = 1;
     pub(super) const BOOL: u32 = 2;
     pub(super) const INT: u32 = 3;
@@ -34,20 +39,23 @@ mod field {
     pub(super) const ARRAY: u32 = 5;
     pub(super) const KVLIST: u32 = 6;
     pub(super) const BYTES: u32 = 7;
+    pub(super) const TEXT_IN_TABLE: u32 = 8;
     pub(super) const ARRAY_VALUES: u32 = 1;
 }
 
 /// Reads a `KeyValue`; arrays and lists in it are not entered.
 pub(in crate::otlp) fn read(bytes: &[u8]) -> Result<Attribute<'_>, WireError> {
-    let mut attribute = Attribute { key: &[], value: AnyValue::Empty };
+    let mut attribute = Attribute { key: &[], value: AnyValue::Empty, is_in_table: false };
     let mut fields = Fields::new(bytes);
     while let Some(field) = fields.next()? {
         match field.number {
             field::KEY => attribute.key = field.value.len()?,
             field::VALUE => attribute.value = read_value(field.value.len()?)?,
+            field::KEY_IN_TABLE => attribute.is_in_table = true,
             _ => {}
         }
     }
+    attribute.is_in_table |= matches!(attribute.value, AnyValue::InTable);
     Ok(attribute)
 }
 
@@ -80,6 +88,11 @@ impl<'a> Attribute<'a> {
         }
     }
 
+    /// True when key or value are said by their place in a table that only profiles have.
+    pub(super) fn is_in_table(&self) -> bool {
+        self.is_in_table
+    }
+
     /// True for the attribute by which older exporters mark a failed span.
     pub(super) fn says_error(&self) -> bool {
         self.key == b"error"
@@ -103,6 +116,7 @@ fn read_value(bytes: &[u8]) -> Result<AnyValue<'_>, WireError> {
             (field::ARRAY, Value::Len(array)) => AnyValue::Array(array),
             (field::KVLIST | field::BYTES, Value::Len(_)) => AnyValue::Empty,
             (field::TEXT..=field::BYTES, _) => return Err(WireError::WrongType),
+            (field::TEXT_IN_TABLE, _) => AnyValue::InTable,
             _ => value,
         }
     }
@@ -117,7 +131,7 @@ impl AnyValue<'_> {
             Self::Int(number) => Some(attribute::Value::Int(number)),
             Self::Double(number) => Some(attribute::Value::Text(number.to_string().into())),
             Self::Array(array) => joined(array).ok().map(|text| attribute::Value::Text(text.into())),
-            Self::Empty => None,
+            Self::Empty | Self::InTable => None,
         }
     }
 
@@ -128,7 +142,7 @@ impl AnyValue<'_> {
             Self::Bool(truth) => list.push_str(if truth { "true" } else { "false" }),
             Self::Int(number) => list.push_str(&number.to_string()),
             Self::Double(number) => list.push_str(&number.to_string()),
-            Self::Array(_) | Self::Empty => return None,
+            Self::Array(_) | Self::Empty | Self::InTable => return None,
         }
         Some(())
     }

@@ -36,7 +36,7 @@ pub(crate) enum Stop {
 
 /// A running server with a data folder; it is killed when it is dropped.
 pub(crate) struct Server {
-    process: Child,
+    pub(crate) process: Child,
     home: Arc<TempDir>,
     pub(crate) otlp_grpc: SocketAddr,
     pub(crate) otlp_http: SocketAddr,

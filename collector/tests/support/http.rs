@@ -13,7 +13,6 @@ use super::DEADLINE;
 
 pub(crate) const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
-pub(crate) const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
 /// What came back.
 #[derive(Debug)]

@@ -1,0 +1,63 @@
+//! What must hold of the decoders for any bytes, for the fuzzer and for the property test in `tests/decoders.rs`.
+
+use loopscope_collector::otlp::{
+    Signal, json as otlp_json,
+    trace_view::spans_of_trace,
+    traces::{REASONS_PER_REQUEST, check, spans},
+    volume::{data_points, log_records},
+};
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
+use prost::Message as _;
+
+/// Traces whose spans are decoded in full: each costs a walk over the whole request.
+const TRACES: usize = 8;
+
+/// Door, engine and page agree on what of a request is accepted, and none of them panics.
+pub(crate) fn protobuf(bytes: &[u8]) {
+    match (check(bytes), spans(bytes)) {
+        (Ok(checked), Ok(decoded)) => {
+            assert_eq!(checked.accepted, decoded.spans.len() as u64);
+            assert_eq!((checked.rejected, checked.parents_dropped), (decoded.rejected, decoded.parents_dropped));
+            assert_eq!(checked.reasons.first(), decoded.reason.as_ref());
+            assert!(checked.reasons.len() <= REASONS_PER_REQUEST);
+            let mut ids: Vec<_> = decoded.spans.iter().map(|span| span.trace_id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(checked.trace_ids, ids);
+            for id in ids.into_iter().take(TRACES) {
+                let of_trace = decoded.spans.iter().filter(|span| span.trace_id == id).count();
+                assert_eq!(spans_of_trace(bytes, id).len(), of_trace);
+            }
+        }
+        (Err(door), Err(engine)) => assert_eq!(door, engine),
+        (door, engine) => panic!("the door says {door:?}, the engine {engine:?}"),
+    }
+    for (signal, counted) in [(Signal::Logs, log_records(bytes)), (Signal::Metrics, data_points(bytes))] {
+        let Ok(counted) = counted else { continue };
+        let is_silent = counted.rejected == 0 && counted.unknown_metrics == 0;
+        assert_eq!(counted.message(signal).is_none(), is_silent);
+    }
+}
+
+/// What comes out of JSON is protobuf that everybody can read.
+pub(crate) fn json(bytes: &[u8]) {
+    for signal in Signal::ALL {
+        let Ok(request) = otlp_json::to_protobuf(signal, bytes) else { continue };
+        let request = request.as_slice();
+        let by_others = match signal {
+            Signal::Traces => ExportTraceServiceRequest::decode(request).map(drop),
+            Signal::Logs => ExportLogsServiceRequest::decode(request).map(drop),
+            Signal::Metrics => ExportMetricsServiceRequest::decode(request).map(drop),
+        };
+        assert_eq!(by_others, Ok(()), "{signal:?}");
+        let by_door = match signal {
+            Signal::Traces => check(request).map(drop),
+            Signal::Logs => log_records(request).map(drop),
+            Signal::Metrics => data_points(request).map(drop),
+        };
+        assert_eq!(by_door, Ok(()), "{signal:?}");
+        protobuf(request);
+    }
+}
