@@ -11,7 +11,7 @@ use web_sys::KeyboardEvent;
 use crate::app::{App, focus, is_typing};
 use crate::pages;
 use crate::parts::icon::icon;
-use crate::url::{MapQuery, MapView, Route};
+use crate::url::{MapQuery, MapView, Range, Route};
 use crate::words;
 
 /// One entry of the navigation.
@@ -20,16 +20,21 @@ struct Entry {
     key: &'static str,
     name: &'static str,
     sign: &'static str,
-    route: fn() -> Route,
+    /// The range of time is for pages that have one.
+    route: fn(Range) -> Route,
 }
 
-const ENTRIES: [Entry; 6] = [
-    Entry { key: "m", name: "Map", sign: "map", route: || Route::Map(MapQuery::default()) },
-    Entry { key: "l", name: "Loops", sign: "loops", route: || Route::Loops },
-    Entry { key: "h", name: "Hotspots", sign: "hotspots", route: || Route::Hotspots },
-    Entry { key: "t", name: "Traces", sign: "traces", route: || Route::Traces },
-    Entry { key: "a", name: "Alerts", sign: "alerts", route: || Route::Alerts },
-    Entry { key: "c", name: "Connect", sign: "connect", route: || Route::Connect },
+const ENTRIES: [Entry; 10] = [
+    Entry { key: "m", name: "Map", sign: "map", route: |_| Route::Map(MapQuery::default()) },
+    Entry { key: "l", name: "Loops", sign: "loops", route: |_| Route::Loops },
+    Entry { key: "h", name: "Hotspots", sign: "hotspots", route: Route::Hotspots },
+    Entry { key: "f", name: "Functions", sign: "functions", route: Route::Functions },
+    Entry { key: "e", name: "Changes", sign: "changes", route: Route::Changes },
+    Entry { key: "p", name: "Patterns", sign: "patterns", route: Route::Patterns },
+    Entry { key: "o", name: "Cost", sign: "cost", route: Route::Cost },
+    Entry { key: "t", name: "Traces", sign: "traces", route: |_| Route::Traces },
+    Entry { key: "a", name: "Alerts", sign: "alerts", route: |_| Route::Alerts },
+    Entry { key: "c", name: "Connect", sign: "connect", route: |_| Route::Connect },
 ];
 
 /// What decides which page is shown; what only changes a page is not part of it.
@@ -39,6 +44,11 @@ enum Page {
     Loops,
     Loop(String),
     Hotspots,
+    Functions,
+    Function(String),
+    Changes,
+    Patterns,
+    Cost,
     Traces,
     Trace(String),
     Alerts,
@@ -56,7 +66,12 @@ pub fn Frame() -> impl IntoView {
             Route::Map(_) => Page::Map,
             Route::Loops => Page::Loops,
             Route::Loop(id) => Page::Loop(id.clone()),
-            Route::Hotspots => Page::Hotspots,
+            Route::Hotspots(_) => Page::Hotspots,
+            Route::Functions(_) => Page::Functions,
+            Route::Function { id, .. } => Page::Function(id.clone()),
+            Route::Changes(_) => Page::Changes,
+            Route::Patterns(_) => Page::Patterns,
+            Route::Cost(_) => Page::Cost,
             Route::Traces => Page::Traces,
             Route::Trace { trace_id, .. } => Page::Trace(trace_id.clone()),
             Route::Alerts => Page::Alerts,
@@ -68,7 +83,12 @@ pub fn Frame() -> impl IntoView {
         Page::Map => view! { <pages::map::Map /> }.into_any(),
         Page::Loops => view! { <pages::loops::Loops /> }.into_any(),
         Page::Loop(id) => view! { <pages::loop_detail::LoopDetail id /> }.into_any(),
-        Page::Hotspots => view! { <pages::hotspots::Hotspots /> }.into_any(),
+        Page::Hotspots => pages::hotspots::hotspots(),
+        Page::Functions => pages::functions::functions(),
+        Page::Function(id) => pages::functions::detail::function(id),
+        Page::Changes => pages::changes::changes(),
+        Page::Patterns => pages::patterns::patterns(),
+        Page::Cost => pages::cost::cost(),
         Page::Traces => view! { <pages::traces::Traces /> }.into_any(),
         Page::Trace(id) => view! { <pages::trace::TracePage id /> }.into_any(),
         Page::Alerts => view! { <pages::alerts::Alerts /> }.into_any(),
@@ -108,11 +128,11 @@ pub fn Frame() -> impl IntoView {
 fn Rail() -> impl IntoView {
     let app = App::get();
     let entry = move |Entry { name, sign, route, .. }: Entry| {
-        let here = move || app.route.with(|at| at.same_section(&route()));
+        let here = move || app.route.with(|at| at.same_section(&route(Range::default())));
         let open = move || if sign == "loops" { app.model.with(|model| model.open_loops()) } else { 0 };
         view! {
             <li>
-                <a href=route().href() aria-current=move || here().then_some("page")>
+                <a href=move || route(app.range()).href() aria-current=move || here().then_some("page")>
                     {icon(sign)} <span class="rail-text">{name}</span>
                     <Show when=move || { open() > 0 }>
                         <span class="rail-count" title="open loops">{open}</span>
@@ -203,7 +223,7 @@ fn name_the_window(app: App) {
     Effect::new(move |_| {
         let open = app.model.with(|model| model.open_loops());
         let count = if open > 0 { format!("({open}) ") } else { String::new() };
-        let entry = ENTRIES.iter().find(|entry| app.route.with(|at| at.same_section(&(entry.route)())));
+        let entry = ENTRIES.iter().find(|entry| app.route.with(|at| at.same_section(&(entry.route)(Range::default()))));
         document().set_title(&format!("{count}{} · Loopscope", entry.map_or("Lost", |entry| entry.name)));
     });
 }
@@ -225,7 +245,7 @@ fn listen_to_keys(app: App) {
             after_g.set_value(false);
             if let Some(entry) = ENTRIES.iter().find(|entry| entry.key == key) {
                 event.prevent_default();
-                return app.go((entry.route)());
+                return app.go((entry.route)(untrack(|| app.range())));
             }
         }
         match key.as_str() {

@@ -11,6 +11,7 @@ pub mod draw;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod html;
 pub mod intent;
 pub mod model;
 pub mod pages;

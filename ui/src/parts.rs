@@ -1,9 +1,12 @@
 //! Small parts that several pages are made of.
 //!
-//! `parts/table.rs` is the sortable table, `parts/fetched.rs` a request with its signal, `parts/icon.rs` the signs.
+//! `parts/rows.rs` is a sortable table of plain data, `parts/table.rs` one of live rows, `parts/range.rs` the choice of a
+//! range of time, `parts/fetched.rs` a request with its signal, `parts/icon.rs` the signs.
 
 pub mod fetched;
 pub mod icon;
+pub mod range;
+pub mod rows;
 pub mod table;
 
 use std::time::Duration;
@@ -14,6 +17,7 @@ use prost_types::Timestamp;
 
 use crate::app::App;
 use crate::format;
+use crate::html::{Element, el};
 use crate::url::Route;
 use crate::words;
 
@@ -179,5 +183,41 @@ pub fn nothing(title: &'static str, text: &'static str) -> impl IntoView {
             <h2>{title}</h2>
             <p>{text}</p>
         </div>
+    }
+}
+
+/// The same as plain data.
+pub fn nothing_here(title: &str, text: &str) -> Element {
+    el("div", "nothing").test("nothing").child(el("h2", "").text(title)).child(el("p", "").text(text))
+}
+
+/// Numbers with their names, in a row.
+pub fn figures(list: Vec<(&str, String)>) -> Element {
+    let one = |(name, value): (&str, String)| {
+        el("div", "stat").child(el("dt", "").text(name)).child(el("dd", "").text(&value))
+    };
+    el("dl", "stats").test("figures").all(list.into_iter().map(one).collect())
+}
+
+/// Names and what belongs to them, one below the other.
+pub fn facts(list: Vec<(&str, String)>) -> Element {
+    let one =
+        |(name, value): (&str, String)| el("div", "").child(el("dt", "").text(name)).child(el("dd", "").text(&value));
+    el("dl", "facts").all(list.into_iter().map(one).collect())
+}
+
+/// A part of a page with a heading and a sentence, which may be empty.
+pub fn panel(title: &str, test: &str, sentence: &str) -> Element {
+    let panel = el("section", "panel").test(test).child(el("h2", "").text(title));
+    if sentence.is_empty() { panel } else { panel.child(el("p", "panel-says").text(sentence)) }
+}
+
+/// How much of a list is not shown; an empty line where all is.
+pub fn further(count: u64, singular: &str, plural: &str) -> Element {
+    let line = el("p", "muted");
+    match count {
+        0 => line,
+        1 => line.text(&format!("1 further {singular} is not listed.")),
+        n => line.text(&format!("{} further {plural} are not listed.", format::count(n))),
     }
 }

@@ -5,9 +5,10 @@ use leptos::prelude::*;
 use crate::app::{App, focus};
 use crate::parts::icon::icon;
 
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("/", "search"),
     ("g then m l h t a c", "go to map, loops, hotspots, traces, alerts, connect"),
+    ("g then f e p o", "go to functions, changes, patterns, cost"),
     ("Space", "pause, go on"),
     ("t", "map: graph or table"),
     ("← →", "map: to a caller, to a callee"),
