@@ -44,6 +44,13 @@ pub fn read<M: Read>(text: &str) -> Result<M, Unreadable> {
     M::decode(binary.as_slice()).map_err(|_| Unreadable { expected: "a message of this version", at: 0 })
 }
 
+/// The number that a text is, as JSON writes numbers.
+pub fn number(text: &str) -> Option<f64> {
+    let mut reader = Reader { text, at: 0, depth: 0 };
+    let number = reader.double().ok()?;
+    (reader.at == text.len()).then_some(number)
+}
+
 /// The text that stands in a JSON object under a name, or in objects under each other under several.
 pub fn text_at(text: &str, names: &[&str]) -> Option<String> {
     let mut reader = Reader { text, at: 0, depth: 0 };
@@ -117,12 +124,12 @@ impl<'a> Reader<'a> {
         let number = field.number;
         match &field.kind {
             Kind::Double => {
-                let value: f64 = self.number()?;
+                let value = self.double()?;
                 encode_key(number, WireType::SixtyFourBit, out);
                 out.extend_from_slice(&value.to_le_bytes());
             }
             Kind::Count => {
-                let value: u64 = self.number()?;
+                let value = self.count()?;
                 encode_key(number, WireType::Varint, out);
                 encode_varint(value, out);
             }
@@ -173,7 +180,7 @@ impl<'a> Reader<'a> {
             b't' => self.word("true"),
             b'f' => self.word("false"),
             b'n' => self.word("null"),
-            _ => self.number::<f64>().map(drop),
+            _ => self.double().map(drop),
         }
     }
 
@@ -267,12 +274,46 @@ impl<'a> Reader<'a> {
         Ok(unit)
     }
 
-    fn number<T: std::str::FromStr>(&mut self) -> Result<T, Unreadable> {
+    /// A whole number.
+    fn count(&mut self) -> Result<u64, Unreadable> {
+        let value = self.text[self.at..self.end_of_number()].parse().map_err(|_| self.expected("a number"))?;
+        self.at = self.end_of_number();
+        Ok(value)
+    }
+
+    /// A number in double precision, to the last digit or the one before: the parser of the standard library, which finds
+    /// the nearest double for any text, would weigh as much as a page.
+    fn double(&mut self) -> Result<f64, Unreadable> {
+        const EXACT: u64 = u64::MAX / 10 - 1;
+        let number = &self.text[self.at..self.end_of_number()];
+        let wrong = self.expected("a number");
+        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let mut power: i32 = exponent.parse().map_err(|_| wrong.clone())?;
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        if digits.is_empty() {
+            return Err(wrong);
+        }
+        let mut value = 0_u64;
+        for (is_fraction, digit) in digits.bytes().map(|it| (false, it)).chain(fraction.bytes().map(|it| (true, it))) {
+            if !digit.is_ascii_digit() {
+                return Err(wrong);
+            }
+            let kept = value <= EXACT;
+            if kept {
+                value = value * 10 + u64::from(digit - b'0');
+            }
+            power = power.saturating_add(i32::from(!kept) - i32::from(is_fraction));
+        }
+        self.at = self.end_of_number();
+        let value = scaled(value as f64, power);
+        Ok(if whole.starts_with('-') { -value } else { value })
+    }
+
+    fn end_of_number(&self) -> usize {
         let rest = &self.text[self.at..];
-        let end = rest.find(|it: char| !matches!(it, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
-        let number = rest[..end].parse().map_err(|_| self.expected("a number"))?;
-        self.at += end;
-        Ok(number)
+        let length = rest.find(|it: char| !matches!(it, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'));
+        self.at + length.unwrap_or(rest.len())
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), Unreadable> {
@@ -305,6 +346,18 @@ impl<'a> Reader<'a> {
     fn expected(&self, expected: &'static str) -> Unreadable {
         Unreadable { expected, at: self.at }
     }
+}
+
+/// A value times a power of ten. Up to 22 these are exact.
+fn scaled(mut value: f64, power: i32) -> f64 {
+    let mut left = power.unsigned_abs().min(700);
+    while left > 0 {
+        let step = left.min(22);
+        let factor = (0..step).fold(1.0, |factor, _| factor * 10.0);
+        value = if power < 0 { value / factor } else { value * factor };
+        left -= step;
+    }
+    value
 }
 
 fn put(number: u32, bytes: &[u8], out: &mut Vec<u8>) {

@@ -81,18 +81,18 @@ pub fn Frame() -> impl IntoView {
     });
     let content = move || match page.get() {
         Page::Map => view! { <pages::map::Map /> }.into_any(),
-        Page::Loops => view! { <pages::loops::Loops /> }.into_any(),
-        Page::Loop(id) => view! { <pages::loop_detail::LoopDetail id /> }.into_any(),
+        Page::Loops => pages::loops::loops(),
+        Page::Loop(id) => pages::loop_detail::loop_detail(id),
         Page::Hotspots => pages::hotspots::hotspots(),
         Page::Functions => pages::functions::functions(),
         Page::Function(id) => pages::functions::detail::function(id),
         Page::Changes => pages::changes::changes(),
         Page::Patterns => pages::patterns::patterns(),
         Page::Cost => pages::cost::cost(),
-        Page::Traces => view! { <pages::traces::Traces /> }.into_any(),
-        Page::Trace(id) => view! { <pages::trace::TracePage id /> }.into_any(),
-        Page::Alerts => view! { <pages::alerts::Alerts /> }.into_any(),
-        Page::Connect => view! { <pages::connect::Connect /> }.into_any(),
+        Page::Traces => pages::traces::traces(),
+        Page::Trace(id) => pages::trace::trace(id),
+        Page::Alerts => pages::alerts::alerts(),
+        Page::Connect => pages::connect::connect(),
         Page::Unknown => view! { <Lost /> }.into_any(),
     };
     name_the_window(app);

@@ -48,7 +48,7 @@ impl Samples {
         let made = self.made;
         match field.r#type() {
             Type::Double => {
-                [json!(f64::from(made) / 7.0), json!(made), json!(1e-9), json!(-2.5e300)][made as usize % 4].clone()
+                [json!(f64::from(made) / 64.0), json!(made), json!(1e-9), json!(-2.5e20)][made as usize % 4].clone()
             }
             Type::Uint32 => made.into(),
             Type::Uint64 => (u64::MAX - u64::from(made)).into(),
@@ -121,6 +121,20 @@ fn what_is_wrong_is_said_with_its_place() {
     }
     assert_eq!(read::<v1::Loop>(r#"{"state": "wild"}"#).unwrap_err().expected, "a known word");
     assert_eq!(read::<v1::Loop>(r#"{"first_seen": "today"}"#).unwrap_err().expected, "a time");
+}
+
+#[test]
+fn numbers_are_those_of_the_standard_library_to_a_digit() {
+    for text in ["0", "-0.5", "12", "0.1", "3.141592653589793", "1e21", "-2.5e-300", "123456789012345678901234", "5E+3"]
+    {
+        let exact: f64 = text.parse().unwrap();
+        let found = number(text).unwrap();
+        assert!((found - exact).abs() <= exact.abs() * 1e-15, "{text}: {found}");
+    }
+    for text in ["", "-", "x", "1x", "1.5.2", "e5", "--1", "NaN", " 1"] {
+        assert_eq!(number(text), None, "{text}");
+    }
+    assert_eq!((number("1e999"), number("1e-999")), (Some(f64::INFINITY), Some(0.0)));
 }
 
 #[test]

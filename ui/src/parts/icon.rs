@@ -2,9 +2,29 @@
 
 use leptos::prelude::*;
 
+use crate::html::{Element, el};
+
 /// The sign of a name; an unknown name gives an empty sign.
-pub fn icon(name: &str) -> impl IntoView + use<> {
-    let path = match name {
+pub fn icon(name: &str) -> AnyView {
+    view! {
+        <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+            <path d=path(name) />
+        </svg>
+    }
+    .into_any()
+}
+
+/// The same as plain data.
+pub fn sign(name: &str) -> Element {
+    el("svg", "icon")
+        .attr("viewBox", "0 0 24 24")
+        .attr("aria-hidden", "true")
+        .attr("focusable", "false")
+        .child(el("path", "").attr("d", path(name)))
+}
+
+fn path(name: &str) -> &'static str {
+    match name {
         "map" => {
             "M5 6a2 2 0 1 0 4 0a2 2 0 1 0-4 0M15 9a2 2 0 1 0 4 0a2 2 0 1 0-4 0M7 18a2 2 0 1 0 4 0a2 2 0 1 0-4 0M9 6.6l6 1.8M15.4 10.4l-5 6.2M7.3 8l1.4 8"
         }
@@ -36,10 +56,5 @@ pub fn icon(name: &str) -> impl IntoView + use<> {
         "back" => "M15 5l-7 7l7 7",
         "ring" => "M12 4a8 8 0 1 1-7.400 5M4 4v5h5",
         _ => "",
-    };
-    view! {
-        <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-            <path d=path />
-        </svg>
     }
 }
