@@ -74,7 +74,11 @@ pub fn assessment_chip(assessment: &str) -> Element {
 
 /// A line that says how much sampling kept; empty while it says nothing.
 pub fn sampled(words: &str) -> Element {
-    if words.is_empty() { el("span", "") } else { el("p", "muted sampled").test("sampled").text(words) }
+    if words.is_empty() {
+        el("span", "").attr("hidden", "")
+    } else {
+        el("p", "muted sampled").test("sampled").text(words)
+    }
 }
 
 /// All that is said of a loop in chips: assessment, state, how urgent an alarm is, and what is special about it.
@@ -161,7 +165,7 @@ pub fn panel(title: &str, test: &str, sentence: &str) -> Element {
 pub fn further(count: u64, singular: &str, plural: &str) -> Element {
     let line = el("p", "muted");
     match count {
-        0 => line,
+        0 => line.attr("hidden", ""),
         1 => line.text(&format!("1 further {singular} is not listed.")),
         n => line.text(&format!("{} further {plural} are not listed.", format::count(n))),
     }

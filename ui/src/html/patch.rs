@@ -27,7 +27,9 @@ fn live_of(build: Box<dyn Fn() -> Vec<Element>>) -> AnyView {
         let wanted = build().into_iter().map(Node::Element).collect();
         patch(&host, &mut shown, wanted, false);
     });
-    view! { <div class="live" node_ref=host></div> }.into_any()
+    // As a closure: where one page takes the place of another, Leptos makes the element of a closure anew, while it would
+    // keep a bare one with all that the page before has put into it.
+    (move || view! { <div class="live" node_ref=host></div> }).into_any()
 }
 
 /// What stands in the document.

@@ -86,7 +86,7 @@ fn card(it: &Hotspot, name: &dyn Fn(&str) -> String) -> Element {
         |name: &str, value: String| el("div", "").child(el("dt", "").text(name)).child(el("dd", "").text(&value));
     let baseline = it.baseline_p95_ms.map_or_else(|| "learning".into(), format::duration);
     let mut numbers = el("dl", "card-numbers")
-        .child(number("p95 of a call", format::duration(it.p95_ms)))
+        .child(number("p95 a call", format::duration(it.p95_ms)))
         .child(number("baseline", baseline));
     if let Some(calls) = it.calls_per_trace {
         numbers = numbers.child(number("calls a trace", runs(calls)));

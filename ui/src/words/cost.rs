@@ -33,7 +33,11 @@ pub fn fit(word: &str) -> &'static str {
 
 /// A verdict with its reasons: the words, how sure they are, and what would change it.
 pub fn verdict(it: &FitVerdict) -> String {
-    let change = if it.would_change.is_empty() { String::new() } else { format!(" {}", sentence(&it.would_change)) };
+    let change = if it.would_change.is_empty() {
+        String::new()
+    } else {
+        format!(" What would change it: {}.", it.would_change.trim_end_matches('.'))
+    };
     format!("{} Confidence {}.{change}", sentence(&it.words), format::percent(it.confidence))
 }
 
@@ -151,6 +155,9 @@ mod tests {
             would_change: "a load above 4 runs a second".into(),
             ..FitVerdict::default()
         };
-        assert_eq!(verdict(&it), "Short runs and uneven load. Confidence 80 %. A load above 4 runs a second.");
+        assert_eq!(
+            verdict(&it),
+            "Short runs and uneven load. Confidence 80 %. What would change it: a load above 4 runs a second."
+        );
     }
 }

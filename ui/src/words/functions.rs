@@ -72,10 +72,11 @@ pub fn state(it: &StateTax) -> String {
         return "It uses no database and no store.".to_owned();
     }
     let waited = format!(
-        "{} of its time it waits for databases and stores: {} a run, in {} uses.",
+        "{} of its time it waits for databases and stores: {} a run, in {} {}.",
         format::percent(it.share),
         format::duration(it.waited_ms_per_run),
-        runs(it.calls_per_run)
+        amount(it.calls_per_run),
+        if (it.calls_per_run - 1.0).abs() < 0.05 { "use" } else { "uses" }
     );
     if it.is_chatty {
         let share = format::percent(it.chatty_share);

@@ -11,7 +11,7 @@ use crate::html::{Element, el, link, patch};
 use crate::parts::fetched::Answer;
 use crate::parts::range::{self, Usual};
 use crate::parts::rows::{Column, Order, Row, Rows, number, text, toned};
-use crate::parts::{facts, figures, further, panel};
+use crate::parts::{facts, figures, further, icon, panel};
 use crate::scene::share;
 use crate::url::Route;
 use crate::words as say;
@@ -30,10 +30,10 @@ pub fn function(id: String) -> AnyView {
         let head = answer.peek(|it| (title(it), kind(it), it.range));
         let (title, kind, answered) = head.unwrap_or_else(|| ("Function".into(), String::new(), None));
         let back = Route::Functions(app.range()).href();
-        let crumb = el("p", "crumb").child(link(back, "‹ All functions"));
-        let mut shown = range::page(range::head(app, &title, &kind, Usual::Hour, answered.as_ref()), shown);
-        shown.insert(0, crumb);
-        shown
+        let crumb =
+            el("p", "crumb").child(el("a", "").with("href", back).child(icon::sign("back")).text("All functions"));
+        let head = range::head(app, &title, &kind, Usual::Hour, answered.as_ref());
+        vec![el("div", "page").child(crumb).child(head).all(shown)]
     };
     patch::live(content)
 }
@@ -59,7 +59,7 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
     let throttles = it.throttles.clone().unwrap_or_default();
     let state = it.state.clone().unwrap_or_default();
     let mut shown = vec![
-        el("p", "actions").child(link(Route::node(&function.id).href(), "On the map").attr("class", "button")),
+        el("p", "actions map-link").child(link(Route::node(&function.id).href(), "On the map").attr("class", "button")),
         figures(vec![
             ("runs", words::runs(it.runs)),
             ("errors", format::percent(if it.runs > 0.0 { it.errors / it.runs } else { 0.0 })),
