@@ -25,7 +25,8 @@ pub fn hotspots() -> AnyView {
         let ready = app.named();
         let name = |id: &str| app.name_of(id, ready);
         let (shown, answered) = if is_live {
-            let shown = app.model.with(|model| if model.ready { show(&model.hotspots, &name) } else { Vec::new() });
+            let shown =
+                app.model.with(|model| if model.ready { show(&model.hotspots, true, &name) } else { Vec::new() });
             (shown, None)
         } else {
             let shown = answer.show("The collector measured nothing.", |list| of_range(list, &order, &name));
@@ -39,24 +40,24 @@ pub fn hotspots() -> AnyView {
 
 fn of_range(list: &HotspotList, order: &Order, name: &dyn Fn(&str) -> String) -> Vec<Element> {
     let mut shown = vec![el("p", "muted").test("basis").text(words::basis(&list.basis))];
-    shown.extend(show(&list.hotspots, name));
+    shown.extend(show(&list.hotspots, false, name));
     if !list.roots.is_empty() {
         shown.push(order.table(roots(&list.roots)));
     }
     shown
 }
 
-fn show(list: &[Hotspot], name: &dyn Fn(&str) -> String) -> Vec<Element> {
+fn show(list: &[Hotspot], is_live: bool, name: &dyn Fn(&str) -> String) -> Vec<Element> {
     if list.is_empty() {
         return vec![nothing_here(
             "Nothing measured in this time",
             "Hotspots appear as soon as some requests have come through.",
         )];
     }
-    vec![el("ol", "cards").all(list.iter().map(|it| card(it, name)).collect())]
+    vec![el("ol", "cards").all(list.iter().map(|it| card(it, is_live, name)).collect())]
 }
 
-fn card(it: &Hotspot, name: &dyn Fn(&str) -> String) -> Element {
+fn card(it: &Hotspot, is_live: bool, name: &dyn Fn(&str) -> String) -> Element {
     let known = it.tail_share.unwrap_or(it.share);
     let meter = format!("width:{:.1}%", known.clamp(0.0, 1.0) * 100.0);
     let of = if it.tail_share.is_some() { " of the slow traces" } else { " of all request time" };
@@ -84,10 +85,12 @@ fn card(it: &Hotspot, name: &dyn Fn(&str) -> String) -> Element {
     );
     let number =
         |name: &str, value: String| el("div", "").child(el("dt", "").text(name)).child(el("dd", "").text(&value));
-    let baseline = it.baseline_p95_ms.map_or_else(|| "learning".into(), format::duration);
-    let mut numbers = el("dl", "card-numbers")
-        .child(number("p95 a call", format::duration(it.p95_ms)))
-        .child(number("baseline", baseline));
+    let mut numbers = el("dl", "card-numbers").child(number("p95 a call", format::duration(it.p95_ms)));
+    // A range of time has no baseline, so nothing is said of it there.
+    if is_live || it.baseline_p95_ms.is_some() {
+        let baseline = it.baseline_p95_ms.map_or_else(|| "learning".into(), format::duration);
+        numbers = numbers.child(number("baseline", baseline));
+    }
     if let Some(calls) = it.calls_per_trace {
         numbers = numbers.child(number("calls a trace", runs(calls)));
     }
@@ -152,7 +155,7 @@ mod tests {
     use loopscope_proto::v1::EdgeRef;
 
     fn shown(list: &[Hotspot]) -> String {
-        crate::html::words(&show(list, &|id| id.to_uppercase()))
+        crate::html::words(&show(list, true, &|id| id.to_uppercase()))
     }
 
     #[test]
