@@ -61,7 +61,8 @@ impl Engine {
         }
     }
 
-    /// Takes in spans that arrived at `now`.
+    /// Takes in spans that arrived at `now`. What was counted of functions and edges that are known goes on with the next
+    /// tick; see [`Shard::is_due`].
     pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
         if let [only] = &mut self.shards[..] {
             only.ingest(now, spans);
@@ -74,7 +75,7 @@ impl Engine {
                 shard.ingest(now, spans);
             }
         }
-        self.collect(now);
+        self.collect(now, Shard::is_due);
     }
 
     /// Counts what was mended or let go before the spans came here.
@@ -90,7 +91,7 @@ impl Engine {
             shard.tick(now);
         }
         self.linker.tick(now);
-        self.collect(now);
+        self.collect_all(now);
         self.aggregate.tick(now);
     }
 
@@ -99,7 +100,7 @@ impl Engine {
         for shard in &mut self.shards {
             shard.finish(now);
         }
-        self.collect(now);
+        self.collect_all(now);
         self.linker.finish(now);
         self.tick(now);
     }
@@ -111,11 +112,13 @@ impl Engine {
 
     /// Everything known at `now`.
     pub fn snapshot(&mut self, now: ArrivalTime) -> Snapshot {
+        self.collect_all(now);
         self.aggregate.snapshot(now)
     }
 
     /// What was measured in the running window costs: in this minute, or in all of a capture.
     pub fn cost(&mut self, now: ArrivalTime) -> CostReport {
+        self.collect_all(now);
         self.aggregate.cost(now)
     }
 
@@ -136,7 +139,7 @@ impl Engine {
 
     /// All that it knows but what the shards hold, as bytes: linker, then aggregate.
     pub fn save(&mut self, now: ArrivalTime) -> (Vec<u8>, Vec<u8>) {
-        self.collect(now);
+        self.collect_all(now);
         (self.linker.save(), self.aggregate.save())
     }
 
@@ -158,7 +161,7 @@ impl Engine {
         for shard in &mut engine.shards {
             shard.tick(now);
             // All of it was told before.
-            drop(shard.drain());
+            drop((shard.take_delta(), shard.take_records()));
         }
         engine.linker = Linker::load(config, linker)?;
         engine.aggregate = Aggregate::load(config, aggregate)?;
@@ -170,7 +173,7 @@ impl Engine {
         if let Some(shard) = self.shards.first_mut() {
             shard.learn(facts);
         }
-        self.collect(now);
+        self.collect_all(now);
     }
 
     /// Takes in what somebody says of a loop.
@@ -183,11 +186,16 @@ impl Engine {
         &mut self.aggregate
     }
 
-    fn collect(&mut self, now: ArrivalTime) {
+    fn collect_all(&mut self, now: ArrivalTime) {
+        self.collect(now, |_| true);
+    }
+
+    fn collect(&mut self, now: ArrivalTime, is_due: impl Fn(&mut Shard) -> bool) {
         for shard in &mut self.shards {
-            let output = shard.drain();
-            self.aggregate.merge(now, output.delta);
-            self.linker.ingest(now, output.records);
+            if is_due(shard) {
+                self.aggregate.merge(now, shard.take_delta());
+            }
+            self.linker.ingest(now, shard.take_records());
         }
         let linked = self.linker.drain(now);
         for id in &linked.removed {

@@ -512,7 +512,7 @@ mod tests {
                 spans.reverse();
             }
             shard.ingest(START, spans);
-            linker.ingest(START, shard.drain().records);
+            linker.ingest(START, shard.take_records());
             shard = Shard::new(&config, 1);
         }
         assert!(linker.fragments.len() > 0);

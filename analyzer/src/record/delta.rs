@@ -46,6 +46,14 @@ pub struct Delta {
     pub(crate) passing: Passing,
     pub(crate) anomalies: Anomalies,
     pub(crate) losses: Losses,
+    pub(crate) begun: Begun,
+}
+
+/// Functions and edges that came into a delta since somebody looked.
+#[derive(Clone, Default)]
+pub(crate) struct Begun {
+    pub(crate) functions: Vec<NodeId>,
+    pub(crate) edges: Vec<EdgeKey>,
 }
 
 /// Changes to one function; counts can shrink when what looked like an invocation turns out to be a part of another.
@@ -262,7 +270,11 @@ impl Delta {
     }
 
     pub(crate) fn function(&mut self, function: &Arc<Function>) -> &mut FunctionDelta {
-        self.functions.entry(function.id).or_insert_with(|| FunctionDelta::new(function))
+        let begun = &mut self.begun.functions;
+        self.functions.entry(function.id).or_insert_with(|| {
+            begun.push(function.id);
+            FunctionDelta::new(function)
+        })
     }
 
     /// Takes in what is said of a run beyond its spans. Who does not say which function it was says nothing.
@@ -287,7 +299,11 @@ impl Delta {
 
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
-        let edge = self.edges.entry(key).or_insert_with(EdgeDelta::new);
+        let begun = &mut self.begun.edges;
+        let edge = self.edges.entry(key).or_insert_with(|| {
+            begun.push(key);
+            EdgeDelta::new()
+        });
         let count = call.sampling.adjusted_count();
         edge.kept += 1;
         edge.calls += count;

@@ -15,6 +15,10 @@ pub(super) struct Stage {
     aggregator: SyncSender<ToAggregator>,
     now: ArrivalTime,
     position: Position,
+    /// How far all that was counted has been handed on.
+    counted: Position,
+    /// True when a tick has passed since then.
+    is_ticked: bool,
     /// True while it is fed what was known before: what it says of it is dropped.
     is_warming: bool,
 }
@@ -27,22 +31,41 @@ impl Stage {
         linker: SyncSender<ToLinker>,
         aggregator: SyncSender<ToAggregator>,
     ) -> Self {
-        Self { number, shard, linker, aggregator, now: ArrivalTime(0), position: 0, is_warming }
+        Self {
+            number,
+            shard,
+            linker,
+            aggregator,
+            now: ArrivalTime(0),
+            position: 0,
+            counted: 0,
+            is_ticked: false,
+            is_warming,
+        }
     }
 
-    /// Hands on what has gathered, with the first batch to see again when it is for a checkpoint.
+    /// Hands on all that has gathered, with the first batch to see again when it is for a checkpoint.
     fn tell(&mut self, checkpoint: Option<Position>) {
-        let output = self.shard.drain();
-        if self.is_warming {
-            return;
+        self.tell_counts();
+        self.tell_records(checkpoint);
+    }
+
+    /// The counts go first: when the linker passes this position on, the counts up to it have arrived. A receiver is gone
+    /// only when the process ends or a thread has panicked, which is told where the thread is joined.
+    fn tell_counts(&mut self) {
+        (self.counted, self.is_ticked) = (self.position, false);
+        let delta = self.shard.take_delta();
+        if !self.is_warming && !delta.is_empty() {
+            let _ = self.aggregator.send(ToAggregator::Delta { now: self.now, delta });
         }
-        // The delta goes first: when the linker passes this position on, the counts up to it have arrived. A receiver
-        // is gone only when the process ends or a thread has panicked, which is told where the thread is joined.
-        if !output.delta.is_empty() {
-            let _ = self.aggregator.send(ToAggregator::Delta { now: self.now, delta: output.delta });
+    }
+
+    fn tell_records(&mut self, checkpoint: Option<Position>) {
+        let records = self.shard.take_records();
+        if !self.is_warming {
+            let (now, position) = (self.now, self.counted);
+            let _ = self.linker.send(ToLinker { now, shard: self.number, position, records, checkpoint });
         }
-        let (now, position, records) = (self.now, self.position, output.records);
-        let _ = self.linker.send(ToLinker { now, shard: self.number, position, records, checkpoint });
     }
 }
 
@@ -55,6 +78,7 @@ impl super::Stage for Stage {
         self.shard.ingest(message.now, message.spans);
         if message.is_tick {
             self.shard.tick(message.now);
+            self.is_ticked = true;
         }
         match message.mark {
             Some(Mark::Known) => {
@@ -66,7 +90,15 @@ impl super::Stage for Stage {
         }
     }
 
+    /// What happened goes on at once, what was counted when it is due.
     fn hand_on(&mut self) {
+        if self.is_ticked || self.shard.is_due() {
+            self.tell_counts();
+        }
+        self.tell_records(None);
+    }
+
+    fn end(&mut self) {
         self.tell(None);
     }
 }

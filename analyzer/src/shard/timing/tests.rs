@@ -73,7 +73,7 @@ impl Spans {
         for seconds in 1..200 {
             shard.tick(ArrivalTime(START.0 + seconds * SECOND));
         }
-        shard.drain().delta.profiles
+        shard.take_delta().profiles
     }
 
     /// The same as text, with names in place of ids.
@@ -281,7 +281,7 @@ fn what_bounds_cost_is_counted() {
         span.trace_id = TraceId(id.to_be_bytes());
     }
     shard.ingest(START, spans.0);
-    let delta = shard.drain().delta;
+    let delta = shard.take_delta();
     assert!(
         delta.losses.traces_cut > 0 && delta.profiles.len() as u64 == delta.losses.traces_cut,
         "{:?}",
@@ -298,7 +298,7 @@ fn what_bounds_cost_is_counted() {
     }
     shard.ingest(START, spans.0);
     shard.finish(START);
-    let delta = shard.drain().delta;
+    let delta = shard.take_delta();
     assert_eq!((delta.losses.trace_spans_dropped, delta.profiles.len()), (super::SPANS as u64 + 11, 0));
 }
 
@@ -320,11 +320,11 @@ fn under_load_whole_traces_are_chosen_and_stand_for_all() {
         }
         if at % 250 == 0 {
             shard.tick(now);
-            profiles.extend(shard.drain().delta.profiles);
+            profiles.extend(shard.take_delta().profiles);
         }
     }
     shard.finish(ArrivalTime(START.0 + 60 * SECOND));
-    profiles.extend(shard.drain().delta.profiles);
+    profiles.extend(shard.take_delta().profiles);
     assert!((1_000..8_000).contains(&profiles.len()), "{}", profiles.len());
     assert!(profiles.iter().all(|profile| profile.pieces.len() == 3 && profile.duration_ms == 100.0));
     let all: f64 = profiles.iter().map(|profile| profile.weight).sum();
@@ -339,9 +339,9 @@ fn a_capture_is_measured_at_its_end() {
     let mut shard = Shard::new(&Config::for_capture(3), 1);
     shard.ingest(START, spans.0.iter().cloned());
     shard.tick(ArrivalTime(START.0 + 3_600 * SECOND));
-    assert_eq!(shard.drain().delta.profiles, []);
+    assert_eq!(shard.take_delta().profiles, []);
     shard.finish(START);
-    assert_eq!(shard.drain().delta.profiles, spans.profiles());
+    assert_eq!(shard.take_delta().profiles, spans.profiles());
 }
 
 #[test]
@@ -352,11 +352,11 @@ fn half_a_trace_is_no_trace() {
     let mut shard = Shard::new(&Config::recommended(), 1);
     shard.ingest(START, spans.0[..1].iter().cloned());
     shard.tick(ArrivalTime(START.0 + 60 * SECOND));
-    assert_eq!(shard.drain().delta.profiles.len(), 1);
+    assert_eq!(shard.take_delta().profiles.len(), 1);
     // The rest comes when the trace was measured: its parent is known, so it is no trace of its own.
     shard.ingest(ArrivalTime(START.0 + 61 * SECOND), spans.0[1..].iter().cloned());
     shard.tick(ArrivalTime(START.0 + 120 * SECOND));
-    assert_eq!(shard.drain().delta.profiles, []);
+    assert_eq!(shard.take_delta().profiles, []);
 }
 
 proptest! {
@@ -407,5 +407,5 @@ fn nothing_is_lost_unsaid() {
     spans.add(Server, "front", (0, 100), None);
     shard.ingest(START, spans.0);
     shard.finish(START);
-    assert_eq!(shard.drain().delta.losses, Losses { spans: 1, ..Losses::default() });
+    assert_eq!(shard.take_delta().losses, Losses { spans: 1, ..Losses::default() });
 }
