@@ -74,7 +74,7 @@ fn row(record: &AlertRecord, now: f64) -> Element {
         .child(severity_chip(it.severity()))
         .all(because.collect())
         .child(el("span", "muted").child(ago(alert.timestamp.as_ref(), now)));
-    let now_is = incident.map(|it| words::incident_now(it)).unwrap_or_default();
+    let now_is = incident.map(words::incident_now).unwrap_or_default();
     let incident = el("p", "muted").text("incident ").child(el("span", "mono").text(&data.incident_id)).text(&now_is);
     let title = link(Route::Loop(it.id.clone()).href(), &summary).attr("class", "whole");
     let mut main = el("div", "card-main").child(chips).child(el("h2", "").child(title));

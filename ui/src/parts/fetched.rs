@@ -11,37 +11,19 @@ use crate::html::{Element, el};
 
 /// How a request stands.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fetched<T> {
+enum Fetched {
     /// On its way.
     Loading,
     /// Here.
-    Ready(T),
+    Ready(String),
     /// It did not work.
     Failed(Failure),
 }
 
-/// Fetches what `url` names; `None` fetches nothing. While a newer answer is on its way the old one stays only if the
-/// address is the same.
-pub fn fetched<T>(url: impl Fn() -> Option<String> + Send + Sync + 'static) -> Memo<Fetched<T>>
-where
-    T: Read + Clone + PartialEq + Send + Sync + 'static,
-{
-    let answer = text(Memo::new(move |_| url()));
-    Memo::new(move |_| {
-        answer.with(|answer| match answer {
-            Fetched::Loading => Fetched::Loading,
-            Fetched::Failed(why) => Fetched::Failed(why.clone()),
-            Fetched::Ready(text) => match read(text) {
-                Ok(message) => Fetched::Ready(message),
-                Err(error) => Fetched::Failed(Failure::Other(format!("The answer cannot be read: {error}"))),
-            },
-        })
-    })
-}
-
-/// The same for views that are plain data: the answer is read when it changes, however often it is shown.
+/// An answer, which is read when it changes, however often it is shown. While a newer one is on its way the old one stays
+/// only if the address is the same.
 pub struct Answer<T> {
-    text: RwSignal<Fetched<String>>,
+    text: RwSignal<Fetched>,
     read: RefCell<Option<(String, Result<T, String>)>>,
 }
 
@@ -87,8 +69,8 @@ fn failed(text: &str) -> Vec<Element> {
     vec![el("p", "failure").attr("role", "alert").text(text)]
 }
 
-/// The same for the bare text. Not generic, so that the module holds it once.
-fn text(url: Memo<Option<String>>) -> RwSignal<Fetched<String>> {
+/// The text at an address. Not generic, so that the module holds it once.
+fn text(url: Memo<Option<String>>) -> RwSignal<Fetched> {
     let answer = RwSignal::new(Fetched::Loading);
     let running = StoredValue::new_local(None::<Abort>);
     Effect::new(move |before: Option<Option<String>>| {
@@ -119,13 +101,4 @@ fn text(url: Memo<Option<String>>) -> RwSignal<Fetched<String>> {
         running.try_update_value(|abort| *abort = None);
     });
     answer
-}
-
-/// What a reader is told about a failure.
-pub fn failure(failure: &Failure, missing: &'static str) -> impl IntoView + use<> {
-    let text = match failure {
-        Failure::NotFound => missing.to_owned(),
-        Failure::Other(text) => format!("It could not be loaded. {text}"),
-    };
-    view! { <p class="failure" role="alert">{text}</p> }
 }

@@ -64,13 +64,16 @@ pub fn toned(text: String, order: f64, class: &'static str) -> Cell {
     Cell { text, order, class }
 }
 
+/// The column that decides the order, and whether the largest comes first.
+type By = (usize, bool);
+
 /// What a reader has asked a table for; made once by the page, for each of its tables.
 #[derive(Clone)]
 pub struct Order {
-    by: RwSignal<(usize, bool)>,
+    by: RwSignal<By>,
     shown: RwSignal<usize>,
     /// The order and the keys as they were shown last.
-    last: Rc<RefCell<((usize, bool), Vec<String>)>>,
+    last: Rc<RefCell<(By, Vec<String>)>>,
 }
 
 impl Order {
@@ -141,7 +144,7 @@ impl Order {
     }
 }
 
-fn sort(columns: &[Column], (by, down): (usize, bool), rows: &mut [Row]) {
+fn sort(columns: &[Column], (by, down): By, rows: &mut [Row]) {
     let numeric = columns.get(by).is_some_and(|(_, numeric)| *numeric);
     rows.sort_by(|a, b| {
         let order = match (a.cells.get(by), b.cells.get(by)) {

@@ -72,11 +72,7 @@ fn ratio(it: &Reproduction) -> Vec<Element> {
         .child(el("circle", "r-mean").with("cx", place(it.mean).to_string()).attr("cy", "30").attr("r", "6"))
         .all(ticks.collect());
     let said = el("p", "").test("r-words").child(el("strong", "").text(&numbers)).text(". ");
-    vec![
-        el("h3", "").text("R, the further laps that each lap causes"),
-        picture,
-        said.text(&words::reproduction(it).to_string()),
-    ]
+    vec![el("h3", "").text("R, the further laps that each lap causes"), picture, said.text(words::reproduction(it))]
 }
 
 /// Where an R stands: 1 in the middle, most room around it, and as far to the right as its inverse is to the left.
