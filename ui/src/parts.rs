@@ -27,6 +27,7 @@ const COPIED: Duration = Duration::from_millis(1600);
 /// A button that copies a text and says so.
 pub fn copy(text: String, label: &'static str) -> Element {
     let press = move |event: &web_sys::Event| {
+        // What it says for a moment is put past the tables of what is shown, which never change the label of a button.
         // The browser tells by a promise; nothing useful could be done when it fails.
         let _ = window().navigator().clipboard().write_text(&text);
         let target = event.current_target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
@@ -34,12 +35,11 @@ pub fn copy(text: String, label: &'static str) -> Element {
         said.set_text_content(Some("Copied ✓"));
         set_timeout(move || said.set_text_content(Some(label)), COPIED);
     };
-    // What it says for a moment is not known to the tables of what is shown, so the text is an element of its own.
     el("button", "button copy")
         .attr("type", "button")
         .test("copy")
         .on("click", Rc::new(press))
-        .child(el("span", "").attr("aria-live", "polite").with("data-label", label.to_owned()).text(label))
+        .child(el("span", "").attr("aria-live", "polite").text(label))
 }
 
 /// A time, relative to now, with the exact one as its title.
