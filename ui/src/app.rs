@@ -13,7 +13,7 @@ use crate::client::{Link, Live};
 use crate::geometry::Camera;
 use crate::model::{Applied, Model};
 use crate::scene::Scene;
-use crate::url::{MapQuery, Route};
+use crate::url::{MapQuery, Range, Route};
 
 /// Data older than this is shown as stale.
 pub const STALE_AFTER_MS: f64 = 10_000.0;
@@ -53,6 +53,8 @@ pub struct App {
     /// Whether tests may ask for coordinates.
     pub testing: bool,
     behind: StoredValue<Option<Model>>,
+    is_ready: Memo<bool>,
+    range: StoredValue<Range>,
 }
 
 impl App {
@@ -75,7 +77,10 @@ impl App {
             camera: RwSignal::new(None),
             testing: location().split(['?', '&', '#']).any(|part| part == "testing=1"),
             behind: StoredValue::new(None),
+            is_ready: Memo::new(move |_| model.with(|model| model.ready)),
+            range: StoredValue::new(Range::default()),
         };
+        app.keep_range();
         app.follow_address();
         app.follow_theme();
         let live = Live::open(move |event| app.hear(event), move |link| app.link.set(link));
@@ -157,6 +162,21 @@ impl App {
         }
     }
 
+    /// The range of time of the page, or of the last one that had one: it goes with the reader.
+    pub fn range(self) -> Range {
+        self.route.with(|route| route.range().cloned()).unwrap_or_else(|| self.range.get_value())
+    }
+
+    /// Whether nodes can be named; their names change too seldom to follow each change of the model.
+    pub fn named(self) -> bool {
+        self.is_ready.get()
+    }
+
+    /// The name of a node, once nodes can be named.
+    pub fn name_of(self, id: &str, ready: bool) -> String {
+        if ready { self.model.with_untracked(|model| model.node_name(id).to_owned()) } else { id.to_owned() }
+    }
+
     /// The query of the map, or its defaults on other pages.
     pub fn map_query(self) -> MapQuery {
         self.route.with(|route| match route {
@@ -177,6 +197,14 @@ impl App {
         self.look_at.update(|(calls, at)| {
             *calls += 1;
             *at = node;
+        });
+    }
+
+    fn keep_range(self) {
+        Effect::new(move |_| {
+            if let Some(range) = self.route.with(|route| route.range().cloned()) {
+                self.range.set_value(range);
+            }
         });
     }
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use gloo_net::http::Request;
 use leptos::prelude::set_timeout;
+use loopscope_proto::read::{read, text_at};
 use loopscope_proto::v1::LiveEvent;
-use serde_json::from_str;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{AbortController, Event, EventSource, MessageEvent};
 
 use crate::model::Applied;
-use crate::url::encode;
+use crate::url::{Range, encode};
 
 /// Where the live stream is.
 pub const LIVE: &str = "/api/v1/live";
@@ -58,6 +58,36 @@ pub fn verdict_url(loop_id: &str) -> String {
 /// The address of one declaration.
 pub fn declaration_url(id: &str) -> String {
     format!("{INTENDED}/{}", encode(id))
+}
+
+/// The address of what is wrong with functions.
+pub fn functions_url(range: &Range) -> String {
+    range.after("/api/v1/functions")
+}
+
+/// The address of what is known of one function.
+pub fn function_url(id: &str, range: &Range) -> String {
+    range.after(&format!("/api/v1/functions/{}", encode(id)))
+}
+
+/// The address of what functions cost.
+pub fn cost_url(range: &Range) -> String {
+    range.after("/api/v1/cost")
+}
+
+/// The address of the patterns.
+pub fn patterns_url(range: &Range) -> String {
+    range.after("/api/v1/patterns")
+}
+
+/// The address of what changed.
+pub fn changes_url(range: &Range) -> String {
+    range.after("/api/v1/changes")
+}
+
+/// The address of what takes the time in a range.
+pub fn hotspots_url(range: &Range) -> String {
+    range.after("/api/v1/hotspots")
 }
 
 /// The address of the newest alerts.
@@ -153,21 +183,13 @@ pub enum Change {
 
 /// Why the server said no, in its own words where it has some.
 fn refusal(status: u16, body: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Said {
-        error: Reason,
-    }
-    #[derive(serde::Deserialize)]
-    struct Reason {
-        message: String,
-    }
-    match from_str::<Said>(body) {
-        Ok(said) => {
-            let mut letters = said.error.message.chars();
+    match text_at(body, &["error", "message"]) {
+        Some(message) => {
+            let mut letters = message.chars();
             let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
             format!("{first}{}.", letters.as_str().trim_end_matches('.'))
         }
-        Err(_) => format!("The server answered {status}."),
+        None => format!("The server answered {status}."),
     }
 }
 
@@ -244,7 +266,7 @@ impl Live {
             stream.last_heard_ms = js_sys::Date::now();
             (Rc::clone(&stream.on_event), Rc::clone(&stream.on_link))
         };
-        match from_str::<LiveEvent>(&text).map(|event| on_event(event)) {
+        match read::<LiveEvent>(&text).map(|event| on_event(event)) {
             Ok(Applied::Yes) => {
                 self.0.borrow_mut().failures = 0;
                 on_link(Link::Open);

@@ -5,13 +5,16 @@
 pub mod help;
 pub mod search;
 
+use std::rc::Rc;
+
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use crate::app::{App, focus, is_typing};
+use crate::html::{Element, el, link, patch};
 use crate::pages;
-use crate::parts::icon::icon;
-use crate::url::{MapQuery, MapView, Route};
+use crate::parts::icon;
+use crate::url::{MapQuery, MapView, Range, Route};
 use crate::words;
 
 /// One entry of the navigation.
@@ -20,16 +23,21 @@ struct Entry {
     key: &'static str,
     name: &'static str,
     sign: &'static str,
-    route: fn() -> Route,
+    /// The range of time is for pages that have one.
+    route: fn(Range) -> Route,
 }
 
-const ENTRIES: [Entry; 6] = [
-    Entry { key: "m", name: "Map", sign: "map", route: || Route::Map(MapQuery::default()) },
-    Entry { key: "l", name: "Loops", sign: "loops", route: || Route::Loops },
-    Entry { key: "h", name: "Hotspots", sign: "hotspots", route: || Route::Hotspots },
-    Entry { key: "t", name: "Traces", sign: "traces", route: || Route::Traces },
-    Entry { key: "a", name: "Alerts", sign: "alerts", route: || Route::Alerts },
-    Entry { key: "c", name: "Connect", sign: "connect", route: || Route::Connect },
+const ENTRIES: [Entry; 10] = [
+    Entry { key: "m", name: "Map", sign: "map", route: |_| Route::Map(MapQuery::default()) },
+    Entry { key: "l", name: "Loops", sign: "loops", route: |_| Route::Loops },
+    Entry { key: "h", name: "Hotspots", sign: "hotspots", route: Route::Hotspots },
+    Entry { key: "f", name: "Functions", sign: "functions", route: Route::Functions },
+    Entry { key: "e", name: "Changes", sign: "changes", route: Route::Changes },
+    Entry { key: "p", name: "Patterns", sign: "patterns", route: Route::Patterns },
+    Entry { key: "o", name: "Cost", sign: "cost", route: Route::Cost },
+    Entry { key: "t", name: "Traces", sign: "traces", route: |_| Route::Traces },
+    Entry { key: "a", name: "Alerts", sign: "alerts", route: |_| Route::Alerts },
+    Entry { key: "c", name: "Connect", sign: "connect", route: |_| Route::Connect },
 ];
 
 /// What decides which page is shown; what only changes a page is not part of it.
@@ -39,6 +47,11 @@ enum Page {
     Loops,
     Loop(String),
     Hotspots,
+    Functions,
+    Function(String),
+    Changes,
+    Patterns,
+    Cost,
     Traces,
     Trace(String),
     Alerts,
@@ -56,7 +69,12 @@ pub fn Frame() -> impl IntoView {
             Route::Map(_) => Page::Map,
             Route::Loops => Page::Loops,
             Route::Loop(id) => Page::Loop(id.clone()),
-            Route::Hotspots => Page::Hotspots,
+            Route::Hotspots(_) => Page::Hotspots,
+            Route::Functions(_) => Page::Functions,
+            Route::Function { id, .. } => Page::Function(id.clone()),
+            Route::Changes(_) => Page::Changes,
+            Route::Patterns(_) => Page::Patterns,
+            Route::Cost(_) => Page::Cost,
             Route::Traces => Page::Traces,
             Route::Trace { trace_id, .. } => Page::Trace(trace_id.clone()),
             Route::Alerts => Page::Alerts,
@@ -66,144 +84,112 @@ pub fn Frame() -> impl IntoView {
     });
     let content = move || match page.get() {
         Page::Map => view! { <pages::map::Map /> }.into_any(),
-        Page::Loops => view! { <pages::loops::Loops /> }.into_any(),
-        Page::Loop(id) => view! { <pages::loop_detail::LoopDetail id /> }.into_any(),
-        Page::Hotspots => view! { <pages::hotspots::Hotspots /> }.into_any(),
-        Page::Traces => view! { <pages::traces::Traces /> }.into_any(),
-        Page::Trace(id) => view! { <pages::trace::TracePage id /> }.into_any(),
-        Page::Alerts => view! { <pages::alerts::Alerts /> }.into_any(),
-        Page::Connect => view! { <pages::connect::Connect /> }.into_any(),
-        Page::Unknown => view! { <Lost /> }.into_any(),
+        Page::Loops => pages::loops::loops(),
+        Page::Loop(id) => pages::loop_detail::loop_detail(id),
+        Page::Hotspots => pages::hotspots::hotspots(),
+        Page::Functions => pages::functions::functions(),
+        Page::Function(id) => pages::functions::detail::function(id),
+        Page::Changes => pages::changes::changes(),
+        Page::Patterns => pages::patterns::patterns(),
+        Page::Cost => pages::cost::cost(),
+        Page::Traces => pages::traces::traces(),
+        Page::Trace(id) => pages::trace::trace(id),
+        Page::Alerts => pages::alerts::alerts(),
+        Page::Connect => pages::connect::connect(),
+        Page::Unknown => patch::live(lost),
     };
     name_the_window(app);
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <div class="frame" class:stale=move || app.link.get() != crate::client::Link::Connecting && app.stale()>
-            <Rail />
+            {patch::live(move || vec![rail(app)])}
             <header class="bar">
-                <search::Search />
-                <div class="bar-end">
-                    <Freshness />
-                    <ThemeSwitch />
-                    <button
-                        class="icon-button"
-                        type="button"
-                        title="Keys and help (?)"
-                        aria-label="Keys and help"
-                        on:click=move |_| app.help.set(true)
-                    >
-                        {icon("help")}
-                    </button>
-                </div>
+                {search::search(app)}
+                {patch::live(move || vec![el("div", "bar-end").all(bar_end(app))])}
             </header>
             <main id="main" tabindex="-1">{content}</main>
         </div>
-        <Show when=move || app.help.get()>
-            <help::Help />
-        </Show>
+        {patch::live(move || if app.help.get() { help::help(app) } else { Vec::new() })}
     }
 }
 
-#[component]
-fn Rail() -> impl IntoView {
-    let app = App::get();
-    let entry = move |Entry { name, sign, route, .. }: Entry| {
-        let here = move || app.route.with(|at| at.same_section(&route()));
-        let open = move || if sign == "loops" { app.model.with(|model| model.open_loops()) } else { 0 };
-        view! {
-            <li>
-                <a href=route().href() aria-current=move || here().then_some("page")>
-                    {icon(sign)} <span class="rail-text">{name}</span>
-                    <Show when=move || { open() > 0 }>
-                        <span class="rail-count" title="open loops">{open}</span>
-                    </Show>
-                </a>
-            </li>
-        }
+fn rail(app: App) -> Element {
+    let range = app.range();
+    let open = app.model.with(|model| model.open_loops());
+    let entry = |Entry { name, sign, route, .. }: &Entry| {
+        let route = route(range.clone());
+        let link = el("a", "").with("href", route.href());
+        let link = if app.route.with(|at| at.same_section(&route)) { link.attr("aria-current", "page") } else { link };
+        let link = link.child(icon::sign(sign)).child(el("span", "rail-text").text(name));
+        let count = el("span", "rail-count").attr("title", "open loops").text(&open.to_string());
+        el("li", "").child(if *sign == "loops" && open > 0 { link.child(count) } else { link })
     };
-    view! {
-        <nav class="rail" aria-label="Pages">
-            <a class="brand" href="/map" aria-label="Loopscope: to the map">
-                <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
-                    <path d="M16 6a10 10 0 1 1-9.600 7.200" />
-                    <path d="M4.200 7.600l1.700 6.300l6-2.200" />
-                    <circle cx="16" cy="16" r="3" />
-                </svg>
-                <span class="rail-text">"Loopscope"</span>
-            </a>
-            <ul>{ENTRIES.map(entry).collect_view()}</ul>
-        </nav>
-    }
+    let path = |d: &str| el("path", "").attr("d", d);
+    let logo = el("svg", "logo")
+        .attr("viewBox", "0 0 32 32")
+        .attr("aria-hidden", "true")
+        .child(path("M16 6a10 10 0 1 1-9.600 7.200"))
+        .child(path("M4.200 7.600l1.700 6.300l6-2.200"))
+        .child(el("circle", "").attr("cx", "16").attr("cy", "16").attr("r", "3"));
+    let brand = el("a", "brand")
+        .attr("href", "/map")
+        .attr("aria-label", "Loopscope: to the map")
+        .child(logo)
+        .child(el("span", "rail-text").text("Loopscope"));
+    el("nav", "rail")
+        .attr("aria-label", "Pages")
+        .child(brand)
+        .child(el("ul", "").all(ENTRIES.iter().map(entry).collect()))
 }
 
-/// How fresh the data is. The number changes each second, which would be noise when read aloud: only a change of the
-/// state is announced.
-#[component]
-fn Freshness() -> impl IntoView {
-    let app = App::get();
-    let state =
-        move || words::freshness(app.link.get(), app.paused.get(), app.waiting.get(), app.age_ms(), app.stale());
-    let kind = Memo::new(move |_| state().0);
-    let announced = move || match kind.get() {
+/// How fresh the data is, and the switches. The age changes each second, which would be noise when read aloud: only a
+/// change of the state is announced.
+fn bar_end(app: App) -> Vec<Element> {
+    let paused = app.paused.get();
+    let (kind, text) = words::freshness(app.link.get(), paused, app.waiting.get(), app.age_ms(), app.stale());
+    let announced = match kind {
         "live" => "Live",
         "paused" => "Paused",
         "lost" => "No fresh data",
         _ => "Connecting",
     };
-    let label = move || if app.paused.get() { "Go on (space)" } else { "Pause (space)" };
-    view! {
-        <div class=move || format!("pill {}", kind.get()) role="status" data-testid="freshness" data-state=move || kind.get()>
-            <span class="pill-dot" aria-hidden="true"></span>
-            <span aria-hidden="true" class="pill-text">{move || state().1}</span>
-            <span class="sr">{announced}</span>
-        </div>
-        <button
-            class="icon-button"
-            type="button"
-            title=label
-            aria-label="Pause the picture"
-            aria-pressed=move || app.paused.get().to_string()
-            data-testid="pause"
-            on:click=move |_| app.toggle_pause()
-        >
-            {move || icon(if app.paused.get() { "play" } else { "pause" })}
-        </button>
-    }
+    let pill = el("div", &format!("pill {kind}"))
+        .attr("role", "status")
+        .test("freshness")
+        .attr("data-state", kind)
+        .child(el("span", "pill-dot").attr("aria-hidden", "true"))
+        .child(el("span", "pill-text").attr("aria-hidden", "true").text(&text))
+        .child(el("span", "sr").text(announced));
+    let button = |title: &str, label: &str, sign: &str| {
+        el("button", "icon-button")
+            .attr("type", "button")
+            .attr("title", title)
+            .attr("aria-label", label)
+            .child(icon::sign(sign))
+    };
+    let (title, sign) = if paused { ("Go on (space)", "play") } else { ("Pause (space)", "pause") };
+    let pause = button(title, "Pause the picture", sign)
+        .with("aria-pressed", paused.to_string())
+        .test("pause")
+        .on("click", Rc::new(move |_| app.toggle_pause()));
+    let (title, sign) = if app.dark.get() { ("To the light theme", "sun") } else { ("To the dark theme", "moon") };
+    let theme =
+        button(title, title, sign).test("theme").on("click", Rc::new(move |_| app.dark.update(|it| *it = !*it)));
+    let help = button("Keys and help (?)", "Keys and help", "help").on("click", Rc::new(move |_| app.help.set(true)));
+    vec![pill, pause, theme, help]
 }
 
-#[component]
-fn ThemeSwitch() -> impl IntoView {
-    let app = App::get();
-    let label = move || if app.dark.get() { "To the light theme" } else { "To the dark theme" };
-    view! {
-        <button
-            class="icon-button"
-            type="button"
-            title=label
-            aria-label=label
-            data-testid="theme"
-            on:click=move |_| app.dark.update(|dark| *dark = !*dark)
-        >
-            {move || icon(if app.dark.get() { "sun" } else { "moon" })}
-        </button>
-    }
-}
-
-#[component]
-fn Lost() -> impl IntoView {
-    view! {
-        <div class="page">
-            <h1 tabindex="-1">"Nothing here"</h1>
-            <p>"This address leads nowhere. " <a href="/map">"To the map"</a></p>
-        </div>
-    }
+fn lost() -> Vec<Element> {
+    let text = el("p", "").text("This address leads nowhere. ").child(link("/map".to_owned(), "To the map"));
+    let heading = el("h1", "").attr("tabindex", "-1").text("Nothing here");
+    vec![el("div", "page").child(heading).child(text)]
 }
 
 fn name_the_window(app: App) {
     Effect::new(move |_| {
         let open = app.model.with(|model| model.open_loops());
         let count = if open > 0 { format!("({open}) ") } else { String::new() };
-        let entry = ENTRIES.iter().find(|entry| app.route.with(|at| at.same_section(&(entry.route)())));
+        let entry = ENTRIES.iter().find(|entry| app.route.with(|at| at.same_section(&(entry.route)(Range::default()))));
         document().set_title(&format!("{count}{} · Loopscope", entry.map_or("Lost", |entry| entry.name)));
     });
 }
@@ -225,7 +211,7 @@ fn listen_to_keys(app: App) {
             after_g.set_value(false);
             if let Some(entry) = ENTRIES.iter().find(|entry| entry.key == key) {
                 event.prevent_default();
-                return app.go((entry.route)());
+                return app.go((entry.route)(untrack(|| app.range())));
             }
         }
         match key.as_str() {

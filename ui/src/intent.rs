@@ -52,9 +52,9 @@ pub fn clear(loop_id: &str) -> Result<Change, String> {
 pub fn declare(loop_id: &str, typed: &Declaration) -> Result<Change, String> {
     let rate = typed.rate.trim();
     // The parser that messages need as well: that of the standard library would weigh as much as a page.
-    let rate = match serde_json::from_str::<f64>(rate) {
+    let rate = match loopscope_proto::read::number(rate) {
         _ if rate.is_empty() => None,
-        Ok(rate) if rate.is_finite() && rate >= 0.0 => Some(rate),
+        Some(rate) if rate.is_finite() && rate >= 0.0 => Some(rate),
         _ => return Err("Laps a minute is a number, such as 600.".into()),
     };
     let depth = laps(&typed.depth)?;

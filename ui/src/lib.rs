@@ -1,7 +1,8 @@
 //! The page of Loopscope: the live call graph, loops, hotspots, traces and alerts in a browser.
 //!
 //! Data goes one way: `client` (network) → `model` (plain state) → `scene` (shapes) → `draw` (pixels), with `app` as
-//! the one place that ties them to signals, and `pages` inside the `frame` as what readers see. `url`, `format`,
+//! the one place that ties them to signals, and `pages` inside the `frame` as what readers see. A page makes plain data of
+//! messages, which `html` brings into the document. `url`, `format`,
 //! `words`, `intent`, `snippets`, `waterfall` and `geometry` are pure and tested natively. The page computes no layout and no
 //! statistics: both come from the server, so that every reader sees the same.
 
@@ -11,6 +12,7 @@ pub mod draw;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod html;
 pub mod intent;
 pub mod model;
 pub mod pages;

@@ -1,9 +1,13 @@
 //! Where the reader is, as a value and as a URL.
 //!
 //! Every view that somebody may want to send to somebody else stands in the URL; defaults are left out and unknown
-//! parameters are ignored. This module knows nothing of the browser: `app.rs` reads and writes the address bar.
+//! parameters are ignored. `url/range.rs` has the range of time that several pages share. This module knows nothing of the browser: `app.rs` reads and writes the address bar.
+
+mod range;
 
 use std::fmt::Write as _;
+
+pub use range::{ALL, Range};
 
 /// A place in the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +19,22 @@ pub enum Route {
     /// One loop, by id.
     Loop(String),
     /// What takes the time.
-    Hotspots,
+    Hotspots(Range),
+    /// What is wrong with functions.
+    Functions(Range),
+    /// Everything known of one function.
+    Function {
+        /// Its id.
+        id: String,
+        /// The time that is looked at.
+        range: Range,
+    },
+    /// What is slower or fails more often than it did.
+    Changes(Range),
+    /// What the system is made of.
+    Patterns(Range),
+    /// What functions cost.
+    Cost(Range),
     /// Where traces are looked up.
     Traces,
     /// One trace.
@@ -78,7 +97,12 @@ impl Route {
             [] | ["map"] => Self::Map(MapQuery::parse(query)),
             ["loops"] => Self::Loops,
             ["loops", id] => Self::Loop((*id).to_owned()),
-            ["hotspots"] => Self::Hotspots,
+            ["hotspots"] => Self::Hotspots(Range::parse(query)),
+            ["functions"] => Self::Functions(Range::parse(query)),
+            ["functions", id] => Self::Function { id: (*id).to_owned(), range: Range::parse(query) },
+            ["changes"] => Self::Changes(Range::parse(query)),
+            ["patterns"] => Self::Patterns(Range::parse(query)),
+            ["cost"] => Self::Cost(Range::parse(query)),
             ["traces"] => Self::Traces,
             ["traces", id] => Self::Trace { trace_id: (*id).to_owned(), span: parameter(query, "span") },
             ["alerts"] => Self::Alerts,
@@ -93,7 +117,12 @@ impl Route {
             Self::Map(query) => query.href(),
             Self::Loops => "/loops".into(),
             Self::Loop(id) => format!("/loops/{}", encode(id)),
-            Self::Hotspots => "/hotspots".into(),
+            Self::Hotspots(range) => range.after("/hotspots"),
+            Self::Functions(range) => range.after("/functions"),
+            Self::Function { id, range } => range.after(&format!("/functions/{}", encode(id))),
+            Self::Changes(range) => range.after("/changes"),
+            Self::Patterns(range) => range.after("/patterns"),
+            Self::Cost(range) => range.after("/cost"),
             Self::Traces => "/traces".into(),
             Self::Trace { trace_id, span: None } => format!("/traces/{}", encode(trace_id)),
             Self::Trace { trace_id, span: Some(span) } => {
@@ -134,6 +163,28 @@ impl Route {
         Self::Map(MapQuery { loop_id: Some(id.into()), ..MapQuery::default() })
     }
 
+    /// The range of time of a page that has one.
+    pub fn range(&self) -> Option<&Range> {
+        match self {
+            Self::Hotspots(range) | Self::Functions(range) | Self::Changes(range) => Some(range),
+            Self::Patterns(range) | Self::Cost(range) | Self::Function { range, .. } => Some(range),
+            _ => None,
+        }
+    }
+
+    /// The same page about another range of time.
+    pub fn at(self, range: Range) -> Self {
+        match self {
+            Self::Hotspots(_) => Self::Hotspots(range),
+            Self::Functions(_) => Self::Functions(range),
+            Self::Function { id, .. } => Self::Function { id, range },
+            Self::Changes(_) => Self::Changes(range),
+            Self::Patterns(_) => Self::Patterns(range),
+            Self::Cost(_) => Self::Cost(range),
+            other => other,
+        }
+    }
+
     /// Whether the place belongs to the same entry of the navigation.
     pub fn same_section(&self, other: &Self) -> bool {
         self.section() == other.section()
@@ -143,7 +194,11 @@ impl Route {
         match self {
             Self::Map(_) => "map",
             Self::Loops | Self::Loop(_) => "loops",
-            Self::Hotspots => "hotspots",
+            Self::Hotspots(_) => "hotspots",
+            Self::Functions(_) | Self::Function { .. } => "functions",
+            Self::Changes(_) => "changes",
+            Self::Patterns(_) => "patterns",
+            Self::Cost(_) => "cost",
             Self::Traces | Self::Trace { .. } => "traces",
             Self::Alerts => "alerts",
             Self::Connect => "connect",
@@ -277,6 +332,11 @@ mod tests {
         ".{1,12}"
     }
 
+    fn range() -> impl Strategy<Value = Range> {
+        let time = || proptest::option::of(id());
+        (time(), time()).prop_map(|(from, to)| Range { from, to })
+    }
+
     fn route() -> impl Strategy<Value = Route> {
         let selection = prop_oneof![
             id().prop_map(Selection::Node),
@@ -289,7 +349,12 @@ mod tests {
             map,
             Just(Route::Loops),
             id().prop_map(Route::Loop),
-            Just(Route::Hotspots),
+            range().prop_map(Route::Hotspots),
+            range().prop_map(Route::Functions),
+            (id(), range()).prop_map(|(id, range)| Route::Function { id, range }),
+            range().prop_map(Route::Changes),
+            range().prop_map(Route::Patterns),
+            range().prop_map(Route::Cost),
             Just(Route::Traces),
             (id(), proptest::option::of(id())).prop_map(|(trace_id, span)| Route::Trace { trace_id, span }),
             Just(Route::Alerts),
@@ -301,6 +366,14 @@ mod tests {
         #[test]
         fn every_route_survives_its_url(route in route()) {
             prop_assert_eq!(Route::parse(&route.href()), route);
+        }
+
+        #[test]
+        fn another_range_changes_nothing_else(route in route(), range in range()) {
+            let moved = route.clone().at(range.clone());
+            prop_assert!(moved.same_section(&route));
+            prop_assert_eq!(moved.range().is_some(), route.range().is_some());
+            prop_assert!(moved.range().is_none_or(|it| *it == range));
         }
 
         #[test]

@@ -3,7 +3,14 @@
 //! Pure text from the messages of the schema; how it is shown is up to the pages. `words/loops.rs` says what a loop does,
 //! `words/judgement.rs` what the detectors make of it and why, `words/money.rs` what it costs, `words/sampled.rs` what
 //! sampling hides, `words/chain.rs` how a chain went and what is declared of it, `words/incidents.rs` what became of an
-//! incident.
+//! incident, `words/hotspots.rs`, `words/functions.rs`, `words/cost.rs`, `words/patterns.rs` and `words/changes.rs` what the
+//! pages of these names say.
+
+pub mod changes;
+pub mod cost;
+pub mod functions;
+pub mod hotspots;
+pub mod patterns;
 
 mod chain;
 mod incidents;
@@ -12,7 +19,7 @@ mod loops;
 mod money;
 mod sampled;
 
-use loopscope_proto::v1::{Hotspot, Severity, Status};
+use loopscope_proto::v1::{Severity, Status, TimeRange};
 
 use crate::client::Link;
 use crate::format;
@@ -43,18 +50,17 @@ pub fn freshness(link: Link, paused: bool, waiting: u32, age_ms: f64, stale: boo
     }
 }
 
-/// Where a hotspot spends its time, in words.
-pub fn hotspot_cause(it: &Hotspot) -> &'static str {
-    match it.cause.as_str() {
-        "self" => "its own time",
-        "gap" => "waiting between caller and callee",
-        "resource" => "waiting for a resource",
-        "cold_start" => "starting instances",
-        "queue" => "messages waiting to be handled",
-        "n_plus_one" => "ten or more calls in a row",
-        "retries" => "trying again what has failed",
-        _ => "time",
-    }
+/// A range of time, and how much of it was seen.
+pub fn time_range(range: &TimeRange) -> String {
+    let (from, to) = (format::moment(range.from.as_ref()), format::moment(range.to.as_ref()));
+    let seconds = |time: &Option<prost_types::Timestamp>| time.as_ref().map_or(0.0, |time| time.seconds as f64);
+    let length = seconds(&range.to) - seconds(&range.from);
+    let seen = if range.seen_seconds + 90.0 < length {
+        format!(", of which {} were seen", format::duration(range.seen_seconds * 1000.0))
+    } else {
+        String::new()
+    };
+    format!("{} – {to}{seen}", from.trim_end_matches(" UTC"))
 }
 
 /// How many nodes lie outside of the picture.
@@ -142,5 +148,14 @@ mod tests {
         for kind in ["parent_ring", "broken_clock", "orphan", "duplicate", "child_before_parent"] {
             assert_ne!(anomaly(kind), anomaly("?"), "{kind}");
         }
+    }
+
+    #[test]
+    fn a_range_says_what_of_it_was_seen() {
+        let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let mut range = TimeRange { from: time(1_795_402_800), to: time(1_795_406_400), seen_seconds: 3_600.0 };
+        assert_eq!(time_range(&range), "2026-11-23 03:00:00 – 2026-11-23 04:00:00 UTC");
+        range.seen_seconds = 600.0;
+        assert!(time_range(&range).ends_with("UTC, of which 10 m were seen"));
     }
 }

@@ -24,6 +24,7 @@ mod intended;
 mod loops;
 mod openapi;
 mod page;
+mod page_views;
 mod patterns;
 mod sampled;
 mod settings;

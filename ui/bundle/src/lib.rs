@@ -61,6 +61,18 @@ mod tests {
         }
     }
 
+    /// What travels to every browser is bounded: `cargo test --release -p loopscope-ui-bundle`. A build for debugging is
+    /// larger, and the page of one sentence has no module.
+    #[test]
+    fn the_module_keeps_its_budget() {
+        const RAW_BYTES: usize = 1_200_000;
+        const BROTLI_BYTES: usize = 350_000;
+        let module = ASSETS.iter().find(|asset| asset.path.ends_with(".wasm")).filter(|_| !cfg!(debug_assertions));
+        let Some(module) = module else { return };
+        let (raw, brotli) = (module.plain.len(), module.brotli.len());
+        assert!(raw <= RAW_BYTES && brotli <= BROTLI_BYTES, "{raw} bytes, {brotli} with brotli");
+    }
+
     #[test]
     fn nothing_inline_that_a_strict_content_policy_would_refuse() {
         assert!(!index().contains("style=\"") && !index().contains("onload="));

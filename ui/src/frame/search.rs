@@ -1,11 +1,15 @@
 //! Finds functions, resources, loops and traces by what the reader writes.
 
+use std::rc::Rc;
+
 use leptos::prelude::*;
-use web_sys::KeyboardEvent;
+use wasm_bindgen::JsCast;
+use web_sys::{Event, HtmlInputElement, KeyboardEvent};
 
 use crate::app::{App, focus};
+use crate::html::{Element, el, patch};
 use crate::model::Model;
-use crate::parts::icon::icon;
+use crate::parts::icon::sign;
 use crate::url::Route;
 use crate::words;
 
@@ -20,13 +24,20 @@ struct Found {
     node: Option<String>,
 }
 
+/// What the reader has written, shared with listeners.
+#[derive(Clone, Copy)]
+struct Search {
+    app: App,
+    text: RwSignal<String>,
+    open: RwSignal<bool>,
+    at: RwSignal<usize>,
+    found: Memo<Vec<Found>>,
+}
+
 /// The field with its list of results.
-#[component]
-pub fn Search() -> impl IntoView {
-    let app = App::get();
+pub fn search(app: App) -> AnyView {
     let text = RwSignal::new(String::new());
     let open = RwSignal::new(false);
-    let at = RwSignal::new(0_usize);
     let found = Memo::new(move |_| match (open.get(), text.get()) {
         (true, text) if !text.trim().is_empty() => app.model.with_untracked(|model| find(model, text.trim())),
         _ => vec![],
@@ -36,77 +47,99 @@ pub fn Search() -> impl IntoView {
             focus("#search");
         }
     });
-    let choose = move |it: Found| {
-        open.set(false);
-        text.set(String::new());
-        app.go(it.route);
-        app.look_at(it.node);
-    };
-    let key = move |event: KeyboardEvent| match event.key().as_str() {
-        "ArrowDown" | "ArrowUp" => {
-            event.prevent_default();
-            let n = found.with(Vec::len).max(1);
-            at.update(|at| *at = if event.key() == "ArrowDown" { (*at + 1) % n } else { (*at + n - 1) % n });
+    let search = Search { app, text, open, at: RwSignal::new(0), found };
+    patch::live(move || vec![search.show()])
+}
+
+fn field() -> Option<HtmlInputElement> {
+    document().get_element_by_id("search")?.dyn_into().ok()
+}
+
+impl Search {
+    fn choose(self, it: Found) {
+        self.open.set(false);
+        self.text.set(String::new());
+        if let Some(field) = field() {
+            field.set_value("");
         }
-        "Enter" => {
-            if let Some(it) = found.with(|found| found.get(at.get()).cloned()) {
-                choose(it);
+        self.app.go(it.route);
+        self.app.look_at(it.node);
+    }
+
+    fn key(self, event: &Event) {
+        let Some(pressed) = event.dyn_ref::<KeyboardEvent>().map(KeyboardEvent::key) else { return };
+        match pressed.as_str() {
+            "ArrowDown" | "ArrowUp" => {
+                event.prevent_default();
+                let n = self.found.with_untracked(Vec::len).max(1);
+                self.at.update(|at| *at = if pressed == "ArrowDown" { (*at + 1) % n } else { (*at + n - 1) % n });
             }
-        }
-        "Escape" => {
-            event.prevent_default();
-            open.set(false);
-            focus("main");
-        }
-        _ => {}
-    };
-    let items = move || {
-        let item = |(n, it): (usize, Found)| {
-            let chosen = it.clone();
-            view! {
-                <li
-                    id=format!("result-{n}")
-                    role="option"
-                    aria-selected=move || (at.get() == n).to_string()
-                    on:mousedown=move |event| {
-                        event.prevent_default();
-                        choose(chosen.clone());
-                    }
-                >
-                    <span class="result-title">{it.title}</span>
-                    <span class="muted">{it.kind}</span>
-                </li>
-            }
-        };
-        found.get().into_iter().enumerate().map(item).collect_view()
-    };
-    let expanded = move || found.with(|found| !found.is_empty());
-    view! {
-        <div class="search" role="search">
-            {icon("search")}
-            <input
-                id="search"
-                type="search"
-                role="combobox"
-                placeholder="Search functions, queues, loops, trace ids"
-                aria-label="Search"
-                autocomplete="off"
-                spellcheck="false"
-                aria-controls="results"
-                aria-expanded=move || expanded().to_string()
-                aria-activedescendant=move || expanded().then(|| format!("result-{}", at.get()))
-                prop:value=text
-                on:input=move |event| {
-                    text.set(event_target_value(&event));
-                    at.set(0);
-                    open.set(true);
+            "Enter" => {
+                let at = self.at.get_untracked();
+                if let Some(it) = self.found.with_untracked(|found| found.get(at).cloned()) {
+                    self.choose(it);
                 }
-                on:blur=move |_| open.set(false)
-                on:keydown=key
-            />
-            <kbd aria-hidden="true">"/"</kbd>
-            <ul id="results" role="listbox" aria-label="Results" class:closed=move || !expanded()>{items}</ul>
-        </div>
+            }
+            "Escape" => {
+                event.prevent_default();
+                self.open.set(false);
+                focus("main");
+            }
+            _ => {}
+        }
+    }
+
+    fn show(self) -> Element {
+        let write = move |_: &Event| {
+            self.text.set(field().map(|it| it.value()).unwrap_or_default());
+            self.at.set(0);
+            self.open.set(true);
+        };
+        let found = self.found.get();
+        let at = self.at.get();
+        let mut input = el("input", "")
+            .attr("id", "search")
+            .attr("type", "search")
+            .attr("role", "combobox")
+            .attr("placeholder", "Search functions, queues, loops, trace ids")
+            .attr("aria-label", "Search")
+            .attr("autocomplete", "off")
+            .attr("spellcheck", "false")
+            .attr("aria-controls", "results")
+            .with("aria-expanded", (!found.is_empty()).to_string())
+            .on("input", Rc::new(write))
+            .on("blur", Rc::new(move |_| self.open.set(false)))
+            .on("keydown", Rc::new(move |event| self.key(event)));
+        if !found.is_empty() {
+            input = input.with("aria-activedescendant", format!("result-{at}"));
+        }
+        let list = el("ul", if found.is_empty() { "closed" } else { "" })
+            .attr("id", "results")
+            .attr("role", "listbox")
+            .attr("aria-label", "Results");
+        let items = found.into_iter().enumerate().map(|(n, it)| self.item(n, it, n == at));
+        el("div", "search")
+            .attr("role", "search")
+            .child(sign("search"))
+            .child(input)
+            .child(el("kbd", "").attr("aria-hidden", "true").text("/"))
+            .child(list.all(items.collect()))
+    }
+
+    fn item(self, n: usize, it: Found, is_chosen: bool) -> Element {
+        let (title, kind) = (it.title.clone(), it.kind.clone());
+        // Before the field loses the focus, which closes the list.
+        let press = move |event: &Event| {
+            event.prevent_default();
+            self.choose(it.clone());
+        };
+        el("li", "")
+            .with("id", format!("result-{n}"))
+            .attr("role", "option")
+            .with("aria-selected", is_chosen.to_string())
+            .on("mousedown", Rc::new(press))
+            .child(el("span", "result-title").text(&title))
+            .child(el("span", "muted").text(&kind))
     }
 }
 

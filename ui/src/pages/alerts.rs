@@ -6,8 +6,9 @@ use loopscope_proto::v1::{AlertList, AlertRecord, IncidentLoop};
 use crate::app::App;
 use crate::client::ALERTS;
 use crate::format;
-use crate::parts::fetched::{Fetched, failure, fetched};
-use crate::parts::{Ago, nothing, severity_chip};
+use crate::html::{Element, el, link, patch};
+use crate::parts::fetched::Answer;
+use crate::parts::{ago, nothing_here, severity_chip};
 use crate::url::Route;
 use crate::words;
 
@@ -15,23 +16,14 @@ use crate::words;
 const EVERY_MS: f64 = 5_000.0;
 
 /// The page.
-#[component]
-pub fn Alerts() -> impl IntoView {
+pub fn alerts() -> AnyView {
     let app = App::get();
     let round = Memo::new(move |_| (app.now.get() / EVERY_MS) as u64);
-    let list = fetched::<AlertList>(move || Some(format!("{ALERTS}#{}", round.get())));
-    let content = move || match list.get() {
-        Fetched::Loading => view! { <p class="muted">"Loading…"</p> }.into_any(),
-        Fetched::Failed(why) => failure(&why, "The collector keeps no alerts.").into_any(),
-        Fetched::Ready(list) if list.alerts.is_empty() => {
-            nothing("Nothing to tell so far", "An alert is written when a loop opens, gets worse or ends.").into_any()
-        }
-        Fetched::Ready(list) => {
-            view! { <ul class="cards">{list.alerts.into_iter().map(row).collect_view()}</ul> }.into_any()
-        }
-    };
-    let delivered = move || {
-        app.model.with(|model| {
+    let answer = Answer::<AlertList>::of(Memo::new(move |_| Some(format!("{ALERTS}#{}", round.get()))));
+    let content = move || {
+        let now = app.now.get();
+        let shown = answer.show("The collector keeps no alerts.", |list| show(list, now));
+        let delivered = app.model.with(|model| {
             let status = model.status.clone().unwrap_or_default();
             format!(
                 "{} webhook messages delivered · {} waiting · {} given up",
@@ -39,21 +31,27 @@ pub fn Alerts() -> impl IntoView {
                 format::count(status.webhooks_pending),
                 format::count(status.webhooks_failed)
             )
-        })
+        });
+        let head = el("header", "page-head")
+            .child(el("h1", "").attr("tabindex", "-1").text("Alerts"))
+            .child(el("p", "muted").text(&delivered));
+        vec![el("div", "page").child(head).all(shown)]
     };
-    view! {
-        <div class="page">
-            <header class="page-head">
-                <h1 tabindex="-1">"Alerts"</h1>
-                <p class="muted">{delivered}</p>
-            </header>
-            {content}
-        </div>
-    }
+    patch::live(content)
 }
 
-fn row(record: AlertRecord) -> impl IntoView {
-    let alert = record.alert.unwrap_or_default();
+fn show(list: &AlertList, now: f64) -> Vec<Element> {
+    if list.alerts.is_empty() {
+        return vec![nothing_here(
+            "Nothing to tell so far",
+            "An alert is written when a loop opens, gets worse or ends.",
+        )];
+    }
+    vec![el("ul", "cards").all(list.alerts.iter().map(|record| row(record, now)).collect())]
+}
+
+fn row(record: &AlertRecord, now: f64) -> Element {
+    let alert = record.alert.clone().unwrap_or_default();
     let data = alert.data.unwrap_or_default();
     let it = data.r#loop.unwrap_or_default();
     let (glyph, word, class) = match alert.r#type.as_str() {
@@ -64,50 +62,45 @@ fn row(record: AlertRecord) -> impl IntoView {
         "loop.resolved" => ("✓", "resolved", "alert-resolved"),
         _ => ("·", "changed", ""),
     };
-    let sent = move || match (record.delivered, record.pending, record.failed) {
-        (0, 0, 0) => "no webhook".to_owned(),
-        (delivered, pending, failed) => {
-            let parts = [(delivered, "delivered"), (pending, "waiting"), (failed, "given up")];
-            let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
-            parts.collect::<Vec<_>>().join(" · ")
-        }
-    };
     // The incident as it is now knows loops that joined since the message was written.
-    let incident = record.incident;
-    let loops = incident.as_ref().map_or(data.loops, |incident| incident.loops.clone());
+    let incident = record.incident.as_ref();
+    let loops = incident.map_or(data.loops, |incident| incident.loops.clone());
     let others: Vec<IncidentLoop> = loops.into_iter().filter(|other| other.id != it.id).collect();
     let because = data.because.iter().filter_map(|because| words::because(because));
+    let because = because.map(|because| el("span", "chip because").text(because));
     let summary = if data.summary.is_empty() { it.functions.join(" → ") } else { data.summary };
-    view! {
-        <li class=format!("card alert {class}") data-testid="alert-row" data-id=record.id>
-            <div class="card-main">
-                <div class="chips">
-                    <span class="chip"><span aria-hidden="true">{glyph}</span>{word}</span>
-                    {severity_chip(it.severity())}
-                    {because.map(|because| view! { <span class="chip because">{because}</span> }).collect_view()}
-                    <span class="muted"><Ago time=alert.timestamp /></span>
-                </div>
-                <h2><a class="whole" href=Route::Loop(it.id.clone()).href()>{summary}</a></h2>
-                {(!others.is_empty()).then(|| belonging(others))}
-                <p class="muted">
-                    "incident " <span class="mono">{data.incident_id}</span> {incident.as_ref().map(words::incident_now)}
-                </p>
-            </div>
-            <p class:failed=move || { record.failed > 0 } class="sent">{sent}</p>
-        </li>
+    let chips = el("div", "chips")
+        .child(el("span", "chip").child(el("span", "").attr("aria-hidden", "true").text(glyph)).text(word))
+        .child(severity_chip(it.severity()))
+        .all(because.collect())
+        .child(el("span", "muted").child(ago(alert.timestamp.as_ref(), now)));
+    let now_is = incident.map(words::incident_now).unwrap_or_default();
+    let incident = el("p", "muted").text("incident ").child(el("span", "mono").text(&data.incident_id)).text(&now_is);
+    let title = link(Route::Loop(it.id.clone()).href(), &summary).attr("class", "whole");
+    let mut main = el("div", "card-main").child(chips).child(el("h2", "").child(title));
+    if !others.is_empty() {
+        main = main.child(belonging(&others));
     }
+    el("li", &format!("card alert {class}"))
+        .key(&record.id)
+        .test("alert-row")
+        .attr("data-id", &record.id)
+        .child(main.child(incident))
+        .child(el("p", if record.failed > 0 { "sent failed" } else { "sent" }).text(&sent(record)))
+}
+
+fn sent(record: &AlertRecord) -> String {
+    let parts = [(record.delivered, "delivered"), (record.pending, "waiting"), (record.failed, "given up")];
+    let parts: Vec<_> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if parts.is_empty() { "no webhook".to_owned() } else { parts.join(" · ") }
 }
 
 /// The other loops of an incident.
-fn belonging(others: Vec<IncidentLoop>) -> impl IntoView {
-    let links = others.into_iter().map(|other| {
-        let way = words::way(&other.functions);
-        view! { <li><a href=Route::Loop(other.id).href()>{way}</a></li> }
-    });
-    view! {
-        <div class="belonging" data-testid="alert-loops">
-            <span class="muted">"with"</span>
-            <ul>{links.collect_view()}</ul>
-        </div>
-    }
+fn belonging(others: &[IncidentLoop]) -> Element {
+    let line =
+        |it: &IncidentLoop| el("li", "").child(link(Route::Loop(it.id.clone()).href(), &words::way(&it.functions)));
+    el("div", "belonging")
+        .test("alert-loops")
+        .child(el("span", "muted").text("with"))
+        .child(el("ul", "").all(others.iter().map(line).collect()))
 }

@@ -2,145 +2,128 @@
 
 mod anomalies;
 
+use std::rc::Rc;
+
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Event, KeyboardEvent};
 
 use crate::app::App;
 use crate::format;
-use crate::parts::{Copy, stat};
-use crate::snippets::{self, Snippet};
+use crate::html::{Element, el, patch};
+use crate::parts::{copy, stat};
+use crate::snippets;
 use crate::words;
 
 /// The page.
-#[component]
-pub fn Connect() -> impl IntoView {
+pub fn connect() -> AnyView {
     let app = App::get();
-    let status = Memo::new(move |_| app.model.with(|model| model.status.clone().unwrap_or_default()));
-    let number = |value: fn(&loopscope_proto::v1::Status) -> String| move || status.with(value);
-    view! {
-        <div class="page">
-            <header class="page-head">
-                <h1 tabindex="-1">"Connect"</h1>
-                <p class="lead">"Point any OpenTelemetry exporter here. Nothing else is needed."</p>
-            </header>
-            <Doors />
-            <Snippets />
-            <h2 class="section-title">"What has come so far"</h2>
-            <dl class="stats" data-testid="counters">
-                {stat("spans", number(|it| format::count(it.spans_received)))}
-                {stat("log records", number(|it| format::count(it.log_records_received)))}
-                {stat("metric points", number(|it| format::count(it.data_points_received)))}
-                {stat("spans refused", number(|it| format::count(it.spans_rejected)))}
-                {stat("requests unreadable", number(|it| format::count(it.requests_refused)))}
-                {stat("requests sent away", number(|it| format::count(it.requests_overloaded)))}
-                {stat("batches to analyse", number(|it| format::count(it.engine_lag_batches)))}
-                {stat("journal", number(|it| format::bytes(it.journal_bytes)))}
-            </dl>
-            <Losses />
-            {anomalies::anomalies(app)}
-            <p class="muted">"Loopscope " {number(|it| it.version.clone())}</p>
-        </div>
-    }
+    let tab = RwSignal::new(0);
+    let anomalies = anomalies::Anomalies::of(app);
+    let content = move || {
+        let head = el("header", "page-head")
+            .child(el("h1", "").attr("tabindex", "-1").text("Connect"))
+            .child(el("p", "lead").text("Point any OpenTelemetry exporter here. Nothing else is needed."));
+        let status = app.model.with(|model| model.status.clone().unwrap_or_default());
+        let counters = vec![
+            stat("spans", format::count(status.spans_received)),
+            stat("log records", format::count(status.log_records_received)),
+            stat("metric points", format::count(status.data_points_received)),
+            stat("spans refused", format::count(status.spans_rejected)),
+            stat("requests unreadable", format::count(status.requests_refused)),
+            stat("requests sent away", format::count(status.requests_overloaded)),
+            stat("batches to analyse", format::count(status.engine_lag_batches)),
+            stat("journal", format::bytes(status.journal_bytes)),
+        ];
+        let page = el("div", "page")
+            .child(head)
+            .all(ways(app, tab))
+            .child(el("h2", "section-title").text("What has come so far"))
+            .child(el("dl", "stats").test("counters").all(counters))
+            .child(el("h2", "section-title").text("What had to be let go"))
+            .child(losses(&words::losses(&status)))
+            .all(anomalies.show())
+            .child(el("p", "muted").text(&format!("Loopscope {}", status.version)));
+        vec![page]
+    };
+    patch::live(content)
 }
 
 /// What a bound has cost so far; nothing is let go unsaid.
-#[component]
-fn Losses() -> impl IntoView {
-    let app = App::get();
-    let losses =
-        Memo::new(move |_| app.model.with(|model| model.status.as_ref().map(words::losses).unwrap_or_default()));
-    view! {
-        <h2 class="section-title">"What had to be let go"</h2>
-        <Show when=move || losses.with(Vec::is_empty)>
-            <p class="muted" data-testid="no-losses">"Nothing: every bound was wide enough so far."</p>
-        </Show>
-        <dl class="stats" data-testid="losses">
-            <For each=move || losses.get() key=|loss| *loss let:loss>
-                {stat(loss.0, move || format::count(loss.1))}
-            </For>
-        </dl>
+fn losses(list: &[(&'static str, u64)]) -> Element {
+    if list.is_empty() {
+        return el("p", "muted").test("no-losses").text("Nothing: every bound was wide enough so far.");
     }
+    let losses = list.iter().map(|(name, count)| stat(name, format::count(*count)));
+    el("dl", "stats").test("losses").all(losses.collect())
 }
 
-/// The addresses of the two doors.
-#[component]
-pub fn Doors() -> impl IntoView {
-    let doors = doors();
-    let door = |name: &'static str, port: &'static str, take: fn(&(String, String)) -> String| {
-        let url = Signal::derive(move || doors.with(take));
-        view! {
-            <div class="door">
-                <span class="door-name">{name} <span class="muted">{port}</span></span>
-                <code data-testid="endpoint">{move || url.get()}</code>
-                <Copy text=url />
-            </div>
-        }
+/// The addresses of the two doors, and what to run, one tab for each way.
+pub fn ways(app: App, tab: RwSignal<usize>) -> Vec<Element> {
+    let (grpc, http) = doors(app);
+    let door = |name: &str, port: &str, url: &str| {
+        let name = el("span", "door-name").text(&format!("{name} ")).child(el("span", "muted").text(port));
+        el("div", "door")
+            .child(name)
+            .child(el("code", "").test("endpoint").text(url))
+            .child(copy(url.to_owned(), "Copy"))
     };
-    view! {
-        <div class="doors">
-            {door("OTLP over HTTP", "protobuf and JSON", |it| it.1.clone())}
-            {door("OTLP over gRPC", "protobuf", |it| it.0.clone())}
-        </div>
-    }
+    let doors = el("div", "doors").child(door("OTLP over HTTP", "protobuf and JSON", &http)).child(door(
+        "OTLP over gRPC",
+        "protobuf",
+        &grpc,
+    ));
+    vec![doors, snippet_tabs(&grpc, &http, tab)]
 }
 
-/// What to run, one tab for each way.
-#[component]
-pub fn Snippets() -> impl IntoView {
-    let doors = doors();
-    let at = RwSignal::new(0_usize);
-    let list = Memo::new(move |_| doors.with(|(grpc, http)| snippets::all(grpc, http, &host())));
-    let n = list.with_untracked(Vec::len);
-    let titles: Vec<&'static str> = list.with_untracked(|list| list.iter().map(|it| it.title).collect());
-    let shown = move |take: fn(&Snippet) -> String| list.with(|list| list.get(at.get()).map(take).unwrap_or_default());
-    let key = move |event: web_sys::KeyboardEvent| {
-        let step = match event.key().as_str() {
-            "ArrowRight" => 1,
-            "ArrowLeft" => n - 1,
+fn snippet_tabs(grpc: &str, http: &str, tab: RwSignal<usize>) -> Element {
+    let list = snippets::all(grpc, http, &host());
+    let at = tab.get().min(list.len().saturating_sub(1));
+    let n = list.len();
+    let key = move |event: &Event| {
+        let step = match event.dyn_ref::<KeyboardEvent>().map(KeyboardEvent::key).as_deref() {
+            Some("ArrowRight") => 1,
+            Some("ArrowLeft") => n - 1,
             _ => return,
         };
-        at.update(|at| *at = (*at + step) % n);
-        crate::app::focus(&format!("#tab-{}", at.get_untracked()));
+        tab.update(|at| *at = (*at + step) % n);
+        crate::app::focus(&format!("#tab-{}", tab.get_untracked()));
     };
-    let tab = move |(which, title): (usize, &'static str)| {
-        view! {
-            <button
-                id=format!("tab-{which}")
-                type="button"
-                role="tab"
-                aria-controls="snippet"
-                aria-selected=move || (at.get() == which).to_string()
-                tabindex=move || if at.get() == which { "0" } else { "-1" }
-                on:click=move |_| at.set(which)
-            >
-                {title}
-            </button>
-        }
+    let one = |(which, title): (usize, &'static str)| {
+        el("button", "")
+            .with("id", format!("tab-{which}"))
+            .attr("type", "button")
+            .attr("role", "tab")
+            .attr("aria-controls", "snippet")
+            .with("aria-selected", (at == which).to_string())
+            .attr("tabindex", if at == which { "0" } else { "-1" })
+            .on("click", Rc::new(move |_| tab.set(which)))
+            .text(title)
     };
-    view! {
-        <section class="snippets">
-            <div class="tabs" role="tablist" aria-label="Ways to send spans" on:keydown=key>
-                {titles.into_iter().enumerate().map(tab).collect_view()}
-            </div>
-            <div id="snippet" role="tabpanel" aria-labelledby=move || format!("tab-{}", at.get())>
-                <div class="snippet-head">
-                    <p class="muted">{move || shown(|it| it.purpose.to_owned())}</p>
-                    <Copy text=Signal::derive(move || shown(|it| it.text.clone())) />
-                </div>
-                <pre tabindex="0" data-testid="snippet"><code>{move || shown(|it| it.text.clone())}</code></pre>
-            </div>
-        </section>
-    }
+    let tabs = list.iter().map(|it| it.title).enumerate().map(one).collect();
+    let (purpose, text) = list.get(at).map(|it| (it.purpose, it.text.clone())).unwrap_or_default();
+    let tabs = el("div", "tabs")
+        .attr("role", "tablist")
+        .attr("aria-label", "Ways to send spans")
+        .on("keydown", Rc::new(key))
+        .all(tabs);
+    let head = el("div", "snippet-head").child(el("p", "muted").text(purpose)).child(copy(text.clone(), "Copy"));
+    let shown = el("pre", "").attr("tabindex", "0").test("snippet").child(el("code", "").text(&text));
+    let panel = el("div", "")
+        .attr("id", "snippet")
+        .attr("role", "tabpanel")
+        .with("aria-labelledby", format!("tab-{at}"))
+        .child(head)
+        .child(shown);
+    el("section", "snippets").child(tabs).child(panel)
 }
 
 /// The URLs of the doors as others reach them: gRPC, HTTP.
-fn doors() -> Memo<(String, String)> {
-    let app = App::get();
-    Memo::new(move |_| {
-        app.model.with(|model| {
-            let (grpc, http) =
-                model.status.as_ref().map(|it| (it.otlp_grpc.clone(), it.otlp_http.clone())).unwrap_or_default();
-            (snippets::endpoint(&grpc, &host(), 4317), snippets::endpoint(&http, &host(), 4318))
-        })
+fn doors(app: App) -> (String, String) {
+    app.model.with(|model| {
+        let (grpc, http) =
+            model.status.as_ref().map(|it| (it.otlp_grpc.clone(), it.otlp_http.clone())).unwrap_or_default();
+        (snippets::endpoint(&grpc, &host(), 4317), snippets::endpoint(&http, &host(), 4318))
     })
 }
 

@@ -15,196 +15,143 @@ use loopscope_proto::v1::{Loop, RetryStorm, VersionChange};
 
 use crate::app::App;
 use crate::format;
+use crate::html::{Element, el, link, patch};
 use crate::model::{Model, lap_edges};
-use crate::parts::{Ago, Copy, icon::icon, loop_chips, nothing, sampled, stat, trace_links};
+use crate::parts::{ago, copy, icon, loop_chips, nothing_here, sampled, stat, stat_of, trace_links};
 use crate::url::Route;
 use crate::words;
 
 /// The page.
-#[component]
-pub fn LoopDetail(
-    /// Id of the loop.
-    id: String,
-) -> impl IntoView {
+pub fn loop_detail(id: String) -> AnyView {
     let app = App::get();
-    let known = id.clone();
-    let known = Memo::new(move |_| app.model.with(|model| model.loops.contains_key(&known)));
-    let wanted = StoredValue::new(id);
-    view! {
-        <div class="page">
-            <p class="crumb"><a href="/loops">{icon("back")} "All loops"</a></p>
-            {move || {
-                if known.get() {
-                    detail(app, wanted.get_value()).into_any()
-                } else if app.model.with(|model| model.ready) {
-                    view! {
-                        <h1 tabindex="-1">"Unknown loop"</h1>
-                        {nothing("This loop is not known", "It may be so long ago that the collector has let it go.")}
-                    }
-                        .into_any()
-                } else {
-                    view! { <h1 tabindex="-1">"Loop"</h1> }.into_any()
-                }
-            }}
-        </div>
-    }
-}
-
-fn detail(app: App, id: String) -> impl IntoView {
-    let on_map = Route::loop_on_map(id.clone()).href();
-    let link = Signal::derive({
-        let path = Route::Loop(id.clone()).href();
-        move || window().location().origin().unwrap_or_default() + &path
-    });
-    let row = id.clone();
-    let it = Memo::new(move |_| app.model.with(|model| model.loops.get(&id).cloned().unwrap_or_default()));
-    let storm = Memo::new(move |_| it.with(words::is_retry_storm));
-    let asks = Memo::new(move |_| it.with(|it| it.function_ids.clone()));
-    let on_map = move || {
-        asks.with(|asks| match (storm.get(), asks.as_slice()) {
-            // What does not go round is an edge of the map, or a node.
-            (true, [source, .., target]) => Route::edge(source, target).href(),
-            (true, [one]) => Route::node(one).href(),
-            _ => on_map.clone(),
-        })
+    let laps = laps::Panel::of(app, id.clone());
+    let intent = intent::Panel::of(app, id.clone());
+    let content = move || {
+        let crumb =
+            el("p", "crumb").child(el("a", "").attr("href", "/loops").child(icon::sign("back")).text("All loops"));
+        let heading = |text: &str| el("h1", "").attr("tabindex", "-1").text(text);
+        let shown = app.model.with(|model| match model.loops.get(&id) {
+            Some(it) => detail(model, it, app.now.get(), &laps, &intent),
+            None if model.ready => vec![
+                heading("Unknown loop"),
+                nothing_here("This loop is not known", "It may be so long ago that the collector has let it go."),
+            ],
+            None => vec![heading("Loop")],
+        });
+        vec![el("div", "page").child(crumb).all(shown)]
     };
-    let title = move || app.model.with(|model| it.with(|it| words::loop_title(it, |id| model.node_name(id))));
-    let number = |value: fn(&Loop) -> String| move || it.with(value);
-    let time = |value: fn(&Loop) -> Option<prost_types::Timestamp>| Signal::derive(move || it.with(value));
-    let traces = Memo::new(move |_| it.with(|it| it.exemplar_trace_ids.clone()));
-    let path = Memo::new(move |_| it.with(|it| it.path.clone()));
-    let changes = Memo::new(move |_| it.with(|it| it.changes.clone()));
-    view! {
-        <header class="page-head loop-head" data-testid="loop-detail" data-id=row>
-            <div class="chips">
-                {loop_chips(Signal::derive(move || it.get()))}
-                <span class="muted">{number(|it| it.environment.clone())}</span>
-            </div>
-            <h1 tabindex="-1">{title}</h1>
-            <p class="lead" data-testid="loop-meaning">{number(words::loop_meaning)}</p>
-            {sampled(number(words::sampled_laps))}
-            <div class="actions">
-                <a class="button primary" href=on_map>"Show on the map"</a>
-                <Copy text=link label="Copy link" />
-            </div>
-        </header>
-        <dl class="stats loop-stats">
-            {move || if storm.get() { storm_numbers(it).into_any() } else { lap_numbers(it).into_any() }}
-            <div class="stat"><dt>"last seen"</dt><dd><Ago time=time(|it| it.last_seen) /></dd></div>
-        </dl>
-        <div class="loop-body">
-            {judgement::judgement(app, it)}
-            <div class="loop-side">
-                <Show when=move || !path.with(Vec::is_empty)>
-                    <section class="panel ring-panel">
-                        <h2>"One lap"</h2>
-                        {move || ring::ring(app, &path.get(), it)}
-                    </section>
-                </Show>
-                <Show when=move || !storm.get()>{money::money(it)}</Show>
-            </div>
-        </div>
-        {cut::cut(app, it)}
-        <Show when=move || !storm.get()>{intent::intent(it)}</Show>
-        {laps::laps(it)}
-        <div class="loop-body">
-            <section class="panel">
-                <h2>"Step by step"</h2>
-                <ol class="steps">
-                    {move || match storm.get() {
-                        true => steps(app, asks.get().windows(2).map(|pair| (pair[0].clone(), pair[1].clone()))),
-                        false => path.with(|path| steps(app, lap_edges(path).map(|(a, b)| (a.to_owned(), b.to_owned())))),
-                    }}
-                </ol>
-                {move || operations(&it.with(|it| it.operations.clone()))}
-            </section>
-            <div class="loop-side">
-                <section class="panel">
-                    <h2>"What changed just before"</h2>
-                    <p class="muted">"It began " <Ago time=time(|it| it.first_seen) /> "."</p>
-                    {move || match changes.with(Vec::is_empty) {
-                        true => view! { <p>"None of its functions got a new version in the hour before."</p> }.into_any(),
-                        false => changes.with(|list| version_changes(list)).into_any(),
-                    }}
-                </section>
-                <section class="panel">
-                    <h2>"Traces that show it"</h2>
-                    {move || match traces.with(Vec::is_empty) {
-                        true => view! { <p class="muted">"None kept: no chain has gone round."</p> }.into_any(),
-                        false => traces.with(|ids| trace_links(ids)).into_any(),
-                    }}
-                </section>
-            </div>
-        </div>
-    }
+    patch::live(content)
 }
 
-fn lap_numbers(it: Memo<Loop>) -> impl IntoView {
-    let number = |value: fn(&Loop) -> String| move || it.with(value);
-    view! {
-        {stat("laps deep", number(|it| format::count(it.max_depth.into())))}
-        {stat("alarm at", number(words::alarm_depth))}
-        {stat("R", number(words::mean_ratio))}
-        {stat("now", number(|it| format::per_minute(it.laps_per_minute)))}
-        {stat("next 24 h", number(|it| words::next_day(it.cost.as_ref())))}
-        {stat("lap time, median", number(|it| format::duration_or_dash(it.lap_p50_ms)))}
-        {stat("laps of all chains", number(|it| format::count(it.laps)))}
+fn detail(model: &Model, it: &Loop, now: f64, laps: &laps::Panel, intent: &intent::Panel) -> Vec<Element> {
+    let is_storm = words::is_retry_storm(it);
+    let mut numbers = it.retry_storm.as_ref().map_or_else(|| lap_numbers(it), storm_numbers);
+    numbers.push(stat_of("last seen", el("dd", "").child(ago(it.last_seen.as_ref(), now))));
+    let mut side = el("div", "loop-side");
+    if !it.path.is_empty() {
+        let panel = el("section", "panel ring-panel").child(el("h2", "").text("One lap"));
+        side = side.child(panel.child(ring::ring(model, it)));
     }
+    side = side.all(it.cost.iter().filter(|_| !is_storm).map(money::money).collect());
+    let mut shown = vec![
+        head(model, it),
+        el("dl", "stats loop-stats").all(numbers),
+        el("div", "loop-body").child(judgement::judgement(model, it)).child(side),
+    ];
+    shown.extend(it.cut.as_ref().map(|advice| cut::cut(model, advice)));
+    if !is_storm {
+        shown.push(intent.show(it, now));
+    }
+    shown.extend(laps.show(it));
+    shown.push(el("div", "loop-body").child(steps(model, it)).child(evidence(it, now)));
+    shown
 }
 
-fn storm_numbers(it: Memo<Loop>) -> impl IntoView {
-    let number =
-        |value: fn(&RetryStorm) -> String| move || it.with(|it| it.retry_storm.as_ref().map(value).unwrap_or_default());
-    view! {
-        {stat("requests", number(|it| format::count(it.requests)))}
-        {stat("tried again", number(|it| format::count(it.retried)))}
-        {stat("attempts", number(|it| format::count(it.attempts)))}
-        {stat("attempts a request", number(|it| format::times(it.attempts_per_request)))}
-        {stat("at the bottom", number(|it| format::times(it.amplification)))}
-    }
-}
-
-fn version_changes(list: &[VersionChange]) -> impl IntoView + use<> {
-    let line = |it: &VersionChange| {
-        let href = Route::node(&it.function_id).href();
-        let text = format!(" from {} to {}, ", it.from, it.to);
-        view! {
-            <li>
-                <a href=href>{it.function.clone()}</a>
-                <span>{text} <Ago time=it.at /></span>
-            </li>
-        }
+fn head(model: &Model, it: &Loop) -> Element {
+    let on_map = match (words::is_retry_storm(it), it.function_ids.as_slice()) {
+        // What does not go round is an edge of the map, or a node.
+        (true, [source, .., target]) => Route::edge(source, target),
+        (true, [one]) => Route::node(one),
+        _ => Route::loop_on_map(&it.id),
     };
-    view! { <ul class="steps" data-testid="version-changes">{list.iter().map(line).collect_view()}</ul> }
+    let here = window().location().origin().unwrap_or_default() + &Route::Loop(it.id.clone()).href();
+    let actions = el("div", "actions")
+        .child(link(on_map.href(), "Show on the map").attr("class", "button primary"))
+        .child(copy(here, "Copy link"));
+    el("header", "page-head loop-head")
+        .test("loop-detail")
+        .attr("data-id", &it.id)
+        .child(loop_chips(it))
+        .child(el("h1", "").attr("tabindex", "-1").text(&words::loop_title(it, |id| model.node_name(id))))
+        .child(el("p", "lead").test("loop-meaning").text(&words::loop_meaning(it)))
+        .child(sampled(&words::sampled_laps(it)))
+        .child(actions)
 }
 
-/// What the functions did on a lap, where spans say.
-fn operations(list: &[String]) -> Option<impl IntoView + use<>> {
-    let text = list.join(" → ");
-    (!list.is_empty()).then(|| {
-        view! {
-            <h3 class="below">"Operations on the way"</h3>
-            <p class="wrap" data-testid="operations">{text}</p>
-        }
-    })
+fn lap_numbers(it: &Loop) -> Vec<Element> {
+    vec![
+        stat("laps deep", format::count(it.max_depth.into())),
+        stat("alarm at", words::alarm_depth(it)),
+        stat("R", words::mean_ratio(it)),
+        stat("now", format::per_minute(it.laps_per_minute)),
+        stat("next 24 h", words::next_day(it.cost.as_ref())),
+        stat("lap time, median", format::duration_or_dash(it.lap_p50_ms)),
+        stat("laps of all chains", format::count(it.laps)),
+    ]
 }
 
-/// The edges on the way, each with its numbers.
-fn steps(app: App, steps: impl Iterator<Item = (String, String)>) -> AnyView {
-    let step = move |(source, target): (String, String)| {
-        let href = Route::edge(&source, &target).href();
-        let names = app
-            .model
-            .with_untracked(|model| (model.node_name(&source).to_owned(), model.node_name(&target).to_owned()));
-        let numbers = move || app.model.with(|model| edge_numbers(model, &source, &target));
-        view! {
-            <li>
-                <a href=href>{names.0} <span class="arrow">" → "</span> {names.1}</a>
-                <span class="muted">{numbers}</span>
-            </li>
-        }
+fn storm_numbers(it: &RetryStorm) -> Vec<Element> {
+    vec![
+        stat("requests", format::count(it.requests)),
+        stat("tried again", format::count(it.retried)),
+        stat("attempts", format::count(it.attempts)),
+        stat("attempts a request", format::times(it.attempts_per_request)),
+        stat("at the bottom", format::times(it.amplification)),
+    ]
+}
+
+/// The edges on the way, each with its numbers, and what the functions did on a lap, where spans say.
+fn steps(model: &Model, it: &Loop) -> Element {
+    let step = |(source, target): (&str, &str)| {
+        let names = format!("{} → {}", model.node_name(source), model.node_name(target));
+        el("li", "")
+            .child(link(Route::edge(source, target).href(), &names))
+            .child(el("span", "muted").text(&edge_numbers(model, source, target)))
     };
-    steps.map(step).collect_view().into_any()
+    let steps = match words::is_retry_storm(it) {
+        true => it.function_ids.windows(2).map(|pair| step((&pair[0], &pair[1]))).collect(),
+        false => lap_edges(&it.path).map(step).collect(),
+    };
+    let panel = el("section", "panel").child(el("h2", "").text("Step by step")).child(el("ol", "steps").all(steps));
+    if it.operations.is_empty() {
+        return panel;
+    }
+    panel
+        .child(el("h3", "below").text("Operations on the way"))
+        .child(el("p", "wrap").test("operations").text(&it.operations.join(" → ")))
+}
+
+/// What changed before it began, and the traces that show it.
+fn evidence(it: &Loop, now: f64) -> Element {
+    let version = |change: &VersionChange| {
+        let text = format!(" from {} to {}, ", change.from, change.to);
+        el("li", "")
+            .child(link(Route::node(&change.function_id).href(), &change.function))
+            .child(el("span", "").text(&text).child(ago(change.at.as_ref(), now)))
+    };
+    let began = el("p", "muted").text("It began ").child(ago(it.first_seen.as_ref(), now)).text(".");
+    let changes = match it.changes.is_empty() {
+        true => el("p", "").text("None of its functions got a new version in the hour before."),
+        false => el("ul", "steps").test("version-changes").all(it.changes.iter().map(version).collect()),
+    };
+    let traces = match it.exemplar_trace_ids.is_empty() {
+        true => el("p", "muted").text("None kept: no chain has gone round."),
+        false => trace_links(&it.exemplar_trace_ids),
+    };
+    let panel = |title: &str| el("section", "panel").child(el("h2", "").text(title));
+    el("div", "loop-side")
+        .child(panel("What changed just before").child(began).child(changes))
+        .child(panel("Traces that show it").child(traces))
 }
 
 fn edge_numbers(model: &Model, source: &str, target: &str) -> String {

@@ -37,9 +37,9 @@ pub fn Map() -> impl IntoView {
     };
     let content = move || match (blank.get(), view.get()) {
         ((false, _), _) => view! { <Waiting /> }.into_any(),
-        ((true, true), _) => view! { <empty::Empty /> }.into_any(),
+        ((true, true), _) => empty::empty(app),
         ((true, false), MapView::Graph) => view! { <stage::Stage /> }.into_any(),
-        ((true, false), MapView::Table) => view! { <tables::Tables /> }.into_any(),
+        ((true, false), MapView::Table) => tables::tables(app),
     };
     let switch = move |to: MapView, name: &'static str| {
         view! {
@@ -64,7 +64,7 @@ pub fn Map() -> impl IntoView {
             </div>
             <div class="map-body">{content}</div>
             <Show when=move || inspected.get() && blank.get() == (true, false)>
-                <inspector::Inspector query />
+                {inspector::inspector(app, query)}
             </Show>
         </div>
     }

@@ -1,42 +1,76 @@
 //! A request whose answer is a signal. It starts anew when its address changes and ends with the part that asked.
 
+use std::cell::RefCell;
+
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use loopscope_proto::read::{Read, read};
 
 use crate::client::{Abort, Failure};
+use crate::html::{Element, el};
 
 /// How a request stands.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fetched<T> {
+enum Fetched {
     /// On its way.
     Loading,
     /// Here.
-    Ready(T),
+    Ready(String),
     /// It did not work.
     Failed(Failure),
 }
 
-/// Fetches what `url` names; `None` fetches nothing. While a newer answer is on its way the old one stays only if the
-/// address is the same.
-pub fn fetched<T>(url: impl Fn() -> Option<String> + Send + Sync + 'static) -> Memo<Fetched<T>>
-where
-    T: for<'de> serde::Deserialize<'de> + Clone + PartialEq + Send + Sync + 'static,
-{
-    let answer = text(Memo::new(move |_| url()));
-    Memo::new(move |_| {
-        answer.with(|answer| match answer {
-            Fetched::Loading => Fetched::Loading,
-            Fetched::Failed(why) => Fetched::Failed(why.clone()),
-            Fetched::Ready(text) => match serde_json::from_str(text) {
-                Ok(message) => Fetched::Ready(message),
-                Err(error) => Fetched::Failed(Failure::Other(format!("The answer cannot be read: {error}"))),
-            },
-        })
-    })
+/// An answer, which is read when it changes, however often it is shown. While a newer one is on its way the old one stays
+/// only if the address is the same.
+pub struct Answer<T> {
+    text: RwSignal<Fetched>,
+    read: RefCell<Option<(String, Result<T, String>)>>,
 }
 
-/// The same for the bare text. Not generic, so that the module holds it once.
-fn text(url: Memo<Option<String>>) -> RwSignal<Fetched<String>> {
+impl<T: Read> Answer<T> {
+    /// Fetches what `url` names.
+    pub fn of(url: Memo<Option<String>>) -> Self {
+        Self { text: text(url), read: RefCell::new(None) }
+    }
+
+    /// What is shown of it: `content` once it is there, before that and after a failure a sentence. `missing` is said when
+    /// the server does not know it.
+    pub fn show(&self, missing: &'static str, content: impl FnOnce(&T) -> Vec<Element>) -> Vec<Element> {
+        self.text.with(|answer| match answer {
+            Fetched::Loading => vec![el("p", "muted").test("loading").attr("role", "status").text("Loading…")],
+            Fetched::Failed(Failure::NotFound) => failed(missing),
+            Fetched::Failed(Failure::Other(why)) => failed(&format!("It could not be loaded. {why}")),
+            Fetched::Ready(text) => {
+                let mut kept = self.read.borrow_mut();
+                if kept.as_ref().is_none_or(|(old, _)| old != text) {
+                    *kept = Some((text.clone(), read(text).map_err(|error| error.to_string())));
+                }
+                match kept.as_ref().map(|(_, message)| message) {
+                    Some(Ok(message)) => content(message),
+                    Some(Err(error)) => failed(&format!("The answer cannot be read: {error}.")),
+                    None => Vec::new(),
+                }
+            }
+        })
+    }
+}
+
+impl<T> Answer<T> {
+    /// Something of what is shown now; nothing before it is there.
+    pub fn peek<R>(&self, take: impl FnOnce(&T) -> R) -> Option<R> {
+        let is_there = self.text.with(|answer| matches!(answer, Fetched::Ready(_)));
+        let kept = self.read.borrow();
+        let message = kept.as_ref().and_then(|(_, message)| message.as_ref().ok());
+        message.filter(|_| is_there).map(take)
+    }
+}
+
+fn failed(text: &str) -> Vec<Element> {
+    vec![el("p", "failure").attr("role", "alert").text(text)]
+}
+
+/// The text at an address. Not generic, so that the module holds it once.
+fn text(url: Memo<Option<String>>) -> RwSignal<Fetched> {
     let answer = RwSignal::new(Fetched::Loading);
     let running = StoredValue::new_local(None::<Abort>);
     Effect::new(move |before: Option<Option<String>>| {
@@ -67,13 +101,4 @@ fn text(url: Memo<Option<String>>) -> RwSignal<Fetched<String>> {
         running.try_update_value(|abort| *abort = None);
     });
     answer
-}
-
-/// What a reader is told about a failure.
-pub fn failure(failure: &Failure, missing: &'static str) -> impl IntoView + use<> {
-    let text = match failure {
-        Failure::NotFound => missing.to_owned(),
-        Failure::Other(text) => format!("It could not be loaded. {text}"),
-    };
-    view! { <p class="failure" role="alert">{text}</p> }
 }

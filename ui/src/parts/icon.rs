@@ -2,9 +2,29 @@
 
 use leptos::prelude::*;
 
+use crate::html::{Element, el};
+
 /// The sign of a name; an unknown name gives an empty sign.
-pub fn icon(name: &str) -> impl IntoView + use<> {
-    let path = match name {
+pub fn icon(name: &str) -> AnyView {
+    view! {
+        <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+            <path d=path(name) />
+        </svg>
+    }
+    .into_any()
+}
+
+/// The same as plain data.
+pub fn sign(name: &str) -> Element {
+    el("svg", "icon")
+        .attr("viewBox", "0 0 24 24")
+        .attr("aria-hidden", "true")
+        .attr("focusable", "false")
+        .child(el("path", "").attr("d", path(name)))
+}
+
+fn path(name: &str) -> &'static str {
+    match name {
         "map" => {
             "M5 6a2 2 0 1 0 4 0a2 2 0 1 0-4 0M15 9a2 2 0 1 0 4 0a2 2 0 1 0-4 0M7 18a2 2 0 1 0 4 0a2 2 0 1 0-4 0M9 6.6l6 1.8M15.4 10.4l-5 6.2M7.3 8l1.4 8"
         }
@@ -14,6 +34,12 @@ pub fn icon(name: &str) -> impl IntoView + use<> {
         }
         "traces" => "M4 6h9M7 11h10M10 16h8M4 11v0M4 16h2",
         "alerts" => "M6 16V11a6 6 0 0 1 12 0v5l1.500 2h-15zM10 21h4",
+        "functions" => "M6 20c3 0 3-3 3.500-6l1-6c.5-3 1.500-4 4.500-4M7 11h7M15 13l5 6M20 13l-5 6",
+        "changes" => "M3 16l5-5l4 3l8-9M15 5h5v5",
+        "patterns" => "M4 5h5v5H4zM15 5h5v5h-5zM15 15h5v5h-5zM9 7.500h6M17.500 10v5",
+        "cost" => {
+            "M12 3v18M16.500 7.500c-.5-1.500-2-2.500-4.500-2.500c-5.500 0-5.500 6.500 0 7s5.500 7 0 7c-2.500 0-4.500-1-5-3"
+        }
         "connect" => "M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4",
         "search" => "M10.500 4a6.500 6.500 0 1 0 0 13a6.500 6.500 0 1 0 0-13M15.500 15.500L20 20",
         "sun" => {
@@ -30,10 +56,5 @@ pub fn icon(name: &str) -> impl IntoView + use<> {
         "back" => "M15 5l-7 7l7 7",
         "ring" => "M12 4a8 8 0 1 1-7.400 5M4 4v5h5",
         _ => "",
-    };
-    view! {
-        <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-            <path d=path />
-        </svg>
     }
 }

@@ -1,13 +1,19 @@
 //! Whether the loop is meant to be: what is declared and said of it, and the forms that change that.
 
+use std::rc::Rc;
+
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use loopscope_proto::v1::{IntendedState, Loop, Verdict, VerdictList};
+use wasm_bindgen::JsCast;
+use web_sys::Event;
 
+use crate::app::App;
 use crate::client::{Change, VERDICTS, change, declaration_url};
+use crate::html::{Element, Listener, el};
 use crate::intent::{self, Declaration};
-use crate::parts::Ago;
-use crate::parts::fetched::{Fetched, fetched};
+use crate::parts::ago;
+use crate::parts::fetched::Answer;
 use crate::words;
 
 /// What is open below the buttons.
@@ -17,11 +23,22 @@ enum Form {
     Declare,
 }
 
-/// What the parts of the panel share.
+/// The panel.
+pub(super) struct Panel {
+    said: Answer<VerdictList>,
+    form: Sending,
+}
+
+/// What the reader does, shared with listeners.
 #[derive(Clone, Copy)]
-struct Panel {
-    it: Memo<Loop>,
+struct Sending {
+    app: App,
+    id: StoredValue<String>,
     form: RwSignal<Option<Form>>,
+    /// What was typed so far.
+    typed: StoredValue<Declaration>,
+    /// A depth that leaves some room above what was seen when the form was opened.
+    suggested: StoredValue<String>,
     busy: RwSignal<bool>,
     /// What went wrong with the last change; empty when nothing did.
     problem: RwSignal<String>,
@@ -31,11 +48,7 @@ struct Panel {
     round: RwSignal<u32>,
 }
 
-impl Panel {
-    fn id(self) -> String {
-        self.it.with_untracked(|it| it.id.clone())
-    }
-
+impl Sending {
     /// Sends what was made of the input of the reader.
     fn send(self, order: Result<Change, String>, done: &'static str) {
         self.done.set("");
@@ -62,148 +75,149 @@ impl Panel {
         });
     }
 
-    /// A depth that leaves some room above what was seen.
-    fn suggested_depth(self) -> String {
-        self.it.with_untracked(|it| it.max_depth.saturating_add(it.max_depth / 2).max(10).to_string())
+    fn toggle(self, form: Form) {
+        self.problem.set(String::new());
+        self.done.set("");
+        let id = self.id.get_value();
+        let depth = self.app.model.with_untracked(|model| model.loops.get(&id).map_or(0, |it| it.max_depth));
+        let suggested = depth.saturating_add(depth / 2).max(10).to_string();
+        self.typed.set_value(Declaration { depth: suggested.clone(), ..Declaration::default() });
+        self.suggested.set_value(suggested);
+        self.form.update(|open| *open = (*open != Some(form)).then_some(form));
+    }
+
+    fn submit(self, form: Form) {
+        let (id, typed) = (self.id.get_value(), self.typed.get_value());
+        match form {
+            Form::Expected => self.send(intent::expected(&id, &typed.depth), "Marked as expected."),
+            Form::Declare => self.send(intent::declare(&id, &typed), "Declared as intended."),
+        }
+    }
+
+    fn button(self, text: &str, press: impl Fn() + 'static) -> Element {
+        let button = el("button", "button").attr("type", "button").on("click", Rc::new(move |_| press())).text(text);
+        self.unless_busy(button)
+    }
+
+    fn unless_busy(self, button: Element) -> Element {
+        if self.busy.get() { button.attr("disabled", "") } else { button }
     }
 }
 
-/// The panel.
-pub(super) fn intent(it: Memo<Loop>) -> impl IntoView {
-    let panel = Panel {
-        it,
-        form: RwSignal::new(None),
-        busy: RwSignal::new(false),
-        problem: RwSignal::new(String::new()),
-        done: RwSignal::new(""),
-        round: RwSignal::new(0),
-    };
-    let declared = Memo::new(move |_| it.with(|it| it.intended.clone()));
-    view! {
-        <section class="panel intent" data-testid="intent">
-            <h2>"Is it meant to be?"</h2>
-            {move || declared.get().map(|declared| declaration(panel, declared))}
-            {said(panel)}
-            {buttons(panel)}
-            {move || match panel.form.get() {
-                Some(Form::Expected) => expected_form(panel).into_any(),
-                Some(Form::Declare) => declare_form(panel).into_any(),
-                None => ().into_any(),
-            }}
-            <p class="failure" role="alert" data-testid="intent-problem">{move || panel.problem.get()}</p>
-            <p class="done" role="status">{move || panel.done.get()}</p>
-        </section>
+impl Panel {
+    /// The panel of a loop.
+    pub(super) fn of(app: App, id: String) -> Self {
+        let form = Sending {
+            app,
+            id: StoredValue::new(id),
+            form: RwSignal::new(None),
+            typed: StoredValue::new(Declaration::default()),
+            suggested: StoredValue::new(String::new()),
+            busy: RwSignal::new(false),
+            problem: RwSignal::new(String::new()),
+            done: RwSignal::new(""),
+            round: RwSignal::new(0),
+        };
+        let url = Memo::new(move |_| Some(format!("{VERDICTS}#{}", form.round.get())));
+        Self { said: Answer::of(url), form }
+    }
+
+    /// What it shows.
+    pub(super) fn show(&self, it: &Loop, now: f64) -> Element {
+        let form = self.form;
+        // What was said is shown once it is there: nothing is missing without it.
+        let _ = self.said.show("", |_| Vec::new());
+        let said = self.said.peek(|list| list.verdicts.iter().find(|said| said.loop_id == it.id).cloned()).flatten();
+        let open = form.form.get();
+        el("section", "panel intent")
+            .test("intent")
+            .child(el("h2", "").text("Is it meant to be?"))
+            .all(it.intended.iter().map(|it| declaration(form, it)).collect())
+            .all(said.iter().map(|it| verdict(form, it, now)).collect())
+            .all(buttons(form, open))
+            .all(open.map(|open| open_form(form, open)).into_iter().collect())
+            .child(el("p", "failure").attr("role", "alert").test("intent-problem").text(&form.problem.get()))
+            .child(el("p", "done").attr("role", "status").text(form.done.get()))
     }
 }
 
-fn declaration(panel: Panel, it: IntendedState) -> impl IntoView {
-    let (state, text) = words::declaration_state(&it);
+fn declaration(form: Sending, it: &IntendedState) -> Element {
+    let (state, text) = words::declaration_state(it);
     let id = it.id.clone();
-    let withdraw = move |_| panel.send(Ok(Change::Delete(declaration_url(&id))), "The declaration is withdrawn.");
-    view! {
-        <div class=format!("declared declared-{state}") data-testid="declared" data-state=state>
-            <p>{words::declaration(&it)}</p>
-            <p><strong>{text}</strong></p>
-            <button class="button" type="button" disabled=panel.busy on:click=withdraw>"Withdraw"</button>
-        </div>
-    }
+    let withdraw = move || form.send(Ok(Change::Delete(declaration_url(&id))), "The declaration is withdrawn.");
+    el("div", &format!("declared declared-{state}"))
+        .key("declared")
+        .test("declared")
+        .attr("data-state", state)
+        .child(el("p", "").text(&words::declaration(it)))
+        .child(el("p", "").child(el("strong", "").text(&text.to_string())))
+        .child(form.button("Withdraw", withdraw))
 }
 
-/// What somebody said of the loop before.
-fn said(panel: Panel) -> impl IntoView {
-    let answer = fetched::<VerdictList>(move || Some(format!("{VERDICTS}#{}", panel.round.get())));
-    let verdict = Memo::new(move |_| {
-        answer.with(|answer| match answer {
-            Fetched::Ready(list) => {
-                panel.it.with(|it| list.verdicts.iter().find(|said| said.loop_id == it.id).cloned())
-            }
-            _ => None,
-        })
-    });
-    let clear = move |_| panel.send(intent::clear(&panel.id()), "What was said is taken back.");
-    let line = move |it: Verdict| {
-        view! {
-            <div class="declared" data-testid="said">
-                <p>{words::verdict(&it)} ", " <Ago time=it.at /> "."</p>
-                <button class="button" type="button" disabled=panel.busy on:click=clear>"Take back"</button>
-            </div>
+fn verdict(form: Sending, it: &Verdict, now: f64) -> Element {
+    let clear = move || form.send(intent::clear(&form.id.get_value()), "What was said is taken back.");
+    let text = format!("{}, ", words::verdict(it));
+    el("div", "declared")
+        .key("said")
+        .test("said")
+        .child(el("p", "").text(&text).child(ago(it.at.as_ref(), now)).text("."))
+        .child(form.button("Take back", clear))
+}
+
+fn buttons(form: Sending, open: Option<Form>) -> Vec<Element> {
+    let runaway = move || {
+        form.form.set(None);
+        form.send(intent::runaway(&form.id.get_value()), "Marked as a runaway: nothing is learned from it.");
+    };
+    let opens = |text: &str, test: &str, which: Form| {
+        let expanded = (open == Some(which)).to_string();
+        form.button(text, move || form.toggle(which)).test(test).with("aria-expanded", expanded)
+    };
+    let note = "A verdict teaches Loopscope how this loop behaves. A declaration silences it inside a bound, and alerts \
+                when the bound breaks.";
+    let buttons = el("div", "actions")
+        .child(opens("Mark as expected…", "mark-expected", Form::Expected))
+        .child(form.button("Mark as runaway", runaway).test("mark-runaway"))
+        .child(opens("Declare as intended…", "declare", Form::Declare));
+    vec![el("p", "muted").text(note), buttons]
+}
+
+fn open_form(form: Sending, open: Form) -> Element {
+    let send = move |event: &Event| {
+        event.prevent_default();
+        form.submit(open);
+    };
+    let depth = form.suggested.get_value();
+    let (test, fields, text) = match open {
+        Form::Expected => {
+            let depth =
+                field(form, "Laps of one chain that are expected", "number", &depth, |it, text| it.depth = text);
+            ("expected-form", vec![depth], "Mark as expected")
+        }
+        Form::Declare => {
+            let field = |label, kind, value: &str, set| field(form, label, kind, value, set);
+            let fields = vec![
+                field("Laps of one chain, at most", "number", &depth, |it, text| it.depth = text),
+                field("Laps a minute, at most (where laps branch)", "text", "", |it, text| it.rate = text),
+                field("Owner", "text", "", |it, text| it.owner = text),
+                field("Reason", "text", "", |it, text| it.reason = text),
+                field("Holds until (optional)", "date", "", |it, text| it.expires = text),
+            ];
+            ("declare-form", fields, "Declare as intended")
         }
     };
-    move || verdict.get().map(line)
+    let submit = el("button", "button primary").attr("type", "submit").text(text);
+    el("form", "form").key(test).test(test).on("submit", Rc::new(send)).all(fields).child(form.unless_busy(submit))
 }
 
-fn buttons(panel: Panel) -> impl IntoView {
-    let toggle = move |form: Form| {
-        panel.problem.set(String::new());
-        panel.done.set("");
-        panel.form.update(|open| *open = (*open != Some(form)).then_some(form));
-    };
-    let opens = move |form: Form| move || (panel.form.get() == Some(form)).to_string();
-    let runaway = move |_| {
-        panel.form.set(None);
-        panel.send(intent::runaway(&panel.id()), "Marked as a runaway: nothing is learned from it.");
-    };
-    view! {
-        <p class="muted">
-            "A verdict teaches Loopscope how this loop behaves. A declaration silences it inside a bound, and alerts when the bound breaks."
-        </p>
-        <div class="actions">
-            <button class="button" type="button" data-testid="mark-expected" aria-expanded=opens(Form::Expected)
-                on:click=move |_| toggle(Form::Expected)>"Mark as expected…"</button>
-            <button class="button" type="button" data-testid="mark-runaway" disabled=panel.busy on:click=runaway>
-                "Mark as runaway"
-            </button>
-            <button class="button" type="button" data-testid="declare" aria-expanded=opens(Form::Declare)
-                on:click=move |_| toggle(Form::Declare)>"Declare as intended…"</button>
-        </div>
-    }
-}
-
-fn expected_form(panel: Panel) -> impl IntoView {
-    let depth = RwSignal::new(panel.suggested_depth());
-    let send = move |event: web_sys::SubmitEvent| {
-        event.prevent_default();
-        let order = depth.with_untracked(|depth| intent::expected(&panel.id(), depth));
-        panel.send(order, "Marked as expected.");
-    };
-    view! {
-        <form class="form" on:submit=send data-testid="expected-form">
-            {field("Laps of one chain that are expected", "number", depth.get_untracked(), move |text| depth.set(text))}
-            {submit(panel, "Mark as expected")}
-        </form>
-    }
-}
-
-fn declare_form(panel: Panel) -> impl IntoView {
-    let typed = RwSignal::new(Declaration { depth: panel.suggested_depth(), ..Declaration::default() });
-    let send = move |event: web_sys::SubmitEvent| {
-        event.prevent_default();
-        let order = typed.with_untracked(|typed| intent::declare(&panel.id(), typed));
-        panel.send(order, "Declared as intended.");
-    };
-    let depth = typed.with_untracked(|typed| typed.depth.clone());
-    view! {
-        <form class="form" on:submit=send data-testid="declare-form">
-            {field("Laps of one chain, at most", "number", depth, move |text| typed.update(|it| it.depth = text))}
-            {field("Laps a minute, at most (where laps branch)", "text", String::new(), move |text| typed.update(|it| it.rate = text))}
-            {field("Owner", "text", String::new(), move |text| typed.update(|it| it.owner = text))}
-            {field("Reason", "text", String::new(), move |text| typed.update(|it| it.reason = text))}
-            {field("Holds until (optional)", "date", String::new(), move |text| typed.update(|it| it.expires = text))}
-            {submit(panel, "Declare as intended")}
-        </form>
-    }
-}
-
-fn field(label: &'static str, kind: &'static str, value: String, set: impl Fn(String) + 'static) -> impl IntoView {
-    let least = (kind == "number").then_some("0");
-    view! {
-        <label>
-            <span>{label}</span>
-            <input type=kind min=least value=value autocomplete="off" on:input=move |event| set(event_target_value(&event)) />
-        </label>
-    }
-}
-
-fn submit(panel: Panel, text: &'static str) -> impl IntoView {
-    view! { <button class="button primary" type="submit" disabled=panel.busy>{text}</button> }
+fn field(form: Sending, label: &str, kind: &str, value: &str, set: fn(&mut Declaration, String)) -> Element {
+    let typed: Listener = Rc::new(move |event: &Event| {
+        let input = event.target().and_then(|it| it.dyn_into::<web_sys::HtmlInputElement>().ok());
+        if let Some(input) = input {
+            form.typed.update_value(|it| set(it, input.value()));
+        }
+    });
+    let input = el("input", "").attr("type", kind).attr("value", value).attr("autocomplete", "off").on("input", typed);
+    let input = if kind == "number" { input.attr("min", "0") } else { input };
+    el("label", "").child(el("span", "").text(label)).child(input)
 }

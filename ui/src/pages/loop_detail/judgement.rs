@@ -1,9 +1,9 @@
 //! What the detectors make of the loop and from what: reasons, R, depth, confidence, kinds, the platform's guard.
 
-use leptos::prelude::*;
 use loopscope_proto::v1::{Loop, Reproduction};
 
-use crate::app::App;
+use crate::html::{Element, el};
+use crate::model::Model;
 use crate::words;
 
 /// Width of the picture of R in its own units.
@@ -12,123 +12,67 @@ const WIDTH: f64 = 400.0;
 /// Marks below the bar.
 const TICKS: [(f64, &str); 5] = [(0.5, "0.5"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.25"), (2.0, "2")];
 
-/// What stays the same for long, so that it can be read and selected while the numbers move.
-#[derive(Clone, Debug, PartialEq)]
-struct Lasting {
-    assessment: String,
-    meaning: &'static str,
-    reasons: Vec<String>,
-    guard: Option<String>,
-    classes: Vec<String>,
-}
-
-/// What moves with the laps.
-#[derive(Clone, Debug, PartialEq)]
-struct Moving {
-    reproduction: Option<Reproduction>,
-    depth: Vec<String>,
-    flow: String,
-    doubt: Option<(&'static str, String)>,
-}
-
 /// The panel.
-pub(super) fn judgement(app: App, it: Memo<Loop>) -> impl IntoView {
-    let lasting = Memo::new(move |_| {
-        app.model.with(|model| {
-            it.with(|it| Lasting {
-                assessment: it.assessment.clone(),
-                meaning: words::assessed(it),
-                reasons: it.reasons.clone(),
-                guard: it
-                    .platform_guard
-                    .as_ref()
-                    .map(|guard| words::platform_guard(guard, it.max_depth, |id| model.node_name(id))),
-                classes: it.classes.clone(),
-            })
-        })
-    });
-    let moving = Memo::new(move |_| {
-        it.with(|it| Moving {
-            reproduction: it.reproduction,
-            depth: words::depth(it),
-            flow: it.flow.as_ref().map(words::flow).unwrap_or_default(),
-            doubt: words::confidence(it.confidence).filter(|_| it.laps > 0),
-        })
-    });
-    view! {
-        <section class="panel judgement" data-testid="judgement" data-assessment=move || lasting.get().assessment>
-            <h2>"What to make of it"</h2>
-            {move || verdict(&lasting.get())}
-            {move || numbers(moving.get())}
-            {move || background(lasting.get())}
-        </section>
-    }
-}
-
-fn verdict(it: &Lasting) -> AnyView {
-    let reason = |word: &String| view! { <li>{words::reason(word).to_owned()}</li> };
-    view! {
-        <p class=format!("verdict assessed-{}", it.assessment)>{it.meaning}</p>
-        <ul class="reasons" class:none=it.reasons.is_empty()>{it.reasons.iter().map(reason).collect_view()}</ul>
-    }
-    .into_any()
-}
-
-fn numbers(it: Moving) -> AnyView {
-    let doubt = it.doubt.map(|(word, text)| (word, format!(". {text}")));
-    view! {
-        {it.reproduction.map(ratio)}
-        {section("How deep", "depth-words", "", it.depth.join(" "))}
-        {section("What the counts say", "flow-words", "", it.flow)}
-        {doubt.map(|(word, text)| section("How sure", "confidence", word, text))}
-    }
-    .into_any()
-}
-
-fn background(it: Lasting) -> AnyView {
-    view! {
-        {section("Would the platform stop it", "guard-words", "", it.guard.unwrap_or_default())}
-        {kinds(&it.classes)}
-    }
-    .into_any()
+pub(super) fn judgement(model: &Model, it: &Loop) -> Element {
+    let reason = |word: &String| el("li", "").text(words::reason(word));
+    let reasons = el("ul", if it.reasons.is_empty() { "reasons none" } else { "reasons" });
+    let guard = it.platform_guard.as_ref();
+    let guard = guard.map(|guard| words::platform_guard(guard, it.max_depth, |id| model.node_name(id)));
+    let doubt =
+        words::confidence(it.confidence).filter(|_| it.laps > 0).map(|(word, text)| (word, format!(". {text}")));
+    let (sure, doubt) = doubt.unwrap_or_default();
+    let flow = it.flow.as_ref().map(words::flow).unwrap_or_default();
+    el("section", "panel judgement")
+        .test("judgement")
+        .attr("data-assessment", &it.assessment)
+        .child(el("h2", "").text("What to make of it"))
+        .child(el("p", &format!("verdict assessed-{}", it.assessment)).text(words::assessed(it)))
+        .child(reasons.all(it.reasons.iter().map(reason).collect()))
+        .all(it.reproduction.as_ref().map(ratio).unwrap_or_default())
+        .all(section("How deep", "depth-words", "", &words::depth(it).join(" ")))
+        .all(section("What the counts say", "flow-words", "", &flow))
+        .all(section("How sure", "confidence", sure, &doubt))
+        .all(section("Would the platform stop it", "guard-words", "", &guard.unwrap_or_default()))
+        .all(kinds(&it.classes))
 }
 
 /// A heading and a sentence, whose first word may be strong; nothing without a sentence.
-fn section(title: &'static str, testid: &'static str, strong: &'static str, text: String) -> Option<AnyView> {
+fn section(title: &str, test: &str, strong: &str, text: &str) -> Vec<Element> {
     if text.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let view = view! {
-        <h3>{title}</h3>
-        <p data-testid=testid><strong>{strong}</strong>{text}</p>
-    };
-    Some(view.into_any())
+    vec![el("h3", "").text(title), el("p", "").test(test).child(el("strong", "").text(strong)).text(text)]
 }
 
 /// R as a mark with its interval on a line from dying to growing.
-fn ratio(it: Reproduction) -> impl IntoView {
+fn ratio(it: &Reproduction) -> Vec<Element> {
     let numbers = format!("{} ({} to {})", words::ratio(it.mean), words::ratio(it.low), words::ratio(it.high));
     let (low, high) = (place(it.low), place(it.high));
-    let tick = |(r, text): (f64, &'static str)| {
-        view! {
-            <line class="r-tick" x1=place(r) x2=place(r) y1="37" y2="42" />
-            <text class="r-text" x=place(r) y="55">{text}</text>
-        }
+    let line = |class: &str, x: f64, from: &str, to: &str| {
+        el("line", class).with("x1", x.to_string()).with("x2", x.to_string()).attr("y1", from).attr("y2", to)
     };
-    let label = format!("R is {numbers}");
-    view! {
-        <h3>"R, the further laps that each lap causes"</h3>
-        <svg class="r-bar" viewBox=format!("0 0 {WIDTH} 60") role="img" aria-label=label>
-            <text class="r-text r-end" x="0" y="12">"dying"</text>
-            <text class="r-text r-end last" x=WIDTH y="12">"growing"</text>
-            <rect class="r-line" x="0" y="27" width=WIDTH height="6" rx="3" />
-            <rect class="r-range" x=low - 3.0 y="23" width=high - low + 6.0 height="14" rx="7" />
-            <line class="r-one" x1=WIDTH / 2.0 x2=WIDTH / 2.0 y1="17" y2="42" />
-            <circle class="r-mean" cx=place(it.mean) cy="30" r="6" />
-            {TICKS.map(tick).collect_view()}
-        </svg>
-        <p data-testid="r-words"><strong>{numbers}</strong> ". " {words::reproduction(&it)}</p>
-    }
+    let text =
+        |class: &str, x: f64, y: &str, text: &str| el("text", class).with("x", x.to_string()).attr("y", y).text(text);
+    let rect = |class: &str, x: f64, y: &str, width: f64, height: &str, rx: &str| {
+        let rect = el("rect", class).with("x", x.to_string()).attr("y", y).with("width", width.to_string());
+        rect.attr("height", height).attr("rx", rx)
+    };
+    let ticks = TICKS
+        .into_iter()
+        .flat_map(|(r, name)| [line("r-tick", place(r), "37", "42"), text("r-text", place(r), "55", name)]);
+    let picture = el("svg", "r-bar")
+        .with("viewBox", format!("0 0 {WIDTH} 60"))
+        .attr("role", "img")
+        .with("aria-label", format!("R is {numbers}"))
+        .child(text("r-text r-end", 0.0, "12", "dying"))
+        .child(text("r-text r-end last", WIDTH, "12", "growing"))
+        .child(rect("r-line", 0.0, "27", WIDTH, "6", "3"))
+        .child(rect("r-range", low - 3.0, "23", high - low + 6.0, "14", "7"))
+        .child(line("r-one", WIDTH / 2.0, "17", "42"))
+        .child(el("circle", "r-mean").with("cx", place(it.mean).to_string()).attr("cy", "30").attr("r", "6"))
+        .all(ticks.collect());
+    let said = el("p", "").test("r-words").child(el("strong", "").text(&numbers)).text(". ");
+    vec![el("h3", "").text("R, the further laps that each lap causes"), picture, said.text(words::reproduction(it))]
 }
 
 /// Where an R stands: 1 in the middle, most room around it, and as far to the right as its inverse is to the left.
@@ -137,21 +81,16 @@ fn place(r: f64) -> f64 {
     (steep / (1.0 + steep) * WIDTH).clamp(8.0, WIDTH - 8.0)
 }
 
-fn kinds(classes: &[String]) -> Option<impl IntoView + use<>> {
+fn kinds(classes: &[String]) -> Vec<Element> {
+    if classes.is_empty() {
+        return Vec::new();
+    }
     let kind = |class: &String| {
-        view! {
-            <div>
-                <dt><span class="chip">{class.replace('_', " ")}</span></dt>
-                <dd>{words::class_meaning(class)}</dd>
-            </div>
-        }
+        let name = el("dt", "").child(el("span", "chip").text(&class.replace('_', " ")));
+        el("div", "").child(name).child(el("dd", "").text(words::class_meaning(class)))
     };
-    (!classes.is_empty()).then(|| {
-        view! {
-            <h3>"What kind"</h3>
-            <dl class="kinds" data-testid="kinds">{classes.iter().map(kind).collect_view()}</dl>
-        }
-    })
+    let list = el("dl", "kinds").test("kinds").all(classes.iter().map(kind).collect());
+    vec![el("h3", "").text("What kind"), list]
 }
 
 #[cfg(test)]

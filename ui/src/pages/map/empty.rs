@@ -4,29 +4,33 @@ use leptos::prelude::*;
 
 use crate::app::App;
 use crate::format;
-use crate::pages::connect::{Doors, Snippets};
+use crate::html::{el, patch};
+use crate::pages::connect::ways;
 
 /// The invitation.
-#[component]
-pub fn Empty() -> impl IntoView {
-    let app = App::get();
+pub(super) fn empty(app: App) -> AnyView {
     let spans = Memo::new(move |_| app.model.with(|model| model.spans_received()));
-    let text = move || match spans.get() {
-        0 => "listening".to_owned(),
-        _ => "received; the map appears with the first function".to_owned(),
+    let tab = RwSignal::new(0);
+    let content = move || {
+        let text = match spans.get() {
+            0 => "listening",
+            _ => "received; the map appears with the first function",
+        };
+        let counter = el("p", "counter")
+            .attr("role", "status")
+            .child(el("span", "pulse").attr("aria-hidden", "true"))
+            .child(el("strong", "").test("span-counter").text(&format::count(spans.get())))
+            .text(" spans · ")
+            .child(el("span", "muted").text(text));
+        let lead = "Loopscope draws the call graph of your functions as their spans come in, and says when they run in \
+                    circles. Point any OpenTelemetry exporter at one of these addresses.";
+        let page = el("div", "page empty")
+            .test("empty")
+            .child(counter)
+            .child(el("h2", "empty-title").text("Send the first span"))
+            .child(el("p", "lead").text(lead))
+            .all(ways(app, tab));
+        vec![page]
     };
-    view! {
-        <div class="page empty" data-testid="empty">
-            <p class="counter" role="status">
-                <span class="pulse" aria-hidden="true"></span>
-                <strong data-testid="span-counter">{move || format::count(spans.get())}</strong>
-                " spans · "
-                <span class="muted">{text}</span>
-            </p>
-            <h2 class="empty-title">"Send the first span"</h2>
-            <p class="lead">"Loopscope draws the call graph of your functions as their spans come in, and says when they run in circles. Point any OpenTelemetry exporter at one of these addresses."</p>
-            <Doors />
-            <Snippets />
-        </div>
-    }
+    patch::live(content)
 }
