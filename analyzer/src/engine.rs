@@ -32,6 +32,7 @@ use crate::{
     shard::Shard,
     snapshot::{CostReport, Loop, LoopId, Losses, Snapshot},
     span::{ArrivalTime, Span, TraceId},
+    windows::Length,
 };
 
 /// The whole engine in one value.
@@ -39,6 +40,8 @@ pub struct Engine {
     shards: Vec<Shard>,
     linker: Linker,
     aggregate: Aggregate,
+    /// When it was told of anything last.
+    now: ArrivalTime,
     /// Laps of the deepest chain of each loop, over all its lives.
     deepest: BTreeMap<LoopId, u32>,
 }
@@ -57,6 +60,7 @@ impl Engine {
             shards: (0..shards).map(|_| Shard::new(config, shards)).collect(),
             linker: Linker::new(config),
             aggregate: Aggregate::new(config),
+            now: ArrivalTime(0),
             deepest: BTreeMap::new(),
         }
     }
@@ -64,6 +68,7 @@ impl Engine {
     /// Takes in spans that arrived at `now`. What was counted of what is known goes on with the next
     /// tick; see [`Shard::is_due`].
     pub fn ingest(&mut self, now: ArrivalTime, spans: impl IntoIterator<Item = Span>) {
+        self.pass_to(now);
         if let [only] = &mut self.shards[..] {
             only.ingest(now, spans);
         } else {
@@ -87,6 +92,7 @@ impl Engine {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: ArrivalTime) {
+        self.pass_to(now);
         for shard in &mut self.shards {
             shard.tick(now);
         }
@@ -184,6 +190,14 @@ impl Engine {
     /// The aggregate, to tell it what spans do not say.
     pub fn aggregate_mut(&mut self) -> &mut Aggregate {
         &mut self.aggregate
+    }
+
+    /// What was counted belongs to the minute that it came in.
+    fn pass_to(&mut self, now: ArrivalTime) {
+        if self.now.0 > 0 && Length::Minute.around(self.now) != Length::Minute.around(now) {
+            self.collect_all(self.now);
+        }
+        self.now = now;
     }
 
     fn collect_all(&mut self, now: ArrivalTime) {

@@ -193,6 +193,8 @@ impl Shard {
 
     /// What it counted since the last call, for the aggregate.
     pub fn take_delta(&mut self) -> Delta {
+        // What a tick hands on is told as well.
+        self.news.are_in(&mut self.delta);
         self.delta.take()
     }
 

@@ -55,7 +55,8 @@ use crate::{
 /// Messages that wait at each thread; a sender waits when there are as many.
 const QUEUE: usize = 64;
 
-/// What a thread has gathered is handed on when nothing else waits, and at the latest after this.
+/// What a thread has gathered is handed on when nothing else waits, and at the latest after this; what a shard has counted
+/// of things that are known, with the next tick.
 const HAND_ON: Duration = Duration::from_millis(100);
 
 /// How long the engine may go on reading what the journal holds when it is stopped. Stopping must end before the

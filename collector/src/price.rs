@@ -237,6 +237,9 @@ fn rule(pattern: &str, setting: &FunctionSetting) -> Result<FunctionRule, String
     }
     let time_out = setting.time_out.as_deref().map(humantime::parse_duration).transpose();
     let time_out = time_out.map_err(|error| wrong(format!("time_out: {error}; write it like 30s or 15m")))?;
+    if time_out.is_some_and(|time| time.as_millis() == 0) {
+        return Err(wrong("time_out must be at least 1ms; leave it out when there is none".into()));
+    }
     Ok(FunctionRule {
         pattern: pattern.into(),
         memory_mb: setting.memory_mb,
@@ -357,6 +360,7 @@ mod tests {
         for wrong in [
             FunctionSetting { memory_mb: Some(0), ..setting.clone() },
             FunctionSetting { architecture: Some("mips".into()), ..setting.clone() },
+            FunctionSetting { time_out: Some("0s".into()), ..setting.clone() },
             FunctionSetting { time_out: Some("long".into()), ..setting },
         ] {
             assert!(rules(&BTreeMap::from([("img-*".to_owned(), wrong)])).unwrap_err().contains("img-*"));

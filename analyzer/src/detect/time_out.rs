@@ -2,7 +2,8 @@
 //!
 //! Warm and cold runs are two distributions: one fit over both overestimates the risk about ten times, so each has its
 //! own tail (`detect/tail.rs`). With fewer than 5,000 runs there is no fit, and what is told is what was seen. It is an
-//! alarm when at least one time-out a day is to be expected and one run in a thousand takes 0.7 of the limit.
+//! alarm when at least one time-out a day is to be expected, and one was seen or one run in a thousand takes 0.7 of the
+//! limit.
 //!
 //! A time-out shows as a failed run that took as long as the limit, as the platform's words on a span
 //! (`shard/limit.rs`), or as a fact that other telemetry brings. Often the run that timed out is never exported: then

@@ -89,7 +89,8 @@ fn moment(parameter: &str, text: &str, now: ArrivalTime) -> Result<ArrivalTime, 
     let time = Timestamp::from_str(&text.replace(' ', "+")).map_err(|_| wrong())?;
     let seconds = u64::try_from(time.seconds).map_err(|_| wrong())?;
     let nanos = seconds.checked_mul(1_000_000_000).ok_or_else(wrong)?;
-    Ok(ArrivalTime(nanos + u64::try_from(time.nanos).unwrap_or_default()))
+    let nanos = nanos.checked_add(u64::try_from(time.nanos).unwrap_or_default()).ok_or_else(wrong)?;
+    Ok(ArrivalTime(nanos))
 }
 
 #[cfg(test)]
@@ -112,9 +113,13 @@ mod tests {
         assert_eq!(asked("", "-1d"), Ok((90_000, 86_400)));
         assert_eq!(asked("2027-01-15T07:00:00Z", ""), Ok((3_600, 0)));
         assert_eq!(asked("2027-01-15T08:00:00 01:00", "-1min"), Ok((3_600, 60)));
-        for (from, to) in
-            [("yesterday", ""), ("-1x", ""), ("-1h", "-2h"), ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z")]
-        {
+        for (from, to) in [
+            ("yesterday", ""),
+            ("", "2554-07-21T23:34:33.999Z"),
+            ("-1x", ""),
+            ("-1h", "-2h"),
+            ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z"),
+        ] {
             let error = asked(from, to).unwrap_err();
             assert!(error.contains("bad_request"), "{error}");
         }

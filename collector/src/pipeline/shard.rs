@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use loopscope_analyzer::{shard::Shard, span::ArrivalTime};
+use loopscope_analyzer::{shard::Shard, span::ArrivalTime, windows::Length};
 
 use super::{Mark, ToAggregator, ToLinker, ToShard};
 use crate::journal::Position;
@@ -73,6 +73,10 @@ impl super::Stage for Stage {
     type Message = ToShard;
 
     fn take(&mut self, message: ToShard) {
+        // What was counted belongs to the minute that it came in; in a replay the next batch may be hours later.
+        if Length::Minute.around(self.now) != Length::Minute.around(message.now) {
+            self.tell_counts();
+        }
         (self.now, self.position) = (message.now, message.position);
         self.shard.count(&message.losses);
         self.shard.ingest(message.now, message.spans);

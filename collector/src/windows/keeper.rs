@@ -180,11 +180,11 @@ impl Keeper {
 
     fn write(&mut self, batch: &[ClosedWindow]) -> Result<(), WindowError> {
         let transaction = self.connection.unchecked_transaction()?;
-        let mut ended = BTreeSet::new();
+        let (mut ended, mut newest) = (BTreeSet::new(), self.newest);
         for window in batch {
             table::put(&transaction, Length::Minute, window.start, &window.measured)?;
-            ended.extend(ended_by(self.newest, window.start));
-            self.newest = Some(window.start);
+            ended.extend(ended_by(newest, window.start));
+            newest = Some(window.start);
         }
         // The shorter first: the longer are made of them.
         for (length, start) in ended {
@@ -193,15 +193,18 @@ impl Keeper {
         for window in batch {
             self.watch.take(window, &table::Rows(&transaction));
         }
-        if self.watch.seen().since(self.saved) >= SAVE {
+        let (seen, mut saved) = (self.watch.seen(), self.saved);
+        if seen.since(saved) >= SAVE {
             table::save_watch(&transaction, &self.watch.save())?;
-            self.saved = self.watch.seen();
+            saved = seen;
         }
         let now = batch.last().map_or(ArrivalTime(0), |window| window.start);
         for (length, bytes) in MAX_BYTES {
             self.counters.windows_dropped.add(table::prune(&transaction, length, now, bytes)?);
         }
         transaction.commit()?;
+        // Not before: what a failed write would have ended is ended by the next.
+        (self.newest, self.saved) = (newest, saved);
         Ok(())
     }
 }

@@ -1425,7 +1425,8 @@ pub struct TimeOutRisk {
     /// True when runs went on beyond the limit and did not fail, so that the limit is not what was said.
     #[prost(bool, tag = "10")]
     pub is_limit_doubtful: bool,
-    /// True when one time-out a day or more is to be expected, and the 99.9th percentile is 0.7 of the limit or more.
+    /// True when one time-out a day or more is to be expected, and one was seen or the 99.9th percentile is 0.7 of the limit
+    /// or more.
     #[prost(bool, tag = "11")]
     pub is_alarm: bool,
 }

@@ -730,6 +730,12 @@ static STATUS: Shape = &[
     Field { name: "series_unwatched", number: 87, kind: Kind::Count },
     Field { name: "changes_refused", number: 85, kind: Kind::Count },
     Field { name: "changes_dropped", number: 86, kind: Kind::Count },
+    Field { name: "requests_too_large", number: 110, kind: Kind::Count },
+    Field { name: "requests_timed_out", number: 111, kind: Kind::Count },
+    Field { name: "connections_timed_out", number: 112, kind: Kind::Count },
+    Field { name: "connections_full", number: 113, kind: Kind::Count },
+    Field { name: "log_records_rejected", number: 114, kind: Kind::Count },
+    Field { name: "data_points_rejected", number: 115, kind: Kind::Count },
 ];
 impl Read for v1::LiveEvent { const SHAPE: &'static Shape = &LIVE_EVENT; }
 static LIVE_EVENT: Shape = &[

@@ -25,6 +25,8 @@ const FORMATS: &[(&str, Format)] = &[
     ("GetExemplarsRequest.node", Format::Hex(16)),
     ("GetExemplarsRequest.source", Format::Hex(16)),
     ("GetExemplarsRequest.target", Format::Hex(16)),
+    ("ListHotspotsRequest.limit", Format::Between(1, 1_000)),
+    ("ListHotspotsRequest.root", Format::Hex(16)),
     ("Loop.id", Format::Hex(32)),
     ("Verdict.loop_id", Format::Hex(32)),
     ("Verdict.verdict", Format::Word(&["expected", "runaway", "clear"])),
