@@ -106,3 +106,68 @@ impl super::Stage for Stage {
         self.tell(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use loopscope_analyzer::{
+        aggregate::Aggregate,
+        attribute::{Attributes, Value},
+        config::Config,
+        identity::Resource,
+        snapshot::Losses,
+        span::{EventTime, Span, SpanId, SpanKind, TraceId},
+    };
+
+    use super::{super::Stage as _, *};
+
+    const MINUTE: u64 = 60_000_000_000;
+    const START: u64 = 1_700_000_000_000_000_000 / MINUTE * MINUTE;
+
+    fn message(minute: u64, number: u64, is_tick: bool) -> ToShard {
+        let mut attributes = Attributes::default();
+        attributes.insert("service.name", Value::Text("f".into()));
+        let now = START + minute * MINUTE;
+        let span = Span {
+            trace_id: TraceId(u128::from(number).to_be_bytes()),
+            span_id: SpanId(number.to_be_bytes()),
+            parent_span_id: None,
+            kind: SpanKind::Server,
+            name: "handle".into(),
+            start: EventTime(now),
+            end: EventTime(now + 1_000_000),
+            error: false,
+            resource: Resource::new(attributes),
+            attributes: Attributes::default(),
+            links: Vec::new(),
+            sampling: None,
+        };
+        let spans = if is_tick { Vec::new() } else { vec![span] };
+        ToShard { now: ArrivalTime(now), position: number, spans, losses: Losses::default(), is_tick, mark: None }
+    }
+
+    #[test]
+    fn a_replay_counts_each_batch_in_its_own_minute() {
+        let (linker, _records) = sync_channel(64);
+        let (aggregator, counts) = sync_channel(64);
+        let mut stage = Stage::new(0, Shard::new(&Config::recommended(), 1), false, linker, aggregator);
+        // All of it comes at once, as it does from a journal; the function is new in the first batch alone.
+        for (minute, number, is_tick) in
+            [(0, 1, false), (0, 2, false), (7, 3, true), (7, 3, false), (52, 4, true), (52, 4, false)]
+        {
+            stage.take(message(minute, number, is_tick));
+        }
+        stage.end();
+        drop(stage);
+        let mut aggregate = Aggregate::new(&Config::recommended());
+        let mut runs = Vec::new();
+        for told in counts {
+            let ToAggregator::Delta { now, delta } = told else { panic!("a shard sends counts alone") };
+            aggregate.merge(now, delta);
+            runs.extend(aggregate.take_closed().into_iter().map(|window| window.start.0));
+        }
+        let minutes: Vec<u64> = runs.into_iter().map(|start| (start - START) / MINUTE).collect();
+        assert_eq!((minutes, (aggregate.running().0.0 - START) / MINUTE), (vec![0, 7], 52));
+    }
+}
