@@ -176,6 +176,18 @@ impl Node<'_> {
     pub(super) fn main_outs(&self) -> Vec<Way> {
         main(&self.outs)
     }
+
+    /// The messages that it sends and that count among its messages, however often it calls.
+    pub(super) fn main_messages(&self) -> Vec<Way> {
+        let messages: Vec<Way> = self.outs.iter().filter(|way| !way.is_call).copied().collect();
+        main(&messages)
+    }
+
+    /// Calls and messages that started its runs, from outside as well: a run that handles several is several.
+    pub(super) fn came_in(&self) -> f64 {
+        let nature = &self.counts.nature;
+        self.runs() + (nature.messages - nature.deliveries).max(0.0)
+    }
 }
 
 /// Ways that carry their share.
