@@ -8,7 +8,6 @@ mod attribution;
 mod bill;
 mod charge;
 mod container;
-mod pipeline;
 mod projection;
 
 use std::sync::Arc;

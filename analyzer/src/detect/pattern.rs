@@ -70,6 +70,11 @@ pub fn patterns(measured: &Measured, around: &Surroundings) -> Patterns {
     found
 }
 
+/// The paths of the pipelines in what was counted in some time, for who asks what they cost.
+pub(crate) fn pipeline_paths(measured: &Measured) -> Vec<pipeline::Path> {
+    pipeline::paths(&Map::of(measured, &Surroundings::default()))
+}
+
 /// How sure it is that something holds of a function of which so many runs were seen.
 ///
 /// All patterns allow for one run in twenty that is otherwise. Were it more, so many runs without a sign of it would

@@ -51,7 +51,7 @@ impl Pricing {
         let mut report = CostReport {
             currency: Arc::clone(&self.prices.currency),
             seconds: measured.seconds,
-            pipelines: edges.pipelines(&lines),
+            pipelines: edges.pipelines(measured, &lines),
             triggers: edges.triggers(&lines),
             prices: used_prices(&lines, edges.prices()),
             containers: self.prices.containers.clone().map(Arc::new),

@@ -5,9 +5,9 @@ use super::{
     map::{EDGE_SHARE, Map, Node},
 };
 use crate::{
-    record::{EdgeKey, Nature},
+    record::Nature,
     sampling::rounded,
-    snapshot::{EdgeKind, EventHandler, EventSource, ResourceKind},
+    snapshot::{EventHandler, EventSource, ResourceKind},
 };
 
 /// Finds the event handlers.
@@ -28,18 +28,15 @@ fn event_handler(map: &Map<'_>, node: &Node<'_>) -> Option<EventHandler> {
     if event_share < 1.0 - EDGE_SHARE || is_called {
         return None;
     }
-    let delivered = |resource| {
-        let key = EdgeKey { source: resource, target: node.id, kind: EdgeKind::Deliver };
-        map.measured.edges.get(&key).map(|edge| edge.calls)
-    };
     let mut sources: Vec<EventSource> = map
-        .deliveries
-        .keys()
-        .filter_map(|resource| delivered(*resource).map(|count| (*resource, count)))
+        .sources
+        .get(&node.id)
+        .into_iter()
+        .flatten()
         .map(|(resource, count)| EventSource {
-            resource: map.name(resource),
-            kind: map.around.resources.get(&resource).map(|resource| resource.kind),
-            deliveries: rounded(count),
+            resource: map.name(*resource),
+            kind: map.around.resources.get(resource).map(|resource| resource.kind),
+            deliveries: rounded(*count),
         })
         .collect();
     // What a schedule starts is no event, even where it comes as a message.

@@ -24,6 +24,8 @@ pub(super) struct Map<'a> {
     pub(super) nodes: BTreeMap<NodeId, Node<'a>>,
     /// Resources that deliver to a function, with what they deliver to each.
     pub(super) deliveries: BTreeMap<NodeId, Vec<(NodeId, f64)>>,
+    /// Functions that resources deliver to, with what each delivers.
+    pub(super) sources: BTreeMap<NodeId, Vec<(NodeId, f64)>>,
 }
 
 /// A function that ran.
@@ -64,9 +66,10 @@ impl<'a> Map<'a> {
         let nodes = ran
             .map(|(id, counts)| (*id, Node { id: *id, counts, ins: vec![], outs: vec![], stores: vec![] }))
             .collect();
-        let mut map = Self { measured, around, nodes, deliveries: BTreeMap::new() };
+        let mut map = Self { measured, around, nodes, deliveries: BTreeMap::new(), sources: BTreeMap::new() };
         for (key, edge) in measured.edges.iter().filter(|(key, _)| key.kind == EdgeKind::Deliver) {
             map.deliveries.entry(key.source).or_default().push((key.target, edge.calls));
+            map.sources.entry(key.target).or_default().push((key.source, edge.calls));
         }
         for (source, target, way) in map.ways() {
             if let Some(node) = map.nodes.get_mut(&source) {
@@ -175,6 +178,18 @@ impl Node<'_> {
     /// What goes out and counts.
     pub(super) fn main_outs(&self) -> Vec<Way> {
         main(&self.outs)
+    }
+
+    /// The messages that it sends and that count among its messages, however often it calls.
+    pub(super) fn main_messages(&self) -> Vec<Way> {
+        let messages: Vec<Way> = self.outs.iter().filter(|way| !way.is_call).copied().collect();
+        main(&messages)
+    }
+
+    /// Calls and messages that started its runs, from outside as well: a run that handles several is several.
+    pub(super) fn came_in(&self) -> f64 {
+        let nature = &self.counts.nature;
+        self.runs() + (nature.messages - nature.deliveries).max(0.0)
     }
 }
 

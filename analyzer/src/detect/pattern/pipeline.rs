@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     confidence,
-    map::{Map, Way},
+    map::{EDGE_SHARE, Map, Way},
 };
 use crate::{
     record::Stage,
@@ -16,12 +16,28 @@ use crate::{
 /// Fewest functions of a pipeline.
 const STAGES: usize = 3;
 
+/// Functions from the first on, each with the resource over which the one before sends to it.
+pub(crate) type Path = Vec<(NodeId, Option<NodeId>)>;
+
 /// Finds the pipelines: the longest paths of messages on which nothing else comes in and nothing else is sent.
 pub(super) fn pipelines(map: &Map<'_>) -> Vec<Pipeline> {
+    paths(map).iter().filter_map(|path| pipeline(map, path)).collect()
+}
+
+/// The paths that pipelines take.
+pub(super) fn paths(map: &Map<'_>) -> Vec<Path> {
     let next = hops(map);
     let inner: BTreeSet<NodeId> = next.values().filter_map(|way| way.function).collect();
     let firsts = next.keys().filter(|first| !inner.contains(first));
-    firsts.filter_map(|first| pipeline(map, &path(*first, &next))).collect()
+    let paths = firsts.map(|first| path(*first, &next));
+    paths.filter(|path| path.len() >= STAGES && !is_loop(map, path)).collect()
+}
+
+/// True where one of the path sends back to the first, which is asked from outside as well.
+fn is_loop(map: &Map<'_>, path: &Path) -> bool {
+    let Some(first) = path.first().and_then(|(first, _)| map.nodes.get(first)) else { return false };
+    let before: BTreeSet<NodeId> = first.main_ins().iter().filter_map(|way| way.function).collect();
+    path.iter().any(|(function, _)| before.contains(function))
 }
 
 /// The functions that send to one other alone, which nobody else reaches, each with the way there.
@@ -29,18 +45,19 @@ fn hops(map: &Map<'_>) -> BTreeMap<NodeId, Way> {
     map.nodes
         .values()
         .filter_map(|node| {
-            let mut messages = node.main_outs().into_iter().filter(|way| !way.is_call);
-            // What it calls and waits for is a part of its stage.
-            let (way, None) = (messages.next()?, messages.next()) else { return None };
+            // What it calls and waits for, however often, is a part of its stage.
+            let [way] = node.main_messages()[..] else { return None };
             let target = map.nodes.get(&way.function?)?;
-            (target.main_ins().len() == 1 && target.id != node.id).then_some((node.id, way))
+            // What comes from outside is not among the ways.
+            let is_only_way = way.count >= (1.0 - EDGE_SHARE) * target.came_in();
+            (target.main_ins().len() == 1 && is_only_way && target.id != node.id).then_some((node.id, way))
         })
         .collect()
 }
 
 /// The functions from the first on, each with the way that leads to it. Ways have one end each, so that a path which
 /// begins where no way ends meets no function twice.
-fn path(first: NodeId, next: &BTreeMap<NodeId, Way>) -> Vec<(NodeId, Option<NodeId>)> {
+fn path(first: NodeId, next: &BTreeMap<NodeId, Way>) -> Path {
     let mut path = vec![(first, None)];
     let mut at = first;
     while let Some((target, way)) = next.get(&at).and_then(|way| Some((way.function?, way))) {
@@ -51,7 +68,7 @@ fn path(first: NodeId, next: &BTreeMap<NodeId, Way>) -> Vec<(NodeId, Option<Node
 }
 
 fn pipeline(map: &Map<'_>, path: &[(NodeId, Option<NodeId>)]) -> Option<Pipeline> {
-    let ([(first, _), .., (last, _)], true) = (path, path.len() >= STAGES) else { return None };
+    let [(first, _), .., (last, _)] = path else { return None };
     let passage = map.measured.passing.passages.get(&(*first, *last));
     let stages: Vec<PipelineStage> = path
         .iter()

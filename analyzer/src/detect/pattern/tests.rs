@@ -123,6 +123,36 @@ fn what_branches_or_joins_is_no_pipeline() {
 }
 
 #[test]
+fn who_is_asked_from_outside_as_well_is_no_stage() {
+    none("pipeline", "10 x take(10 a>cut(30 b>store(25)))\n90 x cut(30 b>store(25))");
+    none("pipeline", "40 x take(10 a>cut(30 b>store(25)))\n40 x b=> store(25)");
+    // One in fifty is none.
+    check(
+        "pipeline",
+        "98 x take(10 a>cut(30 b>store(25)))\n2 x cut(30 b>store(25))",
+        expect!["pipeline take cut store: p50 107 ms, p95 107 ms, waits 37 %, slowest cut"],
+    );
+}
+
+#[test]
+fn what_handles_several_messages_at_once_is_a_stage() {
+    check(
+        "pipeline",
+        "40 x take(1) take(1) take(2) q=> sum(30 b>store(5))",
+        expect!["pipeline take sum store: p50 79 ms, p95 79 ms, waits 51 %, slowest sum"],
+    );
+}
+
+#[test]
+fn many_calls_of_a_stage_hide_no_pipeline() {
+    check(
+        "pipeline",
+        "40 x take(10 25*user(1) a>cut(30 b>store(25)))",
+        expect!["pipeline take cut store: p50 133 ms, p95 133 ms, waits 30 %, slowest take"],
+    );
+}
+
+#[test]
 fn two_stages_or_calls_are_no_pipeline() {
     none("pipeline", "40 x take(10 a>cut(30))");
     none("pipeline", "40 x take(10 cut(30 store(25)))");

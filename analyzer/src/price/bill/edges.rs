@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Pricing, line::Line};
 use crate::{
+    detect::pattern::pipeline_paths,
     measured::Measured,
-    price::{
-        attribution::{Attribution, Flow, Site, attribute},
-        pipeline::{Hop, chains},
-    },
+    price::attribution::{Attribution, Flow, Site, attribute},
     record::{EdgeDelta, EdgeKey},
     snapshot::{EdgeCost, EdgeKind, NodeId, PipelineCost, PriceUsed, ResourceNode, TriggerCost},
 };
@@ -146,37 +144,18 @@ impl<'a> Edges<'a> {
         }
     }
 
-    pub(super) fn pipelines(&self, lines: &[Line<'_>]) -> Vec<PipelineCost> {
-        let hops: Vec<Hop> = self
-            .all
-            .iter()
-            .zip(&self.ends)
-            .map(|(edge, (source, target))| Hop {
-                source: *source,
-                target: *target,
-                kind: edge.kind,
-                calls: edge.calls,
-            })
-            .collect();
-        let mut called = vec![0.0; self.places.len()];
+    /// What the pipelines cost that the detector of patterns finds.
+    pub(super) fn pipelines(&self, measured: &Measured, lines: &[Line<'_>]) -> Vec<PipelineCost> {
+        let mut called = vec![0.0; lines.len()];
         for (edge, (source, _)) in self.all.iter().zip(&self.ends) {
-            if edge.kind == EdgeKind::Call && !edge.is_in_loop {
-                called[*source as usize] += edge.downstream;
+            if edge.kind == EdgeKind::Call
+                && !edge.is_in_loop
+                && let Some(called) = called.get_mut(*source as usize)
+            {
+                *called += edge.downstream;
             }
         }
-        let is_function = |place: u32| (place as usize) < self.functions;
-        chains(&hops, &self.runs, is_function).into_iter().map(|chain| self.pipeline(&chain, lines, &called)).collect()
-    }
-
-    fn pipeline(&self, chain: &[u32], lines: &[Line<'_>], called: &[f64]) -> PipelineCost {
-        let stages = || chain.iter().filter_map(|place| lines.get(*place as usize));
-        PipelineCost {
-            path: chain.iter().map(|place| self.places[*place as usize]).collect(),
-            names: stages().map(|line| line.delta.function.name.clone()).collect(),
-            entries: chain.first().map_or(0.0, |first| self.runs[*first as usize]),
-            stages: stages().map(|line| line.costs.total()).sum(),
-            called: chain.iter().map(|place| called[*place as usize]).sum(),
-        }
+        pipeline_paths(measured).iter().map(|path| pipeline(path, lines, &called)).collect()
     }
 
     pub(super) fn triggers(&self, lines: &[Line<'_>]) -> Vec<TriggerCost> {
@@ -200,6 +179,20 @@ impl<'a> Edges<'a> {
 
     pub(super) fn list(self) -> Vec<EdgeCost> {
         self.all.into_iter().filter(|edge| edge.total() > 0.0).collect()
+    }
+}
+
+/// `lines` are ordered by id, and `called` is what each of them has others do while it waits.
+fn pipeline(path: &[(NodeId, Option<NodeId>)], lines: &[Line<'_>], called: &[f64]) -> PipelineCost {
+    let places = path.iter().filter_map(|(function, _)| lines.binary_search_by_key(function, |line| line.id).ok());
+    let places: Vec<usize> = places.collect();
+    let stages = || places.iter().map(|place| &lines[*place]);
+    PipelineCost {
+        path: path.iter().flat_map(|(function, over)| over.iter().chain([function])).copied().collect(),
+        names: stages().map(|line| line.delta.function.name.clone()).collect(),
+        entries: stages().next().map_or(0.0, Line::requests),
+        stages: stages().map(|line| line.costs.total()).sum(),
+        called: places.iter().map(|place| called[*place]).sum(),
     }
 }
 

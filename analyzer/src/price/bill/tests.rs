@@ -345,6 +345,16 @@ fn a_chain_of_messages_is_a_pipeline_with_what_its_stages_call() {
 }
 
 #[test]
+fn what_is_asked_from_outside_as_well_is_no_pipeline() {
+    let chain = "get ~q~> resize ~p~> store\n".repeat(10);
+    let report = bill_of(Story::parse(&chain).spans, 1, vec![memory("*", 512)]);
+    assert_eq!(report.pipelines.len(), 1);
+    let outside = "resize ~p~> store\n".repeat(90);
+    let report = bill_of(Story::parse(&(chain + &outside)).spans, 1, vec![memory("*", 512)]);
+    assert_eq!(report.pipelines, []);
+}
+
+#[test]
 fn a_loop_costs_what_its_laps_cost() {
     let mut engine = Engine::new(&Config::recommended(), 1);
     engine.aggregate_mut().set_facts(list_prices(), vec![memory("*", 1_024)]);
