@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     confidence,
-    map::{EDGE_SHARE, Map, Way},
+    map::{Map, Way},
 };
 use crate::{
     record::Stage,
@@ -15,6 +15,10 @@ use crate::{
 
 /// Fewest functions of a pipeline.
 const STAGES: usize = 3;
+
+/// Part of what comes in that need not be explained: messages are followed some seconds after the runs that they cause
+/// are counted, and some come again.
+const FROM_OUTSIDE: f64 = 0.2;
 
 /// Functions from the first on, each with the resource over which the one before sends to it.
 pub(crate) type Path = Vec<(NodeId, Option<NodeId>)>;
@@ -49,7 +53,7 @@ fn hops(map: &Map<'_>) -> BTreeMap<NodeId, Way> {
             let [way] = node.main_messages()[..] else { return None };
             let target = map.nodes.get(&way.function?)?;
             // What comes from outside is not among the ways.
-            let is_only_way = way.count >= (1.0 - EDGE_SHARE) * target.came_in();
+            let is_only_way = way.count >= (1.0 - FROM_OUTSIDE) * target.came_in();
             (target.main_ins().len() == 1 && is_only_way && target.id != node.id).then_some((node.id, way))
         })
         .collect()
