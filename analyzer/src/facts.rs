@@ -175,7 +175,9 @@ impl FunctionFacts {
     /// than a rule for this one.
     pub(crate) fn with(name: &str, rules: &[FunctionRule], told: Told) -> Self {
         let mut fitting: Vec<&FunctionRule> = rules.iter().filter(|rule| fits(&rule.pattern, name)).collect();
-        fitting.sort_by_key(|rule| (Reverse(rule.pattern.len()), Arc::clone(&rule.pattern)));
+        fitting.sort_by_key(|rule| {
+            (Reverse(rule.pattern.len() - rule.pattern.matches('*').count()), Arc::clone(&rule.pattern))
+        });
         let own: Vec<&FunctionRule> = fitting.iter().copied().filter(|rule| &*rule.pattern == name).collect();
         let (memory_mb, memory) = chosen(
             own.iter().find_map(|rule| rule.memory_mb),

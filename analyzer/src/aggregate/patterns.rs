@@ -9,7 +9,8 @@ use crate::{
     span::ArrivalTime,
 };
 
-/// It is gathered at most this often: it takes a look at everything, and nothing of it is urgent.
+/// While no resource is new it is gathered at most this often: it takes a look at everything, and nothing else of it is
+/// urgent.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Between a run of so long and one of twice as long lies what a second costs; milliseconds.
@@ -23,7 +24,8 @@ impl Aggregate {
 
     /// What patterns are told with, gathered anew when that is long ago.
     pub(super) fn surroundings(&mut self, now: ArrivalTime) -> Arc<Surroundings> {
-        if self.surroundings_at.0 == 0 || now.since(self.surroundings_at) >= INTERVAL {
+        let is_known = self.surroundings.resources.len() == self.resources.len();
+        if self.surroundings_at.0 == 0 || !is_known || now.since(self.surroundings_at) >= INTERVAL {
             self.surroundings_at = now;
             self.surroundings = Arc::new(self.gather(now));
         }
@@ -71,5 +73,26 @@ impl Aggregate {
             edges: 0,
         });
         pattern::dead_functions(met.chain(never), self.since, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        config::Config,
+        engine::Engine,
+        fixture::{START, Story},
+    };
+
+    #[test]
+    fn a_new_resource_is_named_at_once() {
+        let mut engine = Engine::new(&Config::recommended(), 1);
+        for (name, wanted) in [("raw", 1), ("cooked", 2)] {
+            let mut spans = Story::parse(&format!("a ~{name}~> b")).spans;
+            spans.iter_mut().for_each(|span| span.trace_id.0[0] = wanted as u8);
+            engine.ingest(START, spans);
+            let known = &engine.snapshot(START).surroundings.resources;
+            assert!(known.len() == wanted && known.values().any(|resource| &*resource.name == name), "{known:?}");
+        }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Habits {
     pub(crate) time_out_ms: Option<u64>,
     /// 95th percentile of the memory that they use, MiB; `None` when nobody said.
     pub(crate) used_memory_mb: Option<f64>,
+    /// Runs of which somebody said.
+    pub(crate) memory_samples: f64,
     /// Memory that is configured, MiB; `None` when nobody said.
     pub(crate) memory_mb: Option<u32>,
     /// Runs a second, a mean.
@@ -131,7 +133,7 @@ fn memory_heavy(habits: &Habits) -> Option<FitVerdict> {
     Some(FitVerdict {
         fit: Fit::MemoryHeavy,
         words: format!("memory-heavy: it {words} {} GiB", short(memory_mb / 1_024.0)),
-        confidence: if habits.used_memory_mb.is_some() { by_samples(habits.runs) } else { GIVEN },
+        confidence: if habits.used_memory_mb.is_some() { by_samples(habits.memory_samples) } else { GIVEN },
         numbers: vec![(name, memory_mb)],
         would_change: "less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service"
             .to_owned(),
@@ -216,6 +218,7 @@ mod tests {
             p95_ms: 300.0,
             time_out_ms: Some(30_000),
             used_memory_mb: None,
+            memory_samples: 0.0,
             memory_mb: Some(512),
             per_second: 2.0,
             variation: Some(1.2),
@@ -306,7 +309,13 @@ mod tests {
               store_calls_per_run=12.000 store_share=0.300"#]],
         );
         check(
-            &Habits { store_calls: 4.0, store_share: 0.65, used_memory_mb: Some(3_500.0), ..habits() },
+            &Habits {
+                store_calls: 4.0,
+                store_share: 0.65,
+                used_memory_mb: Some(3_500.0),
+                memory_samples: 180.0,
+                ..habits()
+            },
             expect![[r#"
             0.90 memory-heavy: it uses 3.4 GiB
               but: less than 3 GiB of memory: stream what it loads, or keep models and indexes in a service
@@ -319,7 +328,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_given_and_not_used_is_not_heavy() {
-        let unused = Habits { memory_mb: Some(8_192), used_memory_mb: Some(900.0), ..habits() };
+        let unused = Habits { memory_mb: Some(8_192), used_memory_mb: Some(900.0), memory_samples: 180.0, ..habits() };
         assert_eq!(judge(&unused)[0].fit, Fit::Fits);
     }
 

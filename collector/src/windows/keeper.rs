@@ -214,11 +214,12 @@ fn roll(connection: &Connection, length: Length, start: ArrivalTime) -> Result<(
     let Some(part) = length.part() else { return Ok(()) };
     let time = length.around(start);
     let kept = table::kept(connection, time)?;
-    let mut whole = Measured::default();
+    let mut whole: Option<Measured> = None;
     for (_, start) in kept.iter().filter(|(length, _)| *length == part) {
         if let Some(window) = table::get(connection, part, *start)? {
-            whole.merge(&window);
+            whole.get_or_insert_default().merge(&window);
         }
     }
-    if whole.seconds > 0.0 { table::put(connection, length, start, &whole) } else { Ok(()) }
+    // One without seconds counts as well: a replay over a pause knows what ran, and not for how long it was watched.
+    whole.map_or(Ok(()), |whole| table::put(connection, length, start, &whole))
 }

@@ -123,6 +123,25 @@ fn old_windows_go_and_longer_ones_stay() {
 }
 
 #[test]
+fn what_a_replay_brings_over_pauses_is_kept_for_as_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let (closed, _) = minutes(1);
+    // Nobody was watching between the batches, so no second of these minutes was seen.
+    let unseen = |minute| {
+        let mut measured = closed[0].measured.clone();
+        measured.seconds = 0.0;
+        ClosedWindow { start: at(minute), measured }
+    };
+    let (inlet, _) = open(folder.path(), &Arc::default()).unwrap();
+    inlet.keep([3, 13, 23, 67, 24 * 60].map(unseen).into());
+    drop(inlet);
+    let connection = table::open(&folder.path().join(FILE)).unwrap();
+    let kept = table::kept(&connection, Range { from: at(0), to: at(120) }).unwrap();
+    let count = |wanted| kept.iter().filter(|(length, _)| *length == wanted).count();
+    assert_eq!([Length::Minute, Length::FiveMinutes, Length::Hour].map(count), [0, 4, 2]);
+}
+
+#[test]
 fn the_running_minute_is_part_of_what_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let (closed, mut engine) = minutes(3);

@@ -1123,7 +1123,8 @@ pub struct TriggerCost {
     /// Its name.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// "request" for a function, the kind of a resource, or "unknown" where only a loop is seen and not how it began.
+    /// What starts a function from outside ("request", "queue", "store", "schedule"), the kind of a resource, or "unknown"
+    /// where only a loop is seen and not how it began.
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// How often it set something off.

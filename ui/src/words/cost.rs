@@ -90,6 +90,7 @@ pub fn trigger_kind(word: &str) -> &str {
     match word {
         "request" => "asked from outside",
         "unknown" => "beginning not seen",
+        "store" => "a store that is not named",
         kind => kind,
     }
 }

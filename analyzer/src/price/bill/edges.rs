@@ -8,7 +8,7 @@ use crate::{
     measured::Measured,
     price::attribution::{Attribution, Flow, Site, attribute},
     record::{EdgeDelta, EdgeKey},
-    snapshot::{EdgeCost, EdgeKind, NodeId, PipelineCost, PriceUsed, ResourceNode, TriggerCost},
+    snapshot::{EdgeCost, EdgeKind, NodeId, PipelineCost, PriceUsed, ResourceKind, ResourceNode, TriggerCost},
 };
 
 /// All edges, with the places that they lead to and from.
@@ -159,10 +159,11 @@ impl<'a> Edges<'a> {
     }
 
     pub(super) fn triggers(&self, lines: &[Line<'_>]) -> Vec<TriggerCost> {
+        let asked = self.asked(lines);
         let name = |place: u32| {
             let id = self.places[place as usize];
             match lines.get(place as usize) {
-                Some(line) => (id, line.delta.function.name.clone(), "request"),
+                Some(line) => (id, line.delta.function.name.clone(), asked[place as usize]),
                 None => match self.pricing.resources.get(&id) {
                     Some(resource) => (id, resource.name.clone(), resource.kind.word()),
                     None => (id, id.to_string().into(), "unknown"),
@@ -175,6 +176,40 @@ impl<'a> Edges<'a> {
             TriggerCost { id, name, kind, entries: set_off.entries, cost: set_off.cost }
         });
         all.filter(|trigger| trigger.cost > 0.0).collect()
+    }
+
+    /// What starts most of each function's runs that no edge explains.
+    fn asked(&self, lines: &[Line<'_>]) -> Vec<&'static str> {
+        let mut left: Vec<[(&'static str, f64); 4]> = lines
+            .iter()
+            .map(|line| {
+                let nature = &line.delta.nature;
+                [
+                    ("request", nature.by_request),
+                    ("queue", nature.by_queue),
+                    ("store", nature.by_store),
+                    ("schedule", nature.by_schedule),
+                ]
+            })
+            .collect();
+        for (edge, (_, target)) in self.all.iter().zip(&self.ends) {
+            let by = match edge.kind {
+                EdgeKind::Call => 0,
+                EdgeKind::Message => 1,
+                EdgeKind::Deliver => match self.pricing.resources.get(&edge.source).map(|resource| resource.kind) {
+                    Some(ResourceKind::Bucket | ResourceKind::Table | ResourceKind::Database) => 2,
+                    Some(ResourceKind::Schedule) => 3,
+                    _ => 1,
+                },
+                EdgeKind::Publish | EdgeKind::Write | EdgeKind::Read => continue,
+            };
+            if let Some(left) = left.get_mut(*target as usize) {
+                left[by].1 -= edge.calls;
+            }
+        }
+        // The first of equals, so that a function of which nothing is said is asked by requests.
+        let most = |left: [(&'static str, f64); 4]| left.into_iter().rev().max_by(|a, b| a.1.total_cmp(&b.1));
+        left.into_iter().map(|left| most(left).map_or("request", |(word, _)| word)).collect()
     }
 
     pub(super) fn list(self) -> Vec<EdgeCost> {

@@ -115,6 +115,7 @@ impl<'a> Line<'a> {
             p95_ms: quantile(&self.delta.duration, 0.95),
             time_out_ms: self.facts.time_out_ms,
             used_memory_mb: used_memory(self.delta).map(|used| quantile(used, 0.95)),
+            memory_samples: used_memory(self.delta).map_or(0.0, |used| used.count() as f64),
             memory_mb: (!self.facts.is_assumed).then_some(self.facts.memory_mb),
             per_second: traffic.per_second,
             variation,

@@ -305,6 +305,23 @@ fn what_the_platform_told_is_charged_to_the_function_and_to_its_loop() {
 }
 
 #[test]
+fn what_no_edge_explains_is_told_by_what_starts_the_runs() {
+    let mut world = World::of("aws_lambda");
+    for (name, trigger) in
+        [("hourly", "timer"), ("worker", "pubsub"), ("site", "http"), ("site", "timer"), ("site", "http")]
+    {
+        let run = world.run(name, 100.0);
+        world.spans.last_mut().unwrap().attributes.insert("faas.trigger", Value::Text(trigger.into()));
+        let call = world.waits(name, run, 10, 50.0, &[]);
+        world.caused("below", call, 40.0);
+    }
+    let report = world.bill(vec![memory("*", 1_024)]);
+    let mut told: Vec<_> = report.triggers.iter().map(|it| (&*it.name, it.kind)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("hourly", "schedule"), ("site", "request"), ("worker", "queue")]);
+}
+
+#[test]
 fn owners_applications_and_environments_share_the_total() {
     let mut world = World::of("aws_lambda");
     for name in ["shop-cart", "shop-cart", "shop-cart", "mail"] {
