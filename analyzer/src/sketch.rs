@@ -213,6 +213,14 @@ impl State for DDSketch {
     }
 }
 
+/// A sketch of some values, for tests.
+#[cfg(test)]
+pub(crate) fn of(values: &[f64]) -> DDSketch {
+    let mut sketch = DDSketch::default();
+    values.iter().for_each(|value| sketch.add(*value));
+    sketch
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -220,12 +228,6 @@ mod tests {
 
     use super::*;
     use crate::state::{bytes_of, value_of as loaded};
-
-    fn of(values: &[f64]) -> DDSketch {
-        let mut sketch = DDSketch::default();
-        values.iter().for_each(|value| sketch.add(*value));
-        sketch
-    }
 
     proptest! {
         #[test]

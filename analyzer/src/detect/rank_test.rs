@@ -36,12 +36,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn of(values: &[f64]) -> DDSketch {
-        let mut sketch = DDSketch::default();
-        values.iter().for_each(|value| sketch.add(*value));
-        sketch
-    }
+    use crate::sketch::of;
 
     proptest! {
         #[test]

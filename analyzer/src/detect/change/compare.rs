@@ -1,7 +1,7 @@
 //! Whether what was measured after a moment is other than what was before: enough, and not by chance.
 //!
-//! Times are compared by rank (`detect/rank_test.rs`); shares by their difference. Both need an
-//! effect that matters beside a probability, because among many values any difference is certain.
+//! Times are compared by rank (`detect/rank_test.rs`), shares by their difference. Both need an effect that matters
+//! beside a probability, because among many values any difference is certain.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
@@ -84,12 +84,7 @@ fn upper_tail(z: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(values: &[f64]) -> DDSketch {
-        let mut sketch = DDSketch::default();
-        values.iter().for_each(|value| sketch.add(*value));
-        sketch
-    }
+    use crate::sketch::of;
 
     #[test]
     fn a_difference_must_matter_and_not_be_by_chance() {

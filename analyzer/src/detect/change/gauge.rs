@@ -2,8 +2,8 @@
 //!
 //! For times: how many values lie above the median, the 90th and the 99th percentile of the baseline. Each is
 //! standardised, with a dead band, and goes into Page's CUSUM; the threshold is Siegmund's (*Sequential Analysis*,
-//! 1985), for one false alarm of a regression a day over all sums together. For shares, such as errors, which are rare and so far from
-//! normal: the sum of log likelihood ratios of the binomial, with Lorden's bound (1971) for the same.
+//! 1985), for one false alarm of a regression a day over all sums together. For shares, such as errors, which are rare
+//! and so far from normal: the sum of log likelihood ratios of the binomial, with Lorden's bound (1971) for the same.
 //!
 //! Only counts come in, so that what this does can be tried with drawn counts; see `loopscope_corpus::regressions`.
 
