@@ -194,7 +194,7 @@ impl Engine {
 
     /// What was counted belongs to the minute that it came in.
     fn pass_to(&mut self, now: ArrivalTime) {
-        if self.now.0 > 0 && Length::Minute.around(self.now) != Length::Minute.around(now) {
+        if self.now.0 > 0 && !Length::Minute.around(self.now).holds(now) {
             self.collect_all(self.now);
         }
         self.now = now;

@@ -74,7 +74,7 @@ impl super::Stage for Stage {
 
     fn take(&mut self, message: ToShard) {
         // What was counted belongs to the minute that it came in; in a replay the next batch may be hours later.
-        if Length::Minute.around(self.now) != Length::Minute.around(message.now) {
+        if !Length::Minute.around(self.now).holds(message.now) {
             self.tell_counts();
         }
         (self.now, self.position) = (message.now, message.position);
