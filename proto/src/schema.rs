@@ -43,6 +43,18 @@ pub enum Side {
     Request,
 }
 
+/// The name of a message, an enumeration or a call as functions and constants are called, in lower case.
+pub fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
 /// One call of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {

@@ -6,6 +6,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+use loopscope_proto::schema::snake_case;
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
@@ -130,15 +131,4 @@ fn special_form(message: &DescriptorProto, field: &FieldDescriptorProto) -> Opti
     let is_plain = field.label() != Label::Repeated && !field.proto3_optional();
     assert!(is_plain, "{}: proto/src/json.rs has no form for lists and optional values of it", path(message, field));
     Some(form)
-}
-
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
 }

@@ -13,7 +13,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use loopscope_proto::schema::{Call, Field, Schema, Side, reference};
+use loopscope_proto::schema::{Call, Field, Schema, Side, reference, snake_case};
 use serde_json::{Map, Value, json};
 
 use super::{Shared, endpoint::Endpoint};
@@ -218,18 +218,6 @@ fn error_schema() -> Value {
             },
         }},
     })
-}
-
-/// The name of a call as its function has it.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
 }
 
 #[cfg(test)]
