@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use serde_json::{Value, json};
 
 use super::support::{
-    otlp::{Story, fail, last, post_well, text},
+    otlp::{Story, post_well, text},
     server::Server,
 };
 
@@ -24,23 +24,7 @@ fn throttle(span: &mut Span) {
 fn story() -> Story {
     let mut story = Story::default();
     for number in 0..20 {
-        let run = story.start("shop");
-        last(story.edit(&run), if number == 7 { 2_000 } else { 100 });
-        if number % 4 == 0 {
-            story.edit(&run).attributes.push(text("faas.coldstart", "true"));
-            last(story.edit(&run), 800);
-        }
-        if number == 7 {
-            fail(story.edit(&run));
-        }
-        for read in 0..12 {
-            let table = story.call(&run, "table");
-            let span = story.edit_caller(&table);
-            span.attributes.extend([text("db.system.name", "postgresql"), text("db.collection.name", "orders")]);
-            span.start_time_unix_nano += read * 5_000_000;
-            last(span, 4);
-            story.drop_last();
-        }
+        let run = story.shop(number);
         let bank = story.call(&run, "bank");
         if number % 4 == 1 {
             throttle(story.edit_caller(&bank));

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::support::{
     browser::Browser,
-    otlp::{Story, fail, last, post_well, text},
+    otlp::{Story, post_well},
     server::Server,
 };
 
@@ -15,23 +15,7 @@ const SETTINGS: &str = "[functions.'*']\nmemory_mb = 1024\n[functions.'shop']\nt
 fn story() -> Story {
     let mut story = Story::default();
     for number in 0..40 {
-        let run = story.start("shop");
-        last(story.edit(&run), if number == 7 { 2_000 } else { 100 });
-        if number % 4 == 0 {
-            story.edit(&run).attributes.push(text("faas.coldstart", "true"));
-            last(story.edit(&run), 800);
-        }
-        if number == 7 {
-            fail(story.edit(&run));
-        }
-        for read in 0..12 {
-            let table = story.call(&run, "table");
-            let span = story.edit_caller(&table);
-            span.attributes.extend([text("db.system.name", "postgresql"), text("db.collection.name", "orders")]);
-            span.start_time_unix_nano += read * 5_000_000;
-            last(span, 4);
-            story.drop_last();
-        }
+        let run = story.shop(number);
         story.call(&run, "bank");
         let first = story.start("take");
         let second = story.message(&first, "cut", Some("raw"));

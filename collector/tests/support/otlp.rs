@@ -56,6 +56,29 @@ pub(crate) struct Run {
 }
 
 impl Story {
+    /// A run of `shop` of 100 ms with twelve reads of one table in a row; every fourth is cold, and the one of number 7
+    /// times out after two seconds.
+    pub(crate) fn shop(&mut self, number: u64) -> Run {
+        let run = self.start("shop");
+        last(self.edit(&run), if number == 7 { 2_000 } else { 100 });
+        if number.is_multiple_of(4) {
+            self.edit(&run).attributes.push(text("faas.coldstart", "true"));
+            last(self.edit(&run), 800);
+        }
+        if number == 7 {
+            fail(self.edit(&run));
+        }
+        for read in 0..12 {
+            let table = self.call(&run, "table");
+            let span = self.edit_caller(&table);
+            span.attributes.extend([text("db.system.name", "postgresql"), text("db.collection.name", "orders")]);
+            span.start_time_unix_nano += read * 5_000_000;
+            last(span, 4);
+            self.drop_last();
+        }
+        run
+    }
+
     /// One chain in each line.
     pub(crate) fn parse(text: &str) -> Self {
         let mut story = Self::default();
