@@ -148,7 +148,7 @@ impl Call {
         &self,
         message: Message,
         encoding: Option<Encoding>,
-        mut reservation: Reservation,
+        reservation: Reservation,
     ) -> Result<(Bytes, Reservation), Status> {
         match encoding {
             _ if !message.is_compressed => Ok((message.bytes, reservation)),
@@ -157,8 +157,6 @@ impl Call {
                 Err(Status::internal("the message is flagged as compressed, and grpc-encoding does not say how"))
             }
             Some(encoding) => {
-                // The cap has room for the largest request, and not for its packed bytes beside it.
-                reservation.release();
                 let inflated = inflate(message.bytes, encoding, self.request_bytes, reservation).await;
                 inflated.map_err(|error| self.unread(&error))
             }

@@ -132,11 +132,6 @@ impl Door {
     async fn read(&self, body: Body, encoding: Encoding) -> Result<(Bytes, Reservation), BodyError> {
         let mut reservation = self.admission.reservation();
         let bytes = body::read(body, self.request_bytes, self.patience, &mut reservation, |_| None).await?;
-        if encoding == Encoding::Plain {
-            return Ok((bytes, reservation));
-        }
-        // The cap has room for the largest request, and not for its packed bytes beside it.
-        reservation.release();
         inflate(bytes, encoding, self.request_bytes, reservation).await
     }
 }

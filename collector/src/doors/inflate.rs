@@ -66,13 +66,18 @@ impl Encoding {
     }
 }
 
-/// Inflates a body; gives it back with the reservation of its bytes.
+/// Inflates a body; gives it back with the reservation of its bytes, as it gives back one that is plain.
 pub(super) async fn inflate(
     body: Bytes,
     encoding: Encoding,
     limit: usize,
-    reservation: Reservation,
+    mut reservation: Reservation,
 ) -> Result<(Bytes, Reservation), BodyError> {
+    if encoding == Encoding::Plain {
+        return Ok((body, reservation));
+    }
+    // The cap has room for the largest request, and not for its packed bytes beside it.
+    reservation.release();
     let mut inflation = Inflation::new(body, encoding, limit, reservation)?;
     if inflation.run(INLINE_BYTES)? {
         return Ok(inflation.finish());
