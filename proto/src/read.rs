@@ -276,8 +276,9 @@ impl<'a> Reader<'a> {
 
     /// A whole number.
     fn count(&mut self) -> Result<u64, Unreadable> {
-        let value = self.text[self.at..self.end_of_number()].parse().map_err(|_| self.expected("a number"))?;
-        self.at = self.end_of_number();
+        let end = self.end_of_number();
+        let value = self.text[self.at..end].parse().map_err(|_| self.expected("a number"))?;
+        self.at = end;
         Ok(value)
     }
 
@@ -285,7 +286,8 @@ impl<'a> Reader<'a> {
     /// the nearest double for any text, would weigh as much as a page.
     fn double(&mut self) -> Result<f64, Unreadable> {
         const EXACT: u64 = u64::MAX / 10 - 1;
-        let number = &self.text[self.at..self.end_of_number()];
+        let end = self.end_of_number();
+        let number = &self.text[self.at..end];
         let wrong = self.expected("a number");
         let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
         let mut power: i32 = exponent.parse().map_err(|_| wrong.clone())?;
@@ -305,7 +307,7 @@ impl<'a> Reader<'a> {
             }
             power = power.saturating_add(i32::from(!kept) - i32::from(is_fraction));
         }
-        self.at = self.end_of_number();
+        self.at = end;
         let value = scaled(value as f64, power);
         Ok(if whole.starts_with('-') { -value } else { value })
     }
