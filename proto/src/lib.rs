@@ -7,8 +7,8 @@
 //!
 //! Feature `tonic` adds the services over gRPC; feature `schema` the schema at run time, as descriptors and as JSON
 //! Schema. This crate knows nothing of servers, storage, the engine or the page. See `json.rs` for the few fields whose
-//! JSON form differs from what serde would derive, and
-//! `read.rs` for a reader of the same form that is small where serde is fast.
+//! JSON form differs from what serde would derive, and `read.rs` for a reader of the same form that is small where serde
+//! is fast.
 
 pub mod json;
 pub mod read;
