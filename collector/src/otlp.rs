@@ -6,12 +6,14 @@
 //!
 //! - [`wire`] reads protobuf fields out of borrowed bytes.
 //! - [`traces`] walks the spans of a traces request, for the door and for the engine.
+//! - [`logs`] finds what log records say of functions.
 //! - [`volume`] judges and counts the items of logs and metrics requests.
 //! - [`json`] turns OTLP/JSON into protobuf bytes.
 //! - [`trace_view`] decodes the spans of one trace in full, for people.
 
 pub mod identify;
 pub mod json;
+pub mod logs;
 pub mod trace_view;
 pub mod traces;
 pub mod volume;

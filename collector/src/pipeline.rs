@@ -28,7 +28,7 @@ use std::{
 use loopscope_analyzer::{
     aggregate::Aggregate,
     config::Config,
-    facts::FunctionRule,
+    facts::{FactRecord, FunctionRule},
     linker::{Linker, LinkerOutput},
     price::PriceTable,
     record::{Delta, Record},
@@ -92,6 +92,8 @@ struct ToShard {
     now: ArrivalTime,
     position: Position,
     spans: Vec<Span>,
+    /// What log records say of functions.
+    facts: Vec<FactRecord>,
     /// What the decoder had to mend or let go.
     losses: Losses,
     is_tick: bool,

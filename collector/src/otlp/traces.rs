@@ -230,7 +230,8 @@ fn accept<'a>(most: u64, accepted: u64, bytes: &'a [u8], sink: &mut impl Sink) -
     if accepted < most { Ok(head) } else { Err(Rejection::TooMany) }
 }
 
-fn resource_of(group: &[u8]) -> Arc<Resource> {
+/// The resource of a `ResourceSpans`, or of the same message of another signal.
+pub(super) fn resource_of(group: &[u8]) -> Arc<Resource> {
     const ATTRIBUTES: u32 = 1;
     let mut kept = Attributes::default();
     for resource in resources_in(group) {

@@ -115,10 +115,11 @@ fn each_item(request: &[u8], visit: &mut dyn FnMut(&[u8]) -> Result<(), WireErro
     })
 }
 
-fn each_child(
-    message: &[u8],
+/// Hands out the bytes of each message in a field of this number.
+pub(super) fn each_child<'a>(
+    message: &'a [u8],
     number: u32,
-    visit: &mut dyn FnMut(&[u8]) -> Result<(), WireError>,
+    visit: &mut dyn FnMut(&'a [u8]) -> Result<(), WireError>,
 ) -> Result<(), WireError> {
     let mut fields = Fields::new(message);
     while let Some(field) = fields.next()? {

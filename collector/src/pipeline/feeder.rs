@@ -10,6 +10,7 @@ use std::{
 
 use loopscope_analyzer::{
     engine::shard_of,
+    facts::FactRecord,
     snapshot::Losses,
     span::{ArrivalTime, Span},
 };
@@ -22,7 +23,7 @@ use crate::{
         Position,
         tail::{Tail, TailBatch, TailEvent},
     },
-    otlp::{Signal, traces},
+    otlp::{Signal, logs, traces},
 };
 
 /// Bound on the spans of one message to a shard. Queues are bounded by messages, and a request may hold many spans.
@@ -152,6 +153,7 @@ impl Feeder<'_> {
                     now: self.now,
                     position: self.position,
                     spans: Vec::new(),
+                    facts: Vec::new(),
                     losses: Losses::default(),
                     is_tick: false,
                     mark: Some(mark),
@@ -167,8 +169,10 @@ impl Feeder<'_> {
         }
         self.now = self.now.max(arrived);
         self.recent.arrived(self.now, batch.position);
-        if batch.signal == Signal::Traces {
-            self.decode(batch);
+        match batch.signal {
+            Signal::Traces => self.decode(batch),
+            Signal::Logs => self.learn(batch),
+            Signal::Metrics => {}
         }
         // Only now: what went out before must not say that all of the batch has been passed.
         self.position = batch.position;
@@ -187,6 +191,24 @@ impl Feeder<'_> {
             Err(error) => {
                 tracing::error!(position = batch.position, %error, "a batch of the journal cannot be decoded")
             }
+        }
+    }
+
+    /// Tells the shards what log records say of functions; one shard hears all that is said of one of them, in its order.
+    fn learn(&mut self, batch: &TailBatch) {
+        let told = match logs::facts(&batch.body) {
+            Ok(told) if told.is_empty() => return,
+            Ok(told) => told,
+            Err(error) => return tracing::error!(position = batch.position, %error, "log records cannot be decoded"),
+        };
+        let mut parts: Vec<Vec<FactRecord>> = self.shards.iter().map(|_| Vec::new()).collect();
+        let shards = parts.len();
+        told.into_iter().for_each(|fact| parts[(fact.function.id.0 % shards as u64) as usize].push(fact));
+        self.position = batch.position;
+        for (shard, facts) in parts.into_iter().enumerate() {
+            let (spans, losses) = (Vec::new(), Losses::default());
+            let (now, position) = (self.now, self.position);
+            self.give(shard, ToShard { now, position, spans, facts, losses, is_tick: false, mark: None });
         }
     }
 
@@ -219,7 +241,8 @@ impl Feeder<'_> {
     }
 
     fn send(&self, shard: usize, spans: Vec<Span>, losses: Losses, is_tick: bool) {
-        let message = ToShard { now: self.now, position: self.position, spans, losses, is_tick, mark: None };
+        let facts = Vec::new();
+        let message = ToShard { now: self.now, position: self.position, spans, facts, losses, is_tick, mark: None };
         self.give(shard, message);
     }
 

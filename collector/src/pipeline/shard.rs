@@ -80,6 +80,7 @@ impl super::Stage for Stage {
         (self.now, self.position) = (message.now, message.position);
         self.shard.count(&message.losses);
         self.shard.ingest(message.now, message.spans);
+        self.shard.learn(message.facts);
         if message.is_tick {
             self.shard.tick(message.now);
             self.is_ticked = true;
@@ -144,7 +145,16 @@ mod tests {
             sampling: None,
         };
         let spans = if is_tick { Vec::new() } else { vec![span] };
-        ToShard { now: ArrivalTime(now), position: number, spans, losses: Losses::default(), is_tick, mark: None }
+        let facts = Vec::new();
+        ToShard {
+            now: ArrivalTime(now),
+            position: number,
+            spans,
+            facts,
+            losses: Losses::default(),
+            is_tick,
+            mark: None,
+        }
     }
 
     #[test]

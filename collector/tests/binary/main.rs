@@ -26,5 +26,6 @@ mod openapi;
 mod page;
 mod page_views;
 mod patterns;
+mod reports;
 mod sampled;
 mod settings;

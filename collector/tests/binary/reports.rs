@@ -1,0 +1,104 @@
+//! What AWS Lambda reports in the logs of a function stands beside what its spans say.
+
+use opentelemetry_proto::tonic::{
+    collector::logs::v1::ExportLogsServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value::Value as Body},
+    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    resource::v1::Resource,
+    trace::v1::Span,
+};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::support::{
+    http,
+    otlp::{Story, last, post_well, text},
+    server::{Server, Stop},
+};
+
+const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:thumbnails";
+
+/// What the detectors of Lambda say; the spans alone say the ARN.
+fn resource() -> Vec<KeyValue> {
+    [
+        ("cloud.provider", "aws"),
+        ("cloud.platform", "aws_lambda"),
+        ("cloud.region", "eu-west-1"),
+        ("faas.name", "thumbnails"),
+        ("faas.instance", "stream-1"),
+    ]
+    .map(|(key, value)| text(key, value))
+    .into()
+}
+
+/// Ten reports of runs of 100 ms in 512 MB, the first of them cold and the last one ended by the limit.
+fn post_reports(server: &Server) {
+    let time = Story::parse("clock").request().resource_spans[0].scope_spans[0].spans[0].start_time_unix_nano;
+    let record = |line: String| {
+        let body = Some(AnyValue { value: Some(Body::StringValue(line)) });
+        LogRecord { time_unix_nano: time, body, ..Default::default() }
+    };
+    let report = |number: u32| {
+        let (init, status) = (["", "\tInit Duration: 250.00 ms"], ["", "\tStatus: timeout"]);
+        let (init, status) = (init[usize::from(number == 0)], status[usize::from(number == 9)]);
+        record(format!(
+            "REPORT RequestId: {number}\tDuration: 99.10 ms\tBilled Duration: 100 ms\tMemory Size: 512 MB\tMax Memory \
+             Used: 384 MB{init}{status}\t\n"
+        ))
+    };
+    let limit = record("2026-01-01T00:00:00.000Z 9 Task timed out after 0.50 seconds\n\n".into());
+    let log_records = (0..10).map(report).chain([limit]).collect();
+    let resource = Some(Resource { attributes: resource(), ..Default::default() });
+    let scope_logs = vec![ScopeLogs { log_records, ..Default::default() }];
+    let resource_logs = vec![ResourceLogs { resource, scope_logs, ..Default::default() }];
+    let body = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+    let protobuf = ("content-type", "application/x-protobuf");
+    let answer = http::send(server.otlp_http, "POST", "/v1/logs", &[protobuf], &body).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b""[..]), "{}", answer.text());
+}
+
+fn function(server: &Server) -> Value {
+    let graph = server.get_json("/api/v1/graph");
+    let functions = graph["functions"].as_array().unwrap();
+    assert_eq!(functions.len(), 1, "{graph}");
+    functions[0].clone()
+}
+
+#[track_caller]
+fn assert_reported(server: &Server, runs: f64) {
+    let path = format!("/api/v1/functions/{}", function(server)["id"].as_str().unwrap());
+    let found = server.until("runs are settled", &path, |found| (found["runs"] == json!(runs)).then(|| found.clone()));
+    let facts = &found["facts"];
+    assert_eq!((&facts["memory_mb"], &facts["memory_source"]), (&json!(512), &json!("observed")), "{found}");
+    assert_eq!((&facts["time_out_ms"], &facts["time_out_source"]), (&json!(500), &json!("observed")), "{found}");
+    let memory = &found["memory"];
+    assert_eq!((&memory["limit_mb"], &memory["samples"]), (&json!(512), &json!(10)), "{found}");
+    assert!((memory["used_p50_mb"].as_f64().unwrap() - 384.0).abs() < 8.0, "{memory}");
+    assert!((memory["headroom"].as_f64().unwrap() - 0.25).abs() < 0.02, "{memory}");
+    assert_eq!((&found["time_out"]["seen"], &found["cold_starts"]["count"]), (&json!(1.0), &json!(1.0)), "{found}");
+}
+
+#[test]
+fn reports_stand_beside_spans_that_say_more_of_the_function() {
+    let server = Server::start(&[]);
+    post_reports(&server);
+    server.caught_up();
+    assert_eq!((&function(&server)["name"], &function(&server)["invocations"]), (&json!("thumbnails"), &json!(0)));
+    assert_reported(&server, 0.0);
+    let mut story = Story::default();
+    for _ in 0..10 {
+        let run = story.start("thumbnails");
+        let span: &mut Span = story.edit(&run);
+        last(span, 100);
+        span.attributes.push(text("cloud.resource_id", ARN));
+    }
+    let mut request = story.request();
+    request.resource_spans[0].resource = Some(Resource { attributes: resource(), ..Default::default() });
+    post_well(server.otlp_http, &request);
+    server.caught_up();
+    assert_eq!((&function(&server)["name"], &function(&server)["invocations"]), (&json!("thumbnails"), &json!(10)));
+    assert_reported(&server, 10.0);
+    let server = server.restart(Stop::Kindly, &[]);
+    server.caught_up();
+    assert_reported(&server, 10.0);
+}
