@@ -42,7 +42,7 @@ pub use self::{
     live::Live,
     range::WindowSource,
     status::StatusSource,
-    traces::{Identify, Identity, TraceSource, TraceSpans},
+    traces::{Identify, Identity, LogSource, TraceLogs, TraceSource, TraceSpans},
 };
 use crate::{intended::registry::Registry, view::View};
 
@@ -127,6 +127,8 @@ pub struct ApiState {
     pub status: Arc<StatusSource>,
     /// Reads a trace from the journal.
     pub traces: TraceSource,
+    /// Reads the log records of a trace from the journal.
+    pub logs: LogSource,
     /// Says which function ran a span.
     pub identify: Identify,
     /// Reads what was measured in a range of time.

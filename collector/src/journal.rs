@@ -31,10 +31,11 @@ use std::{
 };
 
 use loopscope_analyzer::span::TraceId;
+
 use tokio::sync::oneshot;
 
 use self::{batch::Batch, directory::Directory, live::Live, queue::Queue, tail::Tail, writer::Writer};
-use crate::counters::Counters;
+use crate::{counters::Counters, otlp::Signal};
 
 pub use self::lookup::{BATCHES_PER_TRACE, BYTES_PER_TRACE, StoredBatch, TraceBatches};
 
@@ -162,12 +163,12 @@ impl Journal {
         acknowledged.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    /// The batches that hold spans of a trace, the oldest first, within bounds. Blocks on the disk.
+    /// The batches that hold spans or log records of a trace, the oldest first, within bounds. Blocks on the disk.
     ///
     /// # Errors
     /// When a segment cannot be read.
-    pub fn batches_of_trace(&self, trace: TraceId) -> Result<TraceBatches, JournalError> {
-        lookup::batches_of_trace(&self.writer.shared, trace)
+    pub fn batches_of_trace(&self, trace: TraceId, signal: Signal) -> Result<TraceBatches, JournalError> {
+        lookup::batches_of_trace(&self.writer.shared, trace, signal)
     }
 
     /// Follows the journal from a position on; a position that is still to come begins with the next batch.

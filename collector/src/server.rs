@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alert::{self, Alerts, webhook},
-    api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceSpans},
+    api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceLogs, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
     doors::{
@@ -36,7 +36,7 @@ use crate::{
     intended::registry::Registry,
     journal::{Journal, JournalConfig, JournalError},
     layout::{Layout, YOUNG_FOR},
-    otlp::{identify, trace_view},
+    otlp::{Signal, identify, trace_view},
     pipeline::{self, Knowledge, Outlets, Pipeline, Restored},
     store::{Store, StoreError},
     view::View,
@@ -249,6 +249,7 @@ impl Core {
 
     fn api_state(&self, engine: &Engine, live: Arc<Live>) -> ApiState {
         let (journal, store) = (self.journal.clone(), Arc::clone(&self.store));
+        let logs_journal = self.journal.clone();
         let is_ready = Arc::clone(&engine.is_ready);
         let (windows, changes) = (Arc::clone(&engine.windows), Arc::clone(&engine.windows));
         let public = self.config.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
@@ -258,10 +259,15 @@ impl Core {
             status: self.status(),
             live,
             traces: Arc::new(move |trace_id| {
-                let found = journal.batches_of_trace(trace_id)?;
+                let found = journal.batches_of_trace(trace_id, Signal::Traces)?;
                 let spans = found.batches.iter().flat_map(|batch| trace_view::spans_of_trace(&batch.body, trace_id));
                 let spans = spans.map(|(resource, span)| (Arc::new(resource), span)).collect();
                 Ok(TraceSpans { spans, truncated: found.truncated })
+            }),
+            logs: Arc::new(move |trace_id| {
+                let found = logs_journal.batches_of_trace(trace_id, Signal::Logs)?;
+                let records = found.batches.iter().flat_map(|batch| trace_view::logs_of_trace(&batch.body, trace_id));
+                Ok(TraceLogs { records: records.collect(), truncated: found.truncated })
             }),
             identify: Arc::new(|resource, span| {
                 let function = identify::function_of(resource, span);

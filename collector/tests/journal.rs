@@ -242,7 +242,7 @@ fn check_journal(dir: &Path, acknowledged: &HashMap<u64, u64>) {
         if let Some(number) = acknowledged.get(&batch.position) {
             assert_eq!(batch.body, body(*number, length_of(*number)), "position {read}");
             let trace = TraceId((u128::from(*number) + 1).to_be_bytes());
-            let found = journal.batches_of_trace(trace).unwrap();
+            let found = journal.batches_of_trace(trace, Signal::Traces).unwrap();
             assert!(found.batches.iter().any(|batch| batch.position == read), "position {read} by its trace");
         }
     }

@@ -120,6 +120,7 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
             0x0c => panic!("the journal panics"),
             _ => Ok(TraceSpans::default()),
         }),
+        logs: Arc::new(|_| Ok(TraceLogs::default())),
         identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
         changes: Arc::new(|| Arc::new(vec![slower()])),
         windows: Arc::new(|range, _| Ok((Measured::default(), range))),

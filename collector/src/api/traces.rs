@@ -1,4 +1,4 @@
-//! `GET /api/v1/traces/{trace_id}`: one trace as it stands in the journal.
+//! `GET /api/v1/traces/{trace_id}`: one trace as it stands in the journal, with its log records.
 
 use std::sync::Arc;
 
@@ -12,7 +12,10 @@ use super::{
 };
 
 mod attributes;
+mod logs;
 pub(super) mod tree;
+
+pub use logs::{LogSource, TraceLogs};
 
 /// Bound on the spans of one answer; what is beyond is counted, not shown.
 pub(super) const SPANS_SHOWN: usize = 10_000;
@@ -48,12 +51,16 @@ pub(super) async fn get(shared: Shared, wanted: v1::GetTraceRequest) -> Result<v
         ApiError::bad_request(format!("a trace id has 32 hexadecimal digits that are not all zero, {text:?} has not"))
     })?;
     let (read, identify) = (Arc::clone(&shared.state.traces), Arc::clone(&shared.state.identify));
+    let read_logs = Arc::clone(&shared.state.logs);
     let trace = read_from_disk(&shared, move || {
         let found = read(id)?;
-        Ok((!found.spans.is_empty()).then(|| {
-            let trace = tree::build(id, &found.spans, &*identify);
-            v1::Trace { truncated: trace.truncated || found.truncated, ..trace }
-        }))
+        if found.spans.is_empty() {
+            return Ok(None);
+        }
+        let mut trace = tree::build(id, &found.spans, &*identify);
+        trace.truncated |= found.truncated;
+        logs::add(&read_logs(id)?, &mut trace);
+        Ok(Some(trace))
     });
     let unknown = || {
         let message =

@@ -209,7 +209,8 @@ fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<J
         Signal::Logs | Signal::Metrics => {
             let counted = if signal == Signal::Logs { volume::log_records(&body) } else { volume::data_points(&body) };
             let counted = counted.map_err(|error| error.to_string())?;
-            (counted.accepted, vec![], counted.rejected, counted.message(signal))
+            let message = counted.message(signal);
+            (counted.accepted, counted.trace_ids, counted.rejected, message)
         }
     };
     let batch = (items > 0).then(|| Batch::pack(received, signal, items, trace_ids, body)).transpose();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use loopscope_analyzer::span::TraceId;
 
 use super::{JournalError, Position, Shared, segment::Reader};
+use crate::otlp::Signal;
 
 /// Bound on the batches of one answer; the newest are given when there are more.
 pub const BATCHES_PER_TRACE: usize = 256;
@@ -20,7 +21,7 @@ pub struct TraceBatches {
     pub truncated: bool,
 }
 
-/// A batch that holds spans of the trace.
+/// A batch that holds spans or log records of the trace.
 #[derive(Clone, Debug)]
 pub struct StoredBatch {
     /// Its place in the journal.
@@ -31,7 +32,7 @@ pub struct StoredBatch {
     pub body: Bytes,
 }
 
-pub(super) fn batches_of_trace(shared: &Shared, trace: TraceId) -> Result<TraceBatches, JournalError> {
+pub(super) fn batches_of_trace(shared: &Shared, trace: TraceId, signal: Signal) -> Result<TraceBatches, JournalError> {
     let (open_positions, segments) = {
         let live = shared.live();
         (live.open_positions(trace), live.segments.clone())
@@ -47,7 +48,8 @@ pub(super) fn batches_of_trace(shared: &Shared, trace: TraceId) -> Result<TraceB
         };
         let positions = if segment.last.is_some() { reader.indexed(trace)? } else { open_positions.clone() };
         for position in positions.into_iter().rev() {
-            let Some(row) = reader.batch_with(position, trace)? else { continue };
+            let row = reader.batch_with(position, trace)?;
+            let Some(row) = row.filter(|row| row.signal == signal) else { continue };
             if found.batches.len() >= BATCHES_PER_TRACE || bytes >= BYTES_PER_TRACE {
                 found.truncated = true;
                 break 'segments;

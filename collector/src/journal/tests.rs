@@ -110,7 +110,7 @@ fn segments_are_sealed_by_size_and_traces_are_found_in_all_of_them() {
     wait_until("three segments", || counters.journal_segments.get() >= 3);
     let check = |journal: &Journal| {
         for number in 1..=20 {
-            let found = journal.batches_of_trace(trace(number)).unwrap();
+            let found = journal.batches_of_trace(trace(number), Signal::Traces).unwrap();
             let positions: Vec<_> = found.batches.iter().map(|batch| batch.position).collect();
             assert_eq!(
                 (positions, found.truncated),
@@ -118,7 +118,7 @@ fn segments_are_sealed_by_size_and_traces_are_found_in_all_of_them() {
             );
             assert_eq!(found.batches[0].body, body(2 * number, 20_000));
         }
-        assert!(journal.batches_of_trace(trace(999)).unwrap().batches.is_empty());
+        assert!(journal.batches_of_trace(trace(999), Signal::Traces).unwrap().batches.is_empty());
     };
     check(&journal);
     drop(journal);
@@ -331,7 +331,7 @@ fn a_last_segment_without_its_tables_and_a_torn_log_are_no_obstacle() {
     fs::write(crashed.join("segment-00000000000000000002.db"), b"").unwrap();
     let (journal, _) = open(&crashed, config());
     assert_eq!(append(&journal, batch(now(), 2, 10)), Ok(2));
-    assert_eq!(journal.batches_of_trace(trace(1)).unwrap().batches[0].position, 2);
+    assert_eq!(journal.batches_of_trace(trace(1), Signal::Traces).unwrap().batches[0].position, 2);
     assert_eq!(segment_files(&crashed), 2);
 }
 

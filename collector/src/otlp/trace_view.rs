@@ -1,13 +1,14 @@
-//! Decodes the spans of one trace in full, with everything that people want to see.
+//! Decodes the spans and the log records of one trace in full, with everything that people want to see.
 //!
 //! This is the slow way, for one trace at a time; the engine reads spans in `traces.rs`.
 
 use loopscope_analyzer::span::TraceId;
-use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
+use opentelemetry_proto::tonic::{logs::v1::LogRecord, resource::v1::Resource, trace::v1::Span};
 use prost::Message;
 
 use super::{
     traces::{SPANS_PER_REQUEST, ids, resources_in, walk},
+    volume::{each_item, judge_log_record},
     wire::Fields,
 };
 
@@ -31,6 +32,20 @@ pub fn spans_of_trace(batch: &[u8], trace: TraceId) -> Vec<(Resource, Span)> {
             merge_what_decodes(&mut span, bytes);
             found.push((resource, span));
         }
+    });
+    found
+}
+
+/// The accepted log records of one trace in an `ExportLogsServiceRequest`, with the same care for what cannot be read.
+pub fn logs_of_trace(batch: &[u8], trace: TraceId) -> Vec<LogRecord> {
+    let mut found = Vec::new();
+    let _ = each_item(batch, &mut |bytes| {
+        if judge_log_record(bytes) == Ok(Some(trace)) {
+            let mut record = LogRecord::default();
+            merge_what_decodes(&mut record, bytes);
+            found.push(record);
+        }
+        Ok(())
     });
     found
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::support::{
     browser::Browser,
+    http,
     otlp::{Story, post_well},
     server::Server,
 };
@@ -133,4 +134,34 @@ fn a_table_is_sorted_and_pages_are_reached_by_keys() {
     browser.click("thead th button");
     browser.until(&format!("{names} === 'stock,orders,front'"));
     browser.until("document.querySelector('thead th').getAttribute('aria-sort') === 'descending'");
+}
+
+#[test]
+fn log_records_stand_with_the_span_that_wrote_them() {
+    let server = Server::start(&[]);
+    let mut story = Story::default();
+    let run = story.start("shop");
+    let (trace, span) = (run.trace(), run.span());
+    post_well(server.otlp_http, &story.request());
+    let record = json!({
+        "traceId": trace, "spanId": span, "severityNumber": 17, "body": {"stringValue": "out of stock"},
+        "timeUnixNano": "1700000000000000000"
+    });
+    let elsewhere = json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "body": {"stringValue": "elsewhere"}});
+    let request = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record, elsewhere]}]}]});
+    let answer =
+        http::send(server.otlp_http, "POST", "/v1/logs", &[http::JSON], request.to_string().as_bytes()).unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    let path = format!("/api/v1/traces/{trace}");
+    let found = server.get_json(&path);
+    let log = &found["logs"][0];
+    assert_eq!(
+        (&log["span_id"], &log["severity"], &log["body"]),
+        (&json!(span), &json!("ERROR"), &json!("out of stock"))
+    );
+    assert_eq!(found["logs_total"], json!(1));
+    let Some(browser) = Browser::open() else { return };
+    browser.goto(&format!("http://{}/traces/{trace}?span={span}", server.ui));
+    says(&browser, "[data-testid=span-details]", "out of stock");
+    says(&browser, "[data-testid=span-details]", "ERROR");
 }

@@ -79,6 +79,9 @@ fn plain_sdk(server: &Server, sent: &Sent) {
     assert_eq!(edges(server), wanted);
     let [shopping, mailing] = [0, 1].map(|number| server.get_json(&format!("/api/v1/traces/{}", sent.traces[number])));
     assert_eq!((&shopping["spans_total"], &mailing["spans_total"]), (&json!(5), &json!(2)));
+    let logs = [&shopping, &mailing].map(|trace| &trace["logs"]);
+    let wanted = ["order taken", "receipts sent"].map(|body| (json!(body), json!("INFO")));
+    assert_eq!(logs.map(|logs| (logs[0]["body"].clone(), logs[0]["severity"].clone())), wanted);
     let spans = |trace: &Value, name: &str| -> Vec<Value> {
         trace["spans"].as_array().unwrap().iter().filter(|span| span["name"] == name).cloned().collect()
     };

@@ -2541,12 +2541,43 @@ pub struct Trace {
     /// The spans, parents before children, siblings by start.
     #[prost(message, repeated, tag = "2")]
     pub spans: ::prost::alloc::vec::Vec<TraceSpan>,
-    /// True when the trace has more spans than the answer may hold.
+    /// True when the trace has more spans or log records than the answer may hold.
     #[prost(bool, tag = "3")]
     pub truncated: bool,
     /// Spans of the trace in the journal, duplicates counted once.
     #[prost(uint64, tag = "4")]
     pub spans_total: u64,
+    /// Log records of the trace, by time.
+    #[prost(message, repeated, tag = "5")]
+    pub logs: ::prost::alloc::vec::Vec<TraceLog>,
+    /// Log records of the trace in the journal.
+    #[prost(uint64, tag = "6")]
+    pub logs_total: u64,
+}
+/// One log record of a trace.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TraceLog {
+    /// Id of the span that wrote it; empty when it names none.
+    #[prost(string, tag = "1")]
+    pub span_id: ::prost::alloc::string::String,
+    /// When it happened, or was seen when it does not say.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How bad it is, in the words of its source, or else "TRACE" to "FATAL"; empty when it does not say.
+    #[prost(string, tag = "3")]
+    pub severity: ::prost::alloc::string::String,
+    /// What it says; structured bodies as JSON.
+    #[prost(string, tag = "4")]
+    pub body: ::prost::alloc::string::String,
+    /// What it tells of, if it is an event.
+    #[prost(string, tag = "5")]
+    pub event_name: ::prost::alloc::string::String,
+    /// Attributes as text, ordered by key.
+    #[prost(message, repeated, tag = "6")]
+    pub attributes: ::prost::alloc::vec::Vec<Attribute>,
 }
 /// One span of a trace.
 #[derive(serde::Serialize, serde::Deserialize)]

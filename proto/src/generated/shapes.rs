@@ -888,6 +888,17 @@ static TRACE: Shape = &[
     Field { name: "spans", number: 2, kind: Kind::Message(&TRACE_SPAN) },
     Field { name: "truncated", number: 3, kind: Kind::Bool },
     Field { name: "spans_total", number: 4, kind: Kind::Count },
+    Field { name: "logs", number: 5, kind: Kind::Message(&TRACE_LOG) },
+    Field { name: "logs_total", number: 6, kind: Kind::Count },
+];
+impl Read for v1::TraceLog { const SHAPE: &'static Shape = &TRACE_LOG; }
+static TRACE_LOG: Shape = &[
+    Field { name: "span_id", number: 1, kind: Kind::Text },
+    Field { name: "time", number: 2, kind: Kind::Time },
+    Field { name: "severity", number: 3, kind: Kind::Text },
+    Field { name: "body", number: 4, kind: Kind::Text },
+    Field { name: "event_name", number: 5, kind: Kind::Text },
+    Field { name: "attributes", number: 6, kind: Kind::Message(&ATTRIBUTE) },
 ];
 impl Read for v1::TraceSpan { const SHAPE: &'static Shape = &TRACE_SPAN; }
 static TRACE_SPAN: Shape = &[

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{Attribute, SpanRef, Trace, TraceSpan};
+use loopscope_proto::v1::{Attribute, SpanRef, Trace, TraceLog, TraceSpan};
 use wasm_bindgen::JsCast;
 use web_sys::{Event, KeyboardEvent};
 
@@ -104,6 +104,9 @@ fn waterfall(trace: &Trace, reading: Reading) -> Vec<Element> {
         stat("invocations", count(trace.spans.iter().filter(|it| it.entry).count())),
         stat("errors", count(trace.spans.iter().filter(|it| it.error).count())),
     ];
+    if trace.logs_total > 0 {
+        stats.push(stat("log records", format::count(trace.logs_total)));
+    }
     if let Some((lap, function)) = waterfall::deepest_lap(&trace.spans) {
         let lap = el("dd", "").text(&format!("↻ {lap} ")).child(el("span", "muted").text(function));
         stats.push(stat_of("deepest lap", lap).attr("class", "stat stat-loop"));
@@ -119,7 +122,7 @@ fn waterfall(trace: &Trace, reading: Reading) -> Vec<Element> {
         .attr("aria-label", "Spans of the trace")
         .with("aria-rowcount", rows.len().to_string())
         .child(body(trace, &rows, selected, total, reading));
-    let details = selected.and_then(|at| trace.spans.get(at)).map(|span| details(span, reading));
+    let details = selected.and_then(|at| trace.spans.get(at)).map(|span| details(span, &trace.logs, reading));
     let class = if details.is_some() { "trace-body with-details" } else { "trace-body" };
     shown.push(el("div", class).child(table).all(details.into_iter().collect()));
     shown
@@ -238,7 +241,7 @@ fn span_time(span: &TraceSpan, kind: &str, total: f64) -> Element {
         .child(duration.with("style", place).text(&format::duration(span.duration_ms)))
 }
 
-fn details(span: &TraceSpan, reading: Reading) -> Element {
+fn details(span: &TraceSpan, logs: &[TraceLog], reading: Reading) -> Element {
     let close = el("button", "icon-button")
         .attr("type", "button")
         .attr("aria-label", "Close the details")
@@ -274,11 +277,22 @@ fn details(span: &TraceSpan, reading: Reading) -> Element {
         let links = el("ul", "links").all(span.links.iter().map(cause).collect());
         panel = panel.child(el("h3", "").text("Caused by")).child(links);
     }
+    let written: Vec<Element> = logs.iter().filter(|log| log.span_id == span.span_id).map(log_line).collect();
+    if !written.is_empty() {
+        panel = panel.child(el("h3", "").text("Log")).child(el("ul", "logs").all(written));
+    }
     panel = panel.child(el("h3", "").text("Attributes"));
     match span.attributes.is_empty() {
         true => panel.child(el("p", "muted").text("None.")),
         false => panel.child(el("dl", "attributes").all(span.attributes.iter().map(attribute).collect())),
     }
+}
+
+fn log_line(log: &TraceLog) -> Element {
+    let at = format::moment(log.time.as_ref());
+    let said = if log.body.is_empty() { &log.event_name } else { &log.body };
+    let head = el("span", "muted").text(&format!("{at} {} ", log.severity));
+    el("li", "").child(head).child(el("span", "mono").text(said))
 }
 
 fn cause(it: &SpanRef) -> Element {

@@ -11,10 +11,15 @@ const LONGEST_VALUE: usize = 4_096;
 pub(super) fn texts(attributes: &[KeyValue]) -> Vec<v1::Attribute> {
     let mut texts: Vec<v1::Attribute> = attributes
         .iter()
-        .map(|attribute| v1::Attribute { key: attribute.key.clone(), value: cut(text(attribute.value.as_ref())) })
+        .map(|attribute| v1::Attribute { key: attribute.key.clone(), value: value_text(attribute.value.as_ref()) })
         .collect();
     texts.sort_by(|a, b| a.key.cmp(&b.key));
     texts
+}
+
+/// A value as text: structured values are JSON, long ones are cut and end with an ellipsis.
+pub(super) fn value_text(value: Option<&AnyValue>) -> String {
+    cut(text(value))
 }
 
 fn text(value: Option<&AnyValue>) -> String {

@@ -55,6 +55,7 @@ pub(in crate::api) fn build(
         spans: walked.iter().take(SPANS_SHOWN).map(|step| message(&nodes[step.node], step, first)).collect(),
         truncated: nodes.len() > SPANS_SHOWN,
         spans_total: nodes.len() as u64,
+        ..v1::Trace::default()
     }
 }
 
