@@ -4,7 +4,7 @@
 //! The way from the first root to the end of such a run is put together of stages: in each tree the critical path to
 //! where the message was sent, then the time that the message waited. The tree before it may be of another trace.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use super::{
     Seen,
@@ -26,7 +26,8 @@ use crate::{
 /// so many each, and count as if no other branch were near.
 const DRAGS: usize = 64;
 
-/// Functions to which the pipelines of one trace are told, and messages of one trace whose way is kept for another.
+/// Functions to which the pipelines of one trace are told, and messages of one trace whose way is kept for another: those
+/// that it took longest to come to.
 const PIPELINES: usize = 16;
 
 /// Stages of one pipeline. What is longer is a loop, and has other numbers.
@@ -68,23 +69,47 @@ impl Summary<'_> {
     pub(super) fn tell(&self) -> Told {
         let mut told = Told::default();
         // Of each function the run that ends last, of those that messages caused.
-        let mut ends: BTreeMap<NodeId, (u64, u32)> = BTreeMap::new();
+        let mut ends: BTreeMap<NodeId, (u64, u64, u32)> = BTreeMap::new();
         let mut sends = Vec::new();
         for tree in self.trace.trees().filter(|tree| self.is_whole(tree[0])) {
             let (root, node) = (tree[0], self.trace.node(tree[0]));
             told.profiles.extend(self.profile(root));
             if self.has_cause(root) {
                 let last = ends.entry(node.function.id).or_default();
-                *last = (*last).max((node.end, root));
+                *last = (*last).max((node.end, self.trace.span(root).key, root));
             }
             sends.extend(tree.iter().copied().filter(|at| self.is_unhandled(*at)));
         }
-        told.left_out = (ends.len().saturating_sub(PIPELINES) + sends.len().saturating_sub(PIPELINES)) as u64;
-        let pipelines = ends.values().take(PIPELINES).filter_map(|(_, root)| self.pipeline(*root));
-        told.profiles.extend(pipelines);
+        let ends =
+            ends.into_iter().map(|(function, (end, key, root))| (self.length(root, end), (function, None, key), root));
+        let (ends, dropped_ends) = longest(ends);
+        let sends = sends.into_iter().map(|at| {
+            let (node, span) = (self.trace.node(at), self.trace.span(at));
+            (self.length(node.tree, self.trace.waits.time(at).1), (node.function.id, sends_to(span), span.key), at)
+        });
+        let (sends, dropped_sends) = longest(sends);
+        told.left_out = dropped_ends + dropped_sends;
+        told.profiles.extend(ends.into_iter().filter_map(|root| self.pipeline(root)));
         let key = |at: u32| self.trace.span(at).key;
-        told.routes.extend(sends.into_iter().take(PIPELINES).filter_map(|at| Some((key(at), self.way_of(at)?))));
+        told.routes.extend(sends.into_iter().filter_map(|at| Some((key(at), self.way_of(at)?))));
         told
+    }
+
+    /// How long it took until a moment of the tree at `root`, from the first root that is known, nanoseconds. This only
+    /// ranks: it measures no path, so that it costs little for those that are left out.
+    fn length(&self, root: u32, until: u64) -> u64 {
+        let mut first = root;
+        for _ in 0..STAGES {
+            let Some(above) = self.trace.node(first).parent else { break };
+            first = self.trace.node(above).tree;
+        }
+        let before = self.link(first).and_then(|link| {
+            let route = self.routes.get(link.cause)?;
+            let ahead = self.skews.offset(route.sent.clock, clock(self.trace.span(first), self.trace.node(first)));
+            let waited = by_clock(self.trace.span(first).start, ahead).saturating_sub(route.sent.at);
+            Some(route.nanos.saturating_add(waited))
+        });
+        until.saturating_sub(self.trace.waits.time(first).0).saturating_add(before.unwrap_or_default())
     }
 
     /// True when a tree begins with a run of a function, and no part of it was overlooked.
@@ -254,11 +279,20 @@ impl Summary<'_> {
         let members = self.trace.tree(root);
         if !waits.is_serial(root, members) {
             let whole: u64 = shares.iter().map(|share| share.critical).sum();
-            shares.sort_unstable_by_key(|share| (std::cmp::Reverse(share.critical), share.place));
+            shares.sort_unstable_by_key(|share| (Reverse(share.critical), share.place));
             for share in shares.iter_mut().take(DRAGS) {
                 share.drag = whole.saturating_sub(time(&waits.without(share.place, members)));
             }
         }
         shares
     }
+}
+
+/// The pipelines or ways that are told, those that took longest first, and how many are not. Ties go by who is at the end
+/// of them and where that sends to, so that they do not hang on the order in which spans came.
+fn longest(of: impl Iterator<Item = (u64, (NodeId, Option<NodeId>, u64), u32)>) -> (Vec<u32>, u64) {
+    let mut ranked: Vec<_> = of.collect();
+    ranked.sort_unstable_by_key(|(length, end, _)| (Reverse(*length), *end));
+    let left_out = ranked.len().saturating_sub(PIPELINES) as u64;
+    (ranked.into_iter().take(PIPELINES).map(|(_, _, at)| at).collect(), left_out)
 }
