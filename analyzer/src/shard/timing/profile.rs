@@ -80,12 +80,16 @@ impl Summary<'_> {
             }
             sends.extend(tree.iter().copied().filter(|at| self.is_unhandled(*at)));
         }
-        let ends =
-            ends.into_iter().map(|(function, (end, key, root))| (self.length(root, end), (function, None, key), root));
+        let ends = ends.into_iter().filter_map(|(function, (end, key, root))| {
+            // Where it is not known how it came to a run, nothing can be told.
+            let is_known = self.trace.node(root).parent.is_some() || self.length_before(root).is_some();
+            Some((self.length(root, end).filter(|_| is_known)?, (function, None, key), root))
+        });
         let (ends, dropped_ends) = longest(ends);
-        let sends = sends.into_iter().map(|at| {
+        let sends = sends.into_iter().filter_map(|at| {
             let (node, span) = (self.trace.node(at), self.trace.span(at));
-            (self.length(node.tree, self.trace.waits.time(at).1), (node.function.id, sends_to(span), span.key), at)
+            let length = self.length(node.tree, self.trace.waits.time(at).1)?;
+            Some((length, (node.function.id, sends_to(span), span.key), at))
         });
         let (sends, dropped_sends) = longest(sends);
         told.left_out = dropped_ends + dropped_sends;
@@ -95,21 +99,33 @@ impl Summary<'_> {
         told
     }
 
-    /// How long it took until a moment of the tree at `root`, from the first root that is known, nanoseconds. This only
-    /// ranks: it measures no path, so that it costs little for those that are left out.
-    fn length(&self, root: u32, until: u64) -> u64 {
-        let mut first = root;
-        for _ in 0..STAGES {
-            let Some(above) = self.trace.node(first).parent else { break };
+    /// How long it took until a moment of the tree at `root`, from the first root that is known, nanoseconds; `None` where
+    /// that has too many stages or was overlooked in part. This only ranks: it measures no path, so that it costs little
+    /// for those that are left out.
+    fn length(&self, root: u32, until: u64) -> Option<u64> {
+        let (mut first, mut stages) = (root, 1);
+        while let Some(above) = self.trace.node(first).parent {
             first = self.trace.node(above).tree;
+            stages += 1;
+            if stages > STAGES {
+                return None;
+            }
         }
-        let before = self.link(first).and_then(|link| {
-            let route = self.routes.get(link.cause)?;
-            let ahead = self.skews.offset(route.sent.clock, clock(self.trace.span(first), self.trace.node(first)));
-            let waited = by_clock(self.trace.span(first).start, ahead).saturating_sub(route.sent.at);
-            Some(route.nanos.saturating_add(waited))
-        });
-        until.saturating_sub(self.trace.waits.time(first).0).saturating_add(before.unwrap_or_default())
+        let length = until.saturating_sub(self.trace.waits.time(first).0);
+        self.is_whole(first).then(|| length.saturating_add(self.length_before(first).unwrap_or_default()))
+    }
+
+    /// How long it took from the first root of other traces to the root of this one, nanoseconds, where that is known.
+    fn length_before(&self, root: u32) -> Option<u64> {
+        let route = self.routes.get(self.link(root)?.cause)?;
+        Some(route.nanos.saturating_add(self.waited(route, root)))
+    }
+
+    /// How long the message at the end of a way waited for the run at this root, nanoseconds.
+    fn waited(&self, route: &Route, root: u32) -> u64 {
+        let (sent, span) = (route.sent, self.trace.span(root));
+        let ahead = self.skews.offset(sent.clock, clock(span, self.trace.node(root)));
+        by_clock(span.start, ahead).saturating_sub(sent.at)
     }
 
     /// True when a tree begins with a run of a function, and no part of it was overlooked.
@@ -208,8 +224,7 @@ impl Summary<'_> {
         let (link, node) = (self.link(root)?, self.trace.node(root));
         let mut route = self.routes.get(link.cause)?.clone();
         let sent = route.sent;
-        let ahead = self.skews.offset(sent.clock, clock(self.trace.span(root), node));
-        let waited = by_clock(self.trace.span(root).start, ahead).saturating_sub(sent.at);
+        let waited = self.waited(&route, root);
         route.weight *= self.begin(root).weight * self.pairs;
         route.wait(delivered_by(link).or(sent.to), sent.by, node.function.id, waited);
         Some(route)

@@ -257,6 +257,21 @@ fn of_too_many_pipelines_the_longest_are_told_in_any_order_of_arrival() {
 }
 
 #[test]
+fn pipelines_with_too_many_stages_do_not_displace_others() {
+    let mut spans = Spans::default();
+    let front = spans.add(Server, "front", (0, 100), None);
+    let sent = spans.add(Producer, "front", (10, 20), Some(front));
+    spans.add(Consumer, "work", (60, 90), Some(sent));
+    let mut at = front;
+    for stage in 0..80 {
+        let sent = spans.add(Producer, "front", (50 + stage * 50, 60 + stage * 50), Some(at));
+        at = spans.add(Consumer, &format!("lap-{}", stage % 20), (80 + stage * 50, 120 + stage * 50), Some(sent));
+    }
+    let told = spans.tell();
+    assert!(told.iter().any(|line| line.starts_with("front until work 90")), "{told:?}");
+}
+
+#[test]
 fn a_consumer_that_begins_before_the_message_was_sent_did_not_wait() {
     let mut spans = Spans::default();
     let front = spans.add(Server, "front", (0, 100), None);
