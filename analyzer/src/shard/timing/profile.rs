@@ -4,7 +4,7 @@
 //! The way from the first root to the end of such a run is put together of stages: in each tree the critical path to
 //! where the message was sent, then the time that the message waited. The tree before it may be of another trace.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use super::{
     Seen,
@@ -26,7 +26,8 @@ use crate::{
 /// so many each, and count as if no other branch were near.
 const DRAGS: usize = 64;
 
-/// Functions to which the pipelines of one trace are told, and messages of one trace whose way is kept for another.
+/// Functions to which the pipelines of one trace are told, and messages of one trace whose way is kept for another: those
+/// that it took longest to come to.
 const PIPELINES: usize = 16;
 
 /// Stages of one pipeline. What is longer is a loop, and has other numbers.
@@ -68,23 +69,63 @@ impl Summary<'_> {
     pub(super) fn tell(&self) -> Told {
         let mut told = Told::default();
         // Of each function the run that ends last, of those that messages caused.
-        let mut ends: BTreeMap<NodeId, (u64, u32)> = BTreeMap::new();
+        let mut ends: BTreeMap<NodeId, (u64, u64, u32)> = BTreeMap::new();
         let mut sends = Vec::new();
         for tree in self.trace.trees().filter(|tree| self.is_whole(tree[0])) {
             let (root, node) = (tree[0], self.trace.node(tree[0]));
             told.profiles.extend(self.profile(root));
             if self.has_cause(root) {
                 let last = ends.entry(node.function.id).or_default();
-                *last = (*last).max((node.end, root));
+                *last = (*last).max((node.end, self.trace.span(root).key, root));
             }
             sends.extend(tree.iter().copied().filter(|at| self.is_unhandled(*at)));
         }
-        told.left_out = (ends.len().saturating_sub(PIPELINES) + sends.len().saturating_sub(PIPELINES)) as u64;
-        let pipelines = ends.values().take(PIPELINES).filter_map(|(_, root)| self.pipeline(*root));
-        told.profiles.extend(pipelines);
+        let ends = ends.into_iter().filter_map(|(function, (end, key, root))| {
+            // Where it is not known how it came to a run, nothing can be told.
+            let is_known = self.trace.node(root).parent.is_some() || self.length_before(root).is_some();
+            Some((self.length(root, end).filter(|_| is_known)?, (function, None, key), root))
+        });
+        let (ends, dropped_ends) = longest(ends);
+        let sends = sends.into_iter().filter_map(|at| {
+            let (node, span) = (self.trace.node(at), self.trace.span(at));
+            let length = self.length(node.tree, self.trace.waits.time(at).1)?;
+            Some((length, (node.function.id, sends_to(span), span.key), at))
+        });
+        let (sends, dropped_sends) = longest(sends);
+        told.left_out = dropped_ends + dropped_sends;
+        told.profiles.extend(ends.into_iter().filter_map(|root| self.pipeline(root)));
         let key = |at: u32| self.trace.span(at).key;
-        told.routes.extend(sends.into_iter().take(PIPELINES).filter_map(|at| Some((key(at), self.way_of(at)?))));
+        told.routes.extend(sends.into_iter().filter_map(|at| Some((key(at), self.way_of(at)?))));
         told
+    }
+
+    /// How long it took until a moment of the tree at `root`, from the first root that is known, nanoseconds; `None` where
+    /// that has too many stages or was overlooked in part. This only ranks: it measures no path, so that it costs little
+    /// for those that are left out.
+    fn length(&self, root: u32, until: u64) -> Option<u64> {
+        let (mut first, mut stages) = (root, 1);
+        while let Some(above) = self.trace.node(first).parent {
+            first = self.trace.node(above).tree;
+            stages += 1;
+            if stages > STAGES {
+                return None;
+            }
+        }
+        let length = until.saturating_sub(self.trace.waits.time(first).0);
+        self.is_whole(first).then(|| length.saturating_add(self.length_before(first).unwrap_or_default()))
+    }
+
+    /// How long it took from the first root of other traces to the root of this one, nanoseconds, where that is known.
+    fn length_before(&self, root: u32) -> Option<u64> {
+        let route = self.routes.get(self.link(root)?.cause)?;
+        Some(route.nanos.saturating_add(self.waited(route, root)))
+    }
+
+    /// How long the message at the end of a way waited for the run at this root, nanoseconds.
+    fn waited(&self, route: &Route, root: u32) -> u64 {
+        let (sent, span) = (route.sent, self.trace.span(root));
+        let ahead = self.skews.offset(sent.clock, clock(span, self.trace.node(root)));
+        by_clock(span.start, ahead).saturating_sub(sent.at)
     }
 
     /// True when a tree begins with a run of a function, and no part of it was overlooked.
@@ -183,8 +224,7 @@ impl Summary<'_> {
         let (link, node) = (self.link(root)?, self.trace.node(root));
         let mut route = self.routes.get(link.cause)?.clone();
         let sent = route.sent;
-        let ahead = self.skews.offset(sent.clock, clock(self.trace.span(root), node));
-        let waited = by_clock(self.trace.span(root).start, ahead).saturating_sub(sent.at);
+        let waited = self.waited(&route, root);
         route.weight *= self.begin(root).weight * self.pairs;
         route.wait(delivered_by(link).or(sent.to), sent.by, node.function.id, waited);
         Some(route)
@@ -254,11 +294,20 @@ impl Summary<'_> {
         let members = self.trace.tree(root);
         if !waits.is_serial(root, members) {
             let whole: u64 = shares.iter().map(|share| share.critical).sum();
-            shares.sort_unstable_by_key(|share| (std::cmp::Reverse(share.critical), share.place));
+            shares.sort_unstable_by_key(|share| (Reverse(share.critical), share.place));
             for share in shares.iter_mut().take(DRAGS) {
                 share.drag = whole.saturating_sub(time(&waits.without(share.place, members)));
             }
         }
         shares
     }
+}
+
+/// The pipelines or ways that are told, those that took longest first, and how many are not. Ties go by who is at the end
+/// of them and where that sends to, so that they do not hang on the order in which spans came.
+fn longest(of: impl Iterator<Item = (u64, (NodeId, Option<NodeId>, u64), u32)>) -> (Vec<u32>, u64) {
+    let mut ranked: Vec<_> = of.collect();
+    ranked.sort_unstable_by_key(|(length, end, _)| (Reverse(*length), *end));
+    let left_out = ranked.len().saturating_sub(PIPELINES) as u64;
+    (ranked.into_iter().take(PIPELINES).map(|(_, _, at)| at).collect(), left_out)
 }

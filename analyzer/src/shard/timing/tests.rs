@@ -235,6 +235,43 @@ fn a_pipeline_goes_on_over_links_and_several_traces() {
 }
 
 #[test]
+fn of_too_many_pipelines_the_longest_are_told_in_any_order_of_arrival() {
+    let mut spans = Spans::default();
+    let front = spans.add(Server, "front", (0, 100), None);
+    for at in 0..40 {
+        let sent = spans.add(Producer, "front", (40, 50), Some(front));
+        spans.add(Consumer, &format!("work-{at}"), (60, 200 + at * 10), Some(sent));
+    }
+    let told = |spans: Vec<Span>| {
+        let mut shard = Shard::new(&Config::recommended(), 1);
+        shard.ingest(START, spans);
+        shard.finish(START);
+        let delta = shard.take_delta();
+        let pipelines = delta.profiles.iter().filter(|profile| profile.until.is_some());
+        let lengths: Vec<f64> = pipelines.map(|profile| profile.duration_ms).collect();
+        (lengths, delta.losses.pipelines_dropped)
+    };
+    let longest: Vec<f64> = (24..40).rev().map(|at| f64::from(200 + at * 10)).collect();
+    assert_eq!(told(spans.0.clone()), (longest.clone(), 24));
+    assert_eq!(told(spans.0.into_iter().rev().collect()), (longest, 24));
+}
+
+#[test]
+fn pipelines_with_too_many_stages_do_not_displace_others() {
+    let mut spans = Spans::default();
+    let front = spans.add(Server, "front", (0, 100), None);
+    let sent = spans.add(Producer, "front", (10, 20), Some(front));
+    spans.add(Consumer, "work", (60, 90), Some(sent));
+    let mut at = front;
+    for stage in 0..80 {
+        let sent = spans.add(Producer, "front", (50 + stage * 50, 60 + stage * 50), Some(at));
+        at = spans.add(Consumer, &format!("lap-{}", stage % 20), (80 + stage * 50, 120 + stage * 50), Some(sent));
+    }
+    let told = spans.tell();
+    assert!(told.iter().any(|line| line.starts_with("front until work 90")), "{told:?}");
+}
+
+#[test]
 fn a_consumer_that_begins_before_the_message_was_sent_did_not_wait() {
     let mut spans = Spans::default();
     let front = spans.add(Server, "front", (0, 100), None);
