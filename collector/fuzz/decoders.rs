@@ -44,13 +44,16 @@ pub(crate) fn protobuf(bytes: &[u8]) {
 /// What comes out of JSON is protobuf that everybody can read.
 pub(crate) fn json(bytes: &[u8]) {
     for signal in Signal::ALL {
-        let Ok(request) = otlp_json::to_protobuf(signal, bytes) else { continue };
-        let request = request.as_slice();
+        let Ok(converted) = otlp_json::to_protobuf(signal, bytes) else { continue };
+        let request = converted.protobuf.as_slice();
         let by_others = match signal {
             Signal::Traces => ExportTraceServiceRequest::decode(request).map(drop),
             Signal::Logs => ExportLogsServiceRequest::decode(request).map(drop),
             Signal::Metrics => ExportMetricsServiceRequest::decode(request).map(drop),
         };
+        // Prost follows values within values less far than the door does.
+        let by_others =
+            by_others.or_else(|error| if error.to_string().contains("recursion limit") { Ok(()) } else { Err(error) });
         assert_eq!(by_others, Ok(()), "{signal:?}");
         let by_door = match signal {
             Signal::Traces => check(request).map(drop),

@@ -24,6 +24,8 @@ pub struct Counters {
     pub data_points_received: Counter,
     /// Metric data points refused with a partial success.
     pub data_points_rejected: Counter,
+    /// Values in JSON that lay too deep within values and were left empty.
+    pub values_cut: Counter,
     /// Requests that could not be read at all.
     pub requests_refused: Counter,
     /// Of these, requests over the limit, plain or inflated.

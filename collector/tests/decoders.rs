@@ -3,6 +3,9 @@
 #[path = "../fuzz/decoders.rs"]
 mod decoders;
 
+use std::{env, fs, path::Path};
+
+use loopscope_collector::otlp::{Signal, json as otlp_json};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value},
@@ -61,6 +64,22 @@ fn spoiled(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
+}
+
+/// The fuzzer begins with these requests; those in protobuf are made from those in JSON.
+#[test]
+fn seeds_are_good_requests() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    for (signal, name) in [(Signal::Traces, "traces"), (Signal::Logs, "logs"), (Signal::Metrics, "metrics")] {
+        let json = fs::read(seeds.join("json").join(name).with_extension("json")).unwrap();
+        let converted = otlp_json::to_protobuf(signal, &json).unwrap().protobuf;
+        decoders::json(&json);
+        let seed = seeds.join("protobuf").join(name);
+        if env::var_os("UPDATE_GENERATED").is_some() {
+            fs::write(&seed, &converted).unwrap();
+        }
+        assert!(fs::read(&seed).is_ok_and(|seed| seed == converted), "{name}: UPDATE_GENERATED=1 makes it again");
+    }
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! Bytes as OTLP requests in JSON: `LOOPSCOPE_SKIP_UI=1 cargo +nightly fuzz run json` in `collector/`.
+//! Bytes as OTLP requests in JSON: `LOOPSCOPE_SKIP_UI=1 cargo +nightly fuzz run json fuzz/corpus/json
+//! fuzz/seeds/json` in `collector/`.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Bytes as OTLP requests in protobuf: `LOOPSCOPE_SKIP_UI=1 cargo +nightly fuzz run protobuf` in `collector/`.
+//! Bytes as OTLP requests in protobuf: `LOOPSCOPE_SKIP_UI=1 cargo +nightly fuzz run protobuf fuzz/corpus/protobuf
+//! fuzz/seeds/protobuf` in `collector/`.
 
 #![no_main]
 

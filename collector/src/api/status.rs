@@ -42,6 +42,7 @@ impl StatusSource {
             requests_refused: c.requests_refused.get(),
             log_records_rejected: c.log_records_rejected.get(),
             data_points_rejected: c.data_points_rejected.get(),
+            values_cut: c.values_cut.get(),
             requests_too_large: c.requests_too_large.get(),
             requests_timed_out: c.requests_timed_out.get(),
             connections_timed_out: c.connections_timed_out.get(),

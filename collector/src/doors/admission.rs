@@ -73,6 +73,7 @@ struct Judged {
     /// `None` when there is nothing to keep.
     batch: Option<Batch>,
     rejected: u64,
+    values_cut: u64,
     message: Option<String>,
 }
 
@@ -157,6 +158,7 @@ impl Admission {
             }
         }
         self.rejected(signal).add(judged.rejected);
+        self.counters.values_cut.add(judged.values_cut);
         match judged.message {
             Some(message) => Outcome::Partial { rejected: judged.rejected, message: bounded(message) },
             None => Outcome::Accepted,
@@ -196,9 +198,12 @@ impl Outcome {
 }
 
 fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<Judged, String> {
-    let body = match format {
-        Format::Protobuf => body,
-        Format::Json => json::to_protobuf(signal, &body).map_err(|error| error.to_string())?.into(),
+    let (body, values_cut) = match format {
+        Format::Protobuf => (body, 0),
+        Format::Json => {
+            let converted = json::to_protobuf(signal, &body).map_err(|error| error.to_string())?;
+            (converted.protobuf.into(), converted.values_cut)
+        }
     };
     let (items, trace_ids, rejected, message) = match signal {
         Signal::Traces => {
@@ -214,7 +219,8 @@ fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<J
         }
     };
     let batch = (items > 0).then(|| Batch::pack(received, signal, items, trace_ids, body)).transpose();
-    Ok(Judged { batch: batch.map_err(|error| format!("failed to compress the request: {error}"))?, rejected, message })
+    let batch = batch.map_err(|error| format!("failed to compress the request: {error}"))?;
+    Ok(Judged { batch, rejected, values_cut, message })
 }
 
 fn bounded(mut message: String) -> String {

@@ -2,7 +2,9 @@
 //!
 //! The journal holds protobuf only, and the walkers beside this module are the only judges of what is in it: so this
 //! module is lenient, and an id that cannot be right becomes an id that the walker rejects. Refused are texts that are
-//! not JSON, fields given twice, and values that their field cannot hold.
+//! not JSON, fields given twice, and values that their field cannot hold. Values that lie too deep within values are left
+//! empty, and fields that the table does not have are skipped without recursion: no text takes more stack than
+//! [`MESSAGE_DEPTH`] messages do.
 //!
 //! - `schema` is the table.
 //! - `scalar` reads numbers, texts and ids in all the forms that exporters write.
@@ -14,13 +16,28 @@ mod writer;
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use self::{
     schema::{Field, Kind, Message},
     writer::Writer,
 };
 use super::Signal;
+
+/// Bound on messages within messages, of which attribute values have two for each list and three for each list of pairs:
+/// room for 128 lists of pairs in one another, while OpenTelemetry's SDKs cut values at a depth of 64.
+pub const MESSAGE_DEPTH: usize = 400;
+
+/// A request as protobuf.
+#[derive(Debug)]
+pub struct Converted {
+    /// The request.
+    pub protobuf: Vec<u8>,
+    /// Values beyond [`MESSAGE_DEPTH`], which are empty now.
+    pub values_cut: u64,
+}
 
 /// Why a body is not an OTLP/JSON request.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +60,7 @@ impl JsonError {
 ///
 /// # Errors
 /// When the text is not JSON, or a field holds what it cannot hold; the error names the place.
-pub fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
+pub fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Converted, JsonError> {
     let message = match signal {
         Signal::Traces => &schema::TRACES,
         Signal::Logs => &schema::LOGS,
@@ -52,11 +69,14 @@ pub fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
     // Protobuf takes about half of the room.
     let mut writer = Writer::with_capacity(json.len() / 2);
     let mut json = serde_json::Deserializer::from_slice(json);
+    // Its limit is lower than that of OpenTelemetry's SDKs, and refuses the whole request.
+    json.disable_recursion_limit();
     MessageSeed { message, writer: &mut writer }
         .deserialize(&mut json)
         .and_then(|()| json.end())
         .map_err(|cause| JsonError { signal, cause })?;
-    Ok(writer.into_bytes())
+    let values_cut = writer.cut();
+    Ok(Converted { protobuf: writer.into_bytes(), values_cut })
 }
 
 /// Reads the fields of a message into the writer.
@@ -218,9 +238,14 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let FieldSeed { field, writer } = self.0;
         if let Kind::Message(message) = field.kind {
-            let start = writer.open(field.number);
-            MessageSeed { message, writer }.deserialize(deserializer)?;
-            writer.close(start);
+            let open = writer.open(field.number);
+            if writer.depth() > MESSAGE_DEPTH {
+                IgnoredAny::deserialize(deserializer)?;
+                writer.count_cut();
+            } else {
+                MessageSeed { message, writer }.deserialize(deserializer)?;
+            }
+            writer.close(open);
             Ok(())
         } else {
             deserializer.deserialize_any(scalar::ScalarVisitor { field, writer })

@@ -2142,6 +2142,9 @@ pub struct Status {
     /// Metric data points refused at the doors with a partial success.
     #[prost(uint64, tag = "115")]
     pub data_points_rejected: u64,
+    /// Values in JSON that lay too deep within other values, and were left empty.
+    #[prost(uint64, tag = "116")]
+    pub values_cut: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]

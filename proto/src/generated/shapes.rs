@@ -736,6 +736,7 @@ static STATUS: Shape = &[
     Field { name: "connections_full", number: 113, kind: Kind::Count },
     Field { name: "log_records_rejected", number: 114, kind: Kind::Count },
     Field { name: "data_points_rejected", number: 115, kind: Kind::Count },
+    Field { name: "values_cut", number: 116, kind: Kind::Count },
 ];
 impl Read for v1::LiveEvent { const SHAPE: &'static Shape = &LIVE_EVENT; }
 static LIVE_EVENT: Shape = &[

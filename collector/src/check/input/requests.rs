@@ -86,11 +86,11 @@ impl File<'_, '_> {
             }
             return Err(self.not_otlp(Some(line), format!("an object with {} is no request", keys(text))));
         }
-        let request = json::to_protobuf(Signal::Traces, text.as_bytes()).map_err(|error| {
+        let converted = json::to_protobuf(Signal::Traces, text.as_bytes()).map_err(|error| {
             let (below, reason) = error.place();
             self.broken(Some(line + below.saturating_sub(1)), reason)
         })?;
-        self.request(&request, Some(line))
+        self.request(&converted.protobuf, Some(line))
     }
 
     /// Requests with their lengths before them, four bytes each, as the file exporter of the Collector writes them.

@@ -13,13 +13,13 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::*;
-use crate::otlp::traces;
+use crate::otlp::{traces, wire::Fields};
 
 const TRACE: &str = "5B8EFFF798038103D269B633813FC60C";
 
 #[track_caller]
 fn bytes(json: &str) -> Vec<u8> {
-    to_protobuf(Signal::Traces, json.as_bytes()).unwrap()
+    to_protobuf(Signal::Traces, json.as_bytes()).unwrap().protobuf
 }
 
 #[track_caller]
@@ -138,11 +138,6 @@ fn an_id_that_is_not_hexadecimal_costs_its_span() {
 
 #[test]
 fn texts_that_are_not_json_are_refused() {
-    let nested = format!("{}1{}", r#"{"a":["#.repeat(100), "]}".repeat(100));
-    let deep = r#"{"arrayValue":{"values":["#.repeat(60) + "{}" + &"]}}".repeat(60);
-    let deep = json!({"resourceSpans": [{"resource": {"attributes": [{"key": "k", "value": "DEEP"}]}}]})
-        .to_string()
-        .replace("\"DEEP\"", &deep);
     for json in [
         "",
         "null",
@@ -156,12 +151,76 @@ fn texts_that_are_not_json_are_refused() {
         r#"{"resourceSpans":[{"schemaUrl":"\ud800"}]}"#,
         r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":[]}]}]}]}"#,
         r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"yesterday"}]}]}]}"#,
-        deep.as_str(),
     ] {
         assert!(refused(json).contains("OTLP/JSON traces"), "{json}");
     }
-    // Unknown fields may be as deep as they like: they are skipped without recursion, or refused; never a crash.
-    let _ = to_protobuf(Signal::Traces, nested.as_bytes());
+}
+
+/// A request with a span whose second attribute is of so many levels, and a third attribute after it.
+fn deep(levels: usize, open: &str, close: &str) -> Converted {
+    let attributes = |spans: &str| {
+        let attributes = json!([{"key": "a"}, {"key": "deep", "value": "DEEP"}, {"key": "b"}]);
+        json!({"resourceSpans": [{spans: [{"spans": [{"attributes": attributes}]}]}]}).to_string()
+    };
+    let value = open.repeat(levels) + r#"{"intValue":7}"# + &close.repeat(levels);
+    let json = attributes("scopeSpans").replace(r#""DEEP""#, &value);
+    to_protobuf(Signal::Traces, json.as_bytes()).unwrap()
+}
+
+/// How many values lie in one another below the second attribute of the only span, and whether all fields are well.
+fn levels(request: &[u8]) -> usize {
+    let len = |message, wanted| {
+        let mut fields = Fields::new(message);
+        std::iter::from_fn(move || fields.next().unwrap())
+            .filter(move |field| field.number == wanted)
+            .map(|field| field.value)
+    };
+    let first = |message, number| len(message, number).next().and_then(|value| value.len().ok());
+    let span = first(first(first(request, 1).unwrap(), 2).unwrap(), 2).unwrap();
+    let attributes: Vec<_> = len(span, 9).map(|value| value.len().unwrap()).collect();
+    assert_eq!(attributes.len(), 3);
+    let mut value = first(attributes[1], 2).unwrap();
+    for level in 0.. {
+        let inner = first(value, 5).and_then(|list| first(list, 1));
+        let inner = inner.or_else(|| first(value, 6).and_then(|list| first(list, 1)).and_then(|pair| first(pair, 2)));
+        match inner {
+            Some(inner) => value = inner,
+            None => return level,
+        }
+    }
+    unreachable!("the loop has no end")
+}
+
+const LIST: (&str, &str) = (r#"{"arrayValue":{"values":["#, "]}}");
+const PAIRS: (&str, &str) = (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}");
+
+#[test]
+fn values_are_followed_further_than_anybody_writes_them() {
+    for (open, close) in [LIST, PAIRS] {
+        for depth in [1, 30, 64, 128] {
+            let converted = deep(depth, open, close);
+            assert_eq!((levels(&converted.protobuf), converted.values_cut), (depth, 0));
+        }
+        for depth in [200, 100_000] {
+            let converted = deep(depth, open, close);
+            assert_eq!(converted.values_cut, 1);
+            assert!((128..200).contains(&levels(&converted.protobuf)));
+        }
+    }
+    // The deepest that others can read as well, and a long text in it, for which all the lengths must be right.
+    let json = format!("{}{}{}", LIST.0.repeat(40), json!({"stringValue": "x".repeat(70_000)}), LIST.1.repeat(40));
+    let mut any = value(serde_json::from_str(&json).unwrap());
+    for _ in 0..40 {
+        let Some(Value::ArrayValue(mut list)) = any else { panic!("{any:?}") };
+        any = list.values.remove(0).value;
+    }
+    assert_eq!(any, Some(Value::StringValue("x".repeat(70_000))));
+}
+
+#[test]
+fn fields_that_nobody_knows_may_be_as_deep_as_they_like() {
+    let nested = r#"{"a":["#.repeat(1_000_000) + "1" + &"]}".repeat(1_000_000);
+    assert_eq!(bytes(&format!(r#"{{"resourceSpans":[],"unknown":{nested}}}"#)), b"");
 }
 
 #[test]
@@ -178,7 +237,7 @@ fn logs_and_metrics_go_by_the_same_table() {
         {"timeUnixNano": "5", "severityNumber": 9, "body": {"stringValue": "hello"}, "traceId": TRACE},
         {"severityNumber": "SEVERITY_NUMBER_WARN", "body": null},
     ]}]}]});
-    let logs = to_protobuf(Signal::Logs, logs.to_string().as_bytes()).unwrap();
+    let logs = to_protobuf(Signal::Logs, logs.to_string().as_bytes()).unwrap().protobuf;
     let logs = ExportLogsServiceRequest::decode(logs.as_slice()).unwrap();
     let records = &logs.resource_logs[0].scope_logs[0].log_records;
     assert_eq!((records[0].severity_number, records[1].severity_number), (9, 13));
@@ -193,7 +252,7 @@ fn logs_and_metrics_go_by_the_same_table() {
         ]}},
         {"name": "e", "summary": {"dataPoints": [{"quantileValues": [{"quantile": 0.5, "value": 9}]}]}},
     ]}]}]});
-    let metrics = to_protobuf(Signal::Metrics, metrics.to_string().as_bytes()).unwrap();
+    let metrics = to_protobuf(Signal::Metrics, metrics.to_string().as_bytes()).unwrap().protobuf;
     let metrics = ExportMetricsServiceRequest::decode(metrics.as_slice()).unwrap();
     let data: Vec<_> =
         metrics.resource_metrics[0].scope_metrics[0].metrics.iter().map(|metric| metric.data.clone()).collect();

@@ -5,14 +5,30 @@ use super::schema::{Field, Kind};
 /// A protobuf message that grows at its end.
 pub(super) struct Writer {
     bytes: Vec<u8>,
+    /// Messages that are begun and not ended.
+    depth: usize,
+    /// Messages that were left empty.
+    cut: u64,
 }
 
-/// Where the length of an open message will stand.
-pub(super) struct Open(usize);
+/// An open message.
+pub(super) struct Open {
+    /// Where its first field stands.
+    start: usize,
+    /// Bytes before that for its length.
+    room: usize,
+}
+
+/// From this depth on, which only values within values reach, a length has [`ROOM`] from the start. Else each message
+/// would be moved to make room for the length of each that it lies in.
+const DEEP: usize = 16;
+
+/// Bytes for a length whatever it is: 35 bits.
+const ROOM: usize = 5;
 
 impl Writer {
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes) }
+        Self { bytes: Vec::with_capacity(bytes), depth: 0, cut: 0 }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -40,17 +56,45 @@ impl Writer {
         self.bytes.extend_from_slice(value);
     }
 
+    /// How many messages are begun and not ended.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Counts a message that is left empty.
+    pub(super) fn count_cut(&mut self) {
+        self.cut += 1;
+    }
+
+    /// How many messages were left empty.
+    pub(super) fn cut(&self) -> u64 {
+        self.cut
+    }
+
     /// Begins a message within the message.
     pub(super) fn open(&mut self, number: u32) -> Open {
         self.tag(number, 2);
         // Most messages are shorter than 128 bytes, so that one byte is room enough for their length.
-        self.bytes.push(0);
-        Open(self.bytes.len())
+        let room = if self.depth < DEEP { 1 } else { ROOM };
+        self.bytes.resize(self.bytes.len() + room, 0);
+        self.depth += 1;
+        Open { start: self.bytes.len(), room }
     }
 
     /// Ends the message that was begun last.
-    pub(super) fn close(&mut self, Open(start): Open) {
+    pub(super) fn close(&mut self, Open { start, room }: Open) {
+        self.depth -= 1;
         let end = self.bytes.len();
+        if room == ROOM {
+            // A varint may be longer than it must be.
+            let mut length = end - start;
+            for byte in &mut self.bytes[start - ROOM..start] {
+                *byte = length as u8 | 0x80;
+                length >>= 7;
+            }
+            self.bytes[start - 1] &= 0x7f;
+            return;
+        }
         self.varint((end - start) as u64);
         let width = self.bytes.len() - end;
         if width > 1 {
