@@ -1,8 +1,8 @@
 //! What must hold of the decoders for any bytes, for the fuzzer and for the property test in `tests/decoders.rs`.
 
 use loopscope_collector::otlp::{
-    Signal, json as otlp_json,
-    trace_view::spans_of_trace,
+    Signal, json as otlp_json, logs,
+    trace_view::{logs_of_trace, spans_of_trace},
     traces::{REASONS_PER_REQUEST, check, spans},
     volume::{data_points, log_records},
 };
@@ -38,6 +38,14 @@ pub(crate) fn protobuf(bytes: &[u8]) {
         let Ok(counted) = counted else { continue };
         let is_silent = counted.rejected == 0 && counted.unknown_metrics == 0;
         assert_eq!(counted.message(signal).is_none(), is_silent);
+    }
+    let told = logs::facts(bytes).map(|facts| facts.len() as u64);
+    assert_eq!(told.is_ok(), log_records(bytes).is_ok());
+    if let (Ok(told), Ok(counted)) = (told, log_records(bytes)) {
+        assert!(told <= counted.accepted);
+        for id in counted.trace_ids.into_iter().take(TRACES) {
+            assert!(!logs_of_trace(bytes, id).is_empty());
+        }
     }
 }
 
