@@ -62,7 +62,7 @@ pub struct Counters {
     pub engine_states_failed: Counter,
     /// Minutes written to disk.
     pub windows_written: Counter,
-    /// Minutes that could not be written.
+    /// Minutes that could not be written, or that nobody took in time.
     pub windows_failed: Counter,
     /// Windows let go before their time, because they took too many bytes.
     pub windows_dropped: Counter,

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use loopscope_analyzer::{detect::change::Change, span::ArrivalTime, windows::Range};
 use loopscope_proto::v1;
 
-use super::{Shared, error::ApiError, range::RangeQuery};
+use super::{
+    Shared,
+    error::{ApiError, off_thread},
+    range::RangeQuery,
+};
 use crate::{clock, convert};
 
 /// Says which changes are known, the newest last.
@@ -16,12 +20,16 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListChangesRequest) -> Resu
     let range = query.range(ArrivalTime(clock::unix_nanos()))?;
     let view = shared.view();
     let changes = (shared.state.changes)();
-    let listed = changes.iter().rev().filter(|change| lasted_in(change, range));
-    Ok(v1::ChangeList {
-        changes: listed.map(|change| convert::change(change, &view.graph)).collect(),
-        from: Some(convert::arrival_time(range.from)),
-        to: Some(convert::arrival_time(range.to)),
-    })
+    let list = move || {
+        let listed = changes.iter().rev().filter(|change| lasted_in(change, range));
+        v1::ChangeList {
+            changes: listed.map(|change| convert::change(change, &view.graph)).collect(),
+            from: Some(convert::arrival_time(range.from)),
+            to: Some(convert::arrival_time(range.to)),
+        }
+    };
+    // The names of each are looked up in the graph, which may be large.
+    off_thread(&shared, list).await
 }
 
 fn lasted_in(change: &Change, range: Range) -> bool {

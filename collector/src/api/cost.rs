@@ -5,7 +5,7 @@ use loopscope_proto::v1;
 
 use super::{
     Shared,
-    error::{ApiError, on_disk},
+    error::{ApiError, off_thread},
     range::{self, RangeQuery},
 };
 use crate::convert;
@@ -19,7 +19,7 @@ pub(super) async fn get(shared: Shared, wanted: v1::GetCostRequest) -> Result<v1
     let view = shared.view();
     let answer = move || convert::cost_report(&view.pricing.bill(&measured), &view.loops, range, limit);
     // It may be some hundred thousand edges.
-    on_disk(&shared, answer).await
+    off_thread(&shared, answer).await
 }
 
 fn limit(wanted: u32) -> Result<usize, ApiError> {

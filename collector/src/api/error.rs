@@ -87,12 +87,12 @@ impl From<RegistryError> for ApiError {
     }
 }
 
-/// Runs a change that is written to disk on a thread for it, a bounded number at a time.
-pub(super) async fn on_disk<T: Send + 'static>(
+/// Runs work that takes long, or that writes to disk, on a thread for it, a bounded number at a time.
+pub(super) async fn off_thread<T: Send + 'static>(
     shared: &Shared,
-    change: impl FnOnce() -> T + Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    read_from_disk(shared, move || Ok(change())).await
+    read_from_disk(shared, move || Ok(work())).await
 }
 
 /// Runs work that reads from disk on a thread for it, a bounded number at a time.

@@ -5,12 +5,12 @@
 
 use std::cmp::Reverse;
 
-use loopscope_analyzer::{measured::Measured, profile::Profiler, snapshot::NodeId};
+use loopscope_analyzer::{measured::Measured, profile::Profiler, snapshot::NodeId, windows::Range};
 use loopscope_proto::v1;
 
 use super::{
     Shared,
-    error::{ApiError, read_from_disk},
+    error::{ApiError, off_thread},
     range::{self, RangeQuery},
 };
 use crate::{convert, view::View};
@@ -26,7 +26,7 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Re
     let range = convert::range(range, measured.seconds);
     let view = shared.view();
     // There may be many, so they are judged where others wait for the disk.
-    let mut functions = read_from_disk(&shared, move || Ok(risks(&view, &measured))).await?;
+    let mut functions = off_thread(&shared, move || risks(&view, &measured)).await?;
     let functions_elided = functions.len().saturating_sub(LISTED) as u64;
     functions.truncate(LISTED);
     Ok(v1::FunctionList { range: Some(range), functions, functions_elided })
@@ -34,17 +34,24 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListFunctionsRequest) -> Re
 
 pub(super) async fn get(shared: Shared, wanted: v1::GetFunctionRequest) -> Result<v1::FunctionProfile, ApiError> {
     let view = shared.view();
-    let node = find(&view, &wanted.id)?;
+    let node = find(&view, &wanted.id)?.clone();
     let (measured, range) = range::measured(&shared, &RangeQuery { from: wanted.from, to: wanted.to }).await?;
+    let message = move || profile(&view, &node, &measured, range);
+    // A function may have many edges, and the graph more.
+    off_thread(&shared, message).await
+}
+
+/// All that is known of a function.
+fn profile(view: &View, node: &v1::Function, measured: &Measured, range: Range) -> v1::FunctionProfile {
     let mut message = match NodeId::from_hex(&node.id).and_then(|id| Some((id, view.backgrounds.get(&id)?))) {
-        Some((id, background)) => convert::function_profile(&Profiler::new(&measured).profile(id, background), |id| {
+        Some((id, background)) => convert::function_profile(&Profiler::new(measured).profile(id, background), |id| {
             convert::node_name(&view.graph, &id.to_string())
         }),
         None => v1::FunctionProfile::default(),
     };
     message.range = Some(convert::range(range, measured.seconds));
-    add_surroundings(&mut message, &view, node);
-    Ok(message)
+    add_surroundings(&mut message, view, node);
+    message
 }
 
 /// The function of this id, whichever of its ids it is.

@@ -12,7 +12,7 @@ use loopscope_proto::v1;
 
 use super::{
     Shared,
-    error::{ApiError, on_disk},
+    error::{ApiError, off_thread},
     range::{self, RangeQuery},
 };
 use crate::{clock, convert, view::View};
@@ -43,7 +43,7 @@ pub(super) async fn list(shared: Shared, asked: v1::ListHotspotsRequest) -> Resu
     let on_paths = {
         let view = Arc::clone(&view);
         // It may be hundreds of thousands of pieces.
-        on_disk(&shared, move || {
+        off_thread(&shared, move || {
             let names = names(&view);
             let found = view.roots.hotspots(asked_for, wanted, limit, &|node| name(&names, node));
             found.map(|found| convert::hotspots(&found, &names))

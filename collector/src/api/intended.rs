@@ -7,7 +7,7 @@ use loopscope_proto::v1;
 
 use super::{
     Shared,
-    error::{ApiError, on_disk},
+    error::{ApiError, off_thread},
 };
 use crate::clock;
 
@@ -17,7 +17,7 @@ pub(super) async fn list(shared: Shared, _: v1::ListIntendedRequest) -> Result<v
 
 pub(super) async fn declare(shared: Shared, wanted: v1::Intended) -> Result<v1::Intended, ApiError> {
     let registry = Arc::clone(&shared.state.registry);
-    Ok(on_disk(&shared, move || registry.declare(now(), &wanted)).await??)
+    Ok(off_thread(&shared, move || registry.declare(now(), &wanted)).await??)
 }
 
 pub(super) async fn withdraw(
@@ -25,7 +25,7 @@ pub(super) async fn withdraw(
     wanted: v1::WithdrawIntendedRequest,
 ) -> Result<v1::IntendedList, ApiError> {
     let registry = Arc::clone(&shared.state.registry);
-    on_disk(&shared, move || registry.withdraw(&wanted.id)).await??;
+    off_thread(&shared, move || registry.withdraw(&wanted.id)).await??;
     Ok(all(&shared))
 }
 

@@ -6,7 +6,7 @@ use loopscope_proto::v1;
 
 use super::{
     Shared,
-    error::{ApiError, on_disk},
+    error::{ApiError, off_thread},
     intended::now,
 };
 use crate::intended::message;
@@ -23,5 +23,5 @@ pub(super) async fn judge(shared: Shared, says: v1::Verdict) -> Result<v1::Verdi
         return Err(ApiError::not_found(format!("no loop {:?} is known: see /api/v1/loops", says.loop_id)));
     }
     let registry = Arc::clone(&shared.state.registry);
-    Ok(on_disk(&shared, move || registry.judge(now(), loop_id, &says)).await??)
+    Ok(off_thread(&shared, move || registry.judge(now(), loop_id, &says)).await??)
 }

@@ -72,6 +72,8 @@ pub(super) struct Stage {
     position: Position,
     /// Writes what is known at a checkpoint, and who is told that the feeder may go on.
     keeper: Option<(Keeper, SyncSender<()>)>,
+    /// Minutes that the aggregate let go because they were not taken in time, as far as they are counted.
+    windows_missed: u64,
 }
 
 impl Stage {
@@ -86,6 +88,7 @@ impl Stage {
         let started = Instant::now();
         declared.mark_changed();
         Self {
+            windows_missed: aggregate.windows_dropped(),
             aggregate,
             declared,
             outlets,
@@ -127,6 +130,9 @@ impl Stage {
 
     fn keep_windows(&mut self) {
         let closed = self.aggregate.take_closed();
+        let missed = self.aggregate.windows_dropped();
+        self.outlets.counters.windows_failed.add(missed - self.windows_missed);
+        self.windows_missed = missed;
         if !closed.is_empty() {
             self.outlets.windows.keep(closed);
         }

@@ -2103,7 +2103,7 @@ pub struct Status {
     /// Minutes of measurements written to disk.
     #[prost(uint64, tag = "80")]
     pub windows_written: u64,
-    /// Minutes of measurements that could not be written.
+    /// Minutes of measurements that could not be written, or that nobody took in time.
     #[prost(uint64, tag = "81")]
     pub windows_failed: u64,
     /// Windows of measurements let go before their time, because they took too many bytes.
