@@ -29,6 +29,7 @@ use crate::{
         retry::AttemptSeries,
     },
     facts::FunctionRule,
+    identity::Function,
     intended::{Intended, Verdict},
     linker::{LinkerOutput, LoopReport},
     measured::Measured,
@@ -149,7 +150,8 @@ impl Aggregate {
         self.anomalies.merge(&delta.anomalies);
         self.root_ms.add(slot, delta.root_ms);
         self.pass_to(now);
-        self.measured.add(slot, &delta, |node| own(&self.aliases, node));
+        let room = (self.config.function_capacity, self.config.edge_capacity);
+        self.losses.edges_overflowed += self.measured.add(slot, &delta, |node| own(&self.aliases, node), room);
         self.merge_profiles(now, delta.profiles);
         for (id, resource) in delta.resources {
             self.merge_resource(now, id, resource);
@@ -334,7 +336,8 @@ impl Aggregate {
     }
 
     /// Lets the nodes go that were quiet longest when there are too many, with their edges; a loop that matters keeps
-    /// its own. The newest is never refused: it may be the one that loops.
+    /// its own. The newest is never refused: it may be the one that loops. What was counted of functions that go is
+    /// counted as that of one other.
     fn make_room_for_nodes(&mut self) {
         let capacity = self.config.function_capacity;
         if self.functions.len() + self.resources.len() < capacity {
@@ -346,10 +349,15 @@ impl Aggregate {
             self.loops.values().filter(matters).flat_map(|report| report.functions.iter().copied()).collect();
         let functions = self.functions.iter().map(|(id, series)| (series.last_merge(), *id));
         let resources = self.resources.iter().map(|(id, (_, last))| (*last, *id));
-        let by_age = functions.chain(resources).filter(|(_, id)| !kept.contains(id));
+        let by_age = functions.chain(resources).filter(|(_, id)| !kept.contains(id) && *id != Function::OTHER);
         let gone: BTreeSet<NodeId> = oldest(by_age, capacity).into_iter().collect();
         self.losses.functions_overflowed += gone.len() as u64;
-        self.functions.retain(|id, _| !gone.contains(id));
+        let other = self.functions.remove(&Function::OTHER);
+        let mut other = other.unwrap_or_else(|| FunctionSeries::new(FunctionNode::named(&Function::other())));
+        gone.iter().filter_map(|id| self.functions.remove(id)).for_each(|series| other.add(&series));
+        if other.kept() > 0 {
+            self.functions.insert(Function::OTHER, other);
+        }
         self.resources.retain(|id, _| !gone.contains(id));
         self.edges.retain(|key, _| !gone.contains(&key.source) && !gone.contains(&key.target));
         self.topology_changed = true;

@@ -35,6 +35,10 @@ pub struct Config {
     /// Spans of traces that are looked at closely in a second; of more, fewer traces are. Each costs about as much more
     /// as a span costs otherwise, so that a busy engine spends less than a tenth on them.
     pub trace_spans_per_second: usize,
+    /// Spans of one such trace that are measured one by one; of a larger one, those are that begin runs.
+    pub spans_per_trace: usize,
+    /// Links of one span that are followed.
+    pub links_per_span: usize,
     /// How long no span of a trace comes before it is measured where its time went.
     pub quiet: Duration,
     /// True when all spans are at hand from the beginning. Then findings are about all of their time rather than the
@@ -58,6 +62,8 @@ impl Config {
             chain_capacity: 200_000,
             trace_capacity: 20_000,
             trace_spans_per_second: 500,
+            spans_per_trace: 2_000,
+            links_per_span: 128,
             quiet: Duration::from_secs(30),
             is_capture: false,
         }
@@ -81,6 +87,8 @@ impl Config {
             chain_capacity: all,
             trace_capacity: all,
             trace_spans_per_second: usize::MAX,
+            spans_per_trace: 2_000,
+            links_per_span: 128,
             quiet: Duration::MAX,
             is_capture: true,
         }
@@ -99,6 +107,8 @@ state!(Config {
     chain_capacity,
     trace_capacity,
     trace_spans_per_second,
+    spans_per_trace,
+    links_per_span,
     quiet,
     is_capture
 });

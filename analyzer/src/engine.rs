@@ -11,6 +11,8 @@ mod chains;
 #[cfg(test)]
 mod classes;
 #[cfg(test)]
+mod exceptions;
+#[cfg(test)]
 mod invocations;
 #[cfg(test)]
 mod laps;
@@ -26,7 +28,7 @@ use std::collections::BTreeMap;
 use crate::{
     aggregate::Aggregate,
     config::Config,
-    facts::FactRecord,
+    facts::{ExceptionRecord, FactRecord},
     intended::Verdict,
     linker::Linker,
     shard::Shard,
@@ -178,6 +180,15 @@ impl Engine {
     pub fn learn(&mut self, now: ArrivalTime, facts: impl IntoIterator<Item = FactRecord>) {
         if let Some(shard) = self.shards.first_mut() {
             shard.learn(facts);
+        }
+        self.collect_all(now);
+    }
+
+    /// Takes in exceptions that log records tell of, at `now`.
+    pub fn fail(&mut self, now: ArrivalTime, exceptions: impl IntoIterator<Item = ExceptionRecord>) {
+        let shards = self.shards.len();
+        for exception in exceptions {
+            self.shards[shard_of(exception.trace_id, shards)].fail(now, [exception]);
         }
         self.collect_all(now);
     }

@@ -8,7 +8,11 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use crate::{identity::Function, span::EventTime, state::state};
+use crate::{
+    identity::Function,
+    span::{EventTime, SpanId, TraceId},
+    state::state,
+};
 
 /// Memory of a function of which nothing is known, in MiB.
 pub const ASSUMED_MEMORY_MB: u32 = 512;
@@ -126,6 +130,15 @@ pub struct FactRecord {
     pub timed_out: bool,
     /// True when no run began, because too many were running.
     pub throttled: bool,
+}
+
+/// A log record that tells of an exception, with the span that wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExceptionRecord {
+    /// The trace of the span.
+    pub trace_id: TraceId,
+    /// The span; its invocation has failed.
+    pub span_id: SpanId,
 }
 
 impl Architecture {

@@ -57,6 +57,24 @@ pub struct Function {
     pub also: SmallVec<[NodeId; 4]>,
 }
 
+impl Function {
+    /// The id of [`Self::other`]. No span names it: the id of a function is a hash of its name.
+    pub const OTHER: NodeId = NodeId(1);
+
+    /// What functions are counted as which there is no room for.
+    pub fn other() -> Self {
+        Self {
+            id: Self::OTHER,
+            name: "other".into(),
+            environment: "".into(),
+            platform: "other".into(),
+            app: None,
+            is_app: false,
+            also: SmallVec::new(),
+        }
+    }
+}
+
 impl Resource {
     /// Takes in the known attributes of an OTLP resource.
     pub fn new(attributes: Attributes) -> Arc<Self> {

@@ -38,6 +38,7 @@ pub mod identity;
 pub mod intended;
 pub mod linker;
 pub mod measured;
+pub mod metric;
 pub mod price;
 pub mod profile;
 pub mod record;

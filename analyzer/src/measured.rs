@@ -3,9 +3,13 @@
 //! It is what the deltas of that time add up to, so windows merge by addition. It decides nothing: what is made of it is
 //! the business of the detectors (`detect.rs`).
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
+    identity::Function,
     record::{Delta, EdgeDelta, EdgeKey, FunctionDelta, Passing},
     snapshot::NodeId,
     state::state,
@@ -26,17 +30,46 @@ pub struct Measured {
 
 impl Measured {
     /// Adds what was counted since, in the minute of this number; `own` says what the id of a function is where it has
-    /// several.
-    pub(crate) fn add(&mut self, minute: u64, delta: &Delta, own: impl Fn(NodeId) -> NodeId) {
+    /// several. There is room for so many functions, of which the last is [`Function::other`], and edges; how many edges
+    /// there was no room for.
+    pub(crate) fn add(
+        &mut self,
+        minute: u64,
+        delta: &Delta,
+        own: impl Fn(NodeId) -> NodeId,
+        (functions, edges): (usize, usize),
+    ) -> u64 {
+        let mut dropped = 0;
         for (id, function) in &delta.functions {
             let to = own(*id);
+            if self.functions.len() + 1 >= functions && !self.functions.contains_key(&to) {
+                let more = FunctionDelta { function: Arc::new(Function::other()), ..function.clone() };
+                self.add_function(Function::OTHER, &more).pace.add(minute, function.invocations);
+                continue;
+            }
             self.add_function(to, function).pace.add(minute, function.invocations);
             self.rename_outs(to, &own);
         }
         for (key, edge) in &delta.edges {
-            self.add_edge(EdgeKey { source: own(key.source), target: own(key.target), ..*key }, edge);
+            let key = EdgeKey { source: own(key.source), target: own(key.target), ..*key };
+            if self.edges.len() >= edges && !self.edges.contains_key(&key) {
+                dropped += 1;
+            } else {
+                self.add_edge(key, edge);
+            }
         }
         self.passing.merge_renamed(&delta.passing, &own);
+        dropped
+    }
+
+    /// The functions that it has counts of.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values().map(|counts| &counts.function)
+    }
+
+    /// A function that it has counts of.
+    pub fn function(&self, id: NodeId) -> Option<&Arc<Function>> {
+        self.functions.get(&id).map(|counts| &counts.function)
     }
 
     /// Adds another time, that does not overlap with this one.

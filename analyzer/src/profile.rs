@@ -16,8 +16,8 @@ use crate::{
     },
     identity::Function,
     measured::Measured,
-    record::FunctionDelta,
-    snapshot::{Background, FunctionProfile, NodeId},
+    record::{FunctionDelta, Reported, Values},
+    snapshot::{Background, FunctionProfile, NodeId, ReportedByMetrics, ValuesOfMetrics},
 };
 
 /// Puts together what is known of functions from what was measured in some time, in which their ids were put together.
@@ -53,10 +53,33 @@ impl<'a> Profiler<'a> {
             state: state_tax::state_tax(id, function, measured),
             time_out: time_out::time_out(function, facts, measured.seconds),
             memory: function.observed.as_deref().and_then(|observed| memory::memory(observed, facts)),
+            metrics: function.reported.as_deref().map(|reported| metrics(reported, function.kept)),
             throttles: throttle::throttles(id, function, facts, &self.refusing, measured.seconds),
             versions: Arc::clone(&background.versions),
         }
     }
+}
+
+/// What metrics say, beside so many runs of which spans were kept.
+fn metrics(reported: &Reported, kept: i64) -> ReportedByMetrics {
+    let counted = reported.invocations + reported.errors;
+    let runs = if counted > 0.0 { counted } else { reported.durations.count };
+    let traced_share = kept.max(0) as f64 / runs;
+    ReportedByMetrics {
+        runs,
+        errors: reported.errors,
+        cold_starts: reported.cold_starts,
+        time_outs: reported.time_outs,
+        durations: values(&reported.durations),
+        inits: values(&reported.inits),
+        memory_mb: values(&reported.memory),
+        traced_share: (runs > 0.0 && traced_share <= 1.0).then_some(traced_share),
+    }
+}
+
+fn values(told: &Values) -> Option<ValuesOfMetrics> {
+    let p95 = if told.has_buckets { told.values.quantile(0.95) } else { None };
+    (told.count > 0.0).then(|| ValuesOfMetrics { count: told.count, mean: told.sum / told.count, p95, max: told.max })
 }
 
 /// A function that did nothing in the time that was asked for.

@@ -18,6 +18,7 @@ mod outs;
 mod pace;
 mod passing;
 mod profile;
+mod reported;
 mod samples;
 mod state_use;
 
@@ -34,7 +35,7 @@ pub(crate) use attempt::{AttemptDelta, AttemptKey, Attempts};
 pub(crate) use belief::Belief;
 pub(crate) use billed::{Billed, Charged, ROUNDINGS};
 pub use delta::Delta;
-pub(crate) use delta::{Call, EdgeDelta, EdgeKey, FunctionDelta, Run};
+pub(crate) use delta::{Call, EdgeDelta, EdgeKey, Ended, FunctionDelta, Run};
 pub(crate) use exemplars::{Exemplars, Versions};
 pub(crate) use flow::{FlowCounts, FlowKey};
 pub(crate) use instances::Instances;
@@ -45,6 +46,7 @@ pub(crate) use outs::{Out, Outs, Sent};
 pub(crate) use pace::Pace;
 pub(crate) use passing::{FanKey, Passing, STAGES, Stage};
 pub(crate) use profile::{Piece, Place, TraceProfile};
+pub(crate) use reported::{Reported, Values};
 pub(crate) use samples::Samples;
 pub(crate) use state_use::{CHATTY, StateUse};
 

@@ -22,12 +22,14 @@ mod anomaly;
 mod attempt;
 mod clue;
 mod conduct;
+mod exception;
 mod flow;
 mod init;
 mod intake;
 mod invocation;
 mod kept;
 mod limit;
+mod metric;
 mod naming;
 mod news;
 mod operation;
@@ -53,6 +55,7 @@ use attempt::Attempting;
 use clue::Clues;
 use invocation::Invocations;
 use kept::SpanRecord;
+use metric::Streams;
 use news::News;
 use operation::Operations;
 use timing::Timing;
@@ -76,11 +79,16 @@ pub struct Shard {
     invoking: VecDeque<(ArrivalTime, u64)>,
     /// Functions whose further names were told.
     introduced: FxHashSet<NodeId>,
+    /// Spans of which an exception was told before their place was known.
+    exceptions: Generations<()>,
+    /// Invocations that failed and are not counted as such yet.
+    failed: Vec<u64>,
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
     attempting: Attempting,
     timing: Timing,
+    streams: Streams,
     delta: Delta,
     news: News,
     records: Vec<Record>,
@@ -100,11 +108,14 @@ impl Shard {
             named: Vec::new(),
             invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
+            exceptions: Generations::new(exception::EXCEPTIONS_WAITING, config.lateness),
+            failed: Vec::new(),
             capacity,
             invocations: Invocations::new(config, capacity),
             operations: Operations::new(),
             attempting: Attempting::new(config),
             timing: Timing::new(config, shards),
+            streams: Streams::new(shards, config.lateness),
             delta: Delta::default(),
             news: News::new(config),
             records: Vec::new(),
@@ -137,6 +148,7 @@ impl Shard {
             self.place(now, key);
             self.cascade(now);
         }
+        self.count_failed();
     }
 
     /// Takes in what is said of runs beyond their spans, by whichever shard is asked: it is only counted.
@@ -167,6 +179,7 @@ impl Shard {
                 self.count_invoke(key);
             }
         }
+        self.count_failed();
         self.invocations.settle(now, &mut self.delta);
         self.timing.tick(now, &self.spans, &mut self.delta);
     }
@@ -179,6 +192,7 @@ impl Shard {
         while let Some((_, key)) = self.invoking.pop_front() {
             self.count_invoke(key);
         }
+        self.count_failed();
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
         self.timing.finish(&self.spans, &mut self.delta);
         let waiting: Vec<u64> = self.waiting.take_all().flat_map(|(_, children)| children).collect();
@@ -216,9 +230,10 @@ impl Shard {
             let links: usize = dropped.records.values().map(|clues| clues.links.len()).sum();
             self.delta.losses.links_dropped += links as u64;
         }
+        self.rotate_exceptions(now);
         self.stand_ins.rotate(now);
         self.operations.rotate(now);
         self.attempting.rotate(now);
-        self.invocations.rotate(now);
+        self.invocations.rotate(now, &mut self.delta.losses);
     }
 }

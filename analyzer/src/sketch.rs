@@ -41,19 +41,25 @@ impl Default for DDSketch {
 impl DDSketch {
     /// Adds a value; what is no number is passed over.
     pub(crate) fn add(&mut self, value: f64) {
-        if value.is_nan() {
+        self.add_times(value, 1);
+    }
+
+    /// Adds a value so many times.
+    pub(crate) fn add_times(&mut self, value: f64, times: u64) {
+        if value.is_nan() || times == 0 {
             return;
         }
+        let more = u32::try_from(times).unwrap_or(u32::MAX);
         match bin_of(value) {
             Some(bin) => {
                 self.make_room(bin, bin);
                 let count = &mut self.bins[(bin - self.first) as usize];
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(more);
             }
-            None => self.zeros = self.zeros.saturating_add(1),
+            None => self.zeros = self.zeros.saturating_add(more),
         }
-        self.count += 1;
-        self.sum += value;
+        self.count += times;
+        self.sum += value * times as f64;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }

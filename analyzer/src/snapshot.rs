@@ -41,8 +41,8 @@ pub use self::{
         Likeness, NamedNode, Patterns, Pipeline, PipelineStage, Route, Router, Straggler,
     },
     profile::{
-        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, Risk, StateTax, StoreUse,
-        TailFit, Throttles, TimeOutRisk,
+        Background, ColdStarts, Confidence, FunctionProfile, Leak, MemoryUse, Refusals, ReportedByMetrics, Risk,
+        StateTax, StoreUse, TailFit, Throttles, TimeOutRisk, ValuesOfMetrics,
     },
     resource::{ResourceKind, ResourceNode},
 };

@@ -82,9 +82,6 @@ pub struct Span {
     pub sampling: Option<f32>,
 }
 
-/// Bound on the links of one span that are followed: the default limit of the OpenTelemetry SDKs.
-pub const LINKS_PER_SPAN: usize = 128;
-
 impl ArrivalTime {
     /// Time from an earlier arrival to this one; zero when the clock went back.
     pub fn since(self, earlier: Self) -> Duration {

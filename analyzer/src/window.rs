@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{sketch::DDSketch, span::ArrivalTime, state::state};
+use crate::{sketch::DDSketch, span::ArrivalTime, state::state, windows::Range};
 
 /// An empty sketch of milliseconds; all sketches of the engine can be merged.
 pub(crate) fn sketch() -> DDSketch {
@@ -25,15 +25,21 @@ pub(crate) fn millis(nanos: u64) -> f64 {
 /// Length of one slot of a [`Series`].
 pub(crate) const SLOT: Duration = Duration::from_secs(60);
 /// Slots that make the baseline, before the current window.
-const BASELINE_SLOTS: usize = 10;
-/// Slots that make the current window: the running one and the one before.
-const CURRENT_SLOTS: usize = 2;
+pub(crate) const BASELINE_SLOTS: u32 = 7;
+/// Slots that make the current window: the running one and those before.
+const CURRENT_SLOTS: u32 = 5;
 /// Samples below which a baseline is still learning.
-const BASELINE_SAMPLES: usize = 20;
+pub(crate) const BASELINE_SAMPLES: usize = 20;
 
 /// Number of the slot that an arrival falls into.
 pub(crate) fn slot_of(now: ArrivalTime) -> u64 {
     now.0 / u64::try_from(SLOT.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The time that is current at `now`: the running slot so far and the slots before that make the current window.
+pub fn current(now: ArrivalTime) -> Range {
+    let first = slot_of(now).saturating_sub(u64::from(CURRENT_SLOTS) - 1);
+    Range { from: ArrivalTime(first.saturating_mul(u64::try_from(SLOT.as_nanos()).unwrap_or(u64::MAX))), to: now }
 }
 
 /// What time is looked at.
@@ -89,13 +95,13 @@ impl Series {
 
     /// Lets slots go that neither window reaches any more.
     pub(crate) fn forget(&mut self, slot: u64) {
-        let keep = (CURRENT_SLOTS + BASELINE_SLOTS) as u64;
+        let keep = u64::from(CURRENT_SLOTS + BASELINE_SLOTS);
         self.slots.retain(|(known, _)| known + keep > slot);
     }
 
     /// What arrived in the current window.
     pub(crate) fn current(&self, slot: u64) -> DDSketch {
-        self.collect(|known| known + (CURRENT_SLOTS as u64) > slot)
+        self.collect(|known| known + u64::from(CURRENT_SLOTS) > slot)
     }
 
     /// What arrived in some time.
@@ -108,7 +114,7 @@ impl Series {
 
     /// What arrived in the baseline window; `None` while there are too few samples.
     pub(crate) fn baseline(&self, slot: u64) -> Option<DDSketch> {
-        let baseline = self.collect(|known| known + (CURRENT_SLOTS as u64) <= slot);
+        let baseline = self.collect(|known| known + u64::from(CURRENT_SLOTS) <= slot);
         (baseline.count() >= BASELINE_SAMPLES).then_some(baseline)
     }
 
@@ -135,7 +141,7 @@ impl Sums {
             Some((_, sum)) => *sum += value,
             None => self.slots.push((slot, value)),
         }
-        self.slots.retain(|(known, _)| known + (CURRENT_SLOTS as u64) > slot);
+        self.slots.retain(|(known, _)| known + u64::from(CURRENT_SLOTS) > slot);
     }
 
     /// The sum over some time.
@@ -143,7 +149,7 @@ impl Sums {
         match time {
             Time::All => self.total,
             Time::Current(slot) => {
-                self.slots.iter().filter(|(known, _)| known + (CURRENT_SLOTS as u64) > slot).map(|(_, sum)| sum).sum()
+                self.slots.iter().filter(|(known, _)| known + u64::from(CURRENT_SLOTS) > slot).map(|(_, sum)| sum).sum()
             }
         }
     }
@@ -233,8 +239,8 @@ mod tests {
             slow.add(100.0);
             fast.add(10.0);
         }
-        series.merge(5, &fast);
-        assert!(series.baseline(5).is_none(), "still learning");
+        series.merge(2, &fast);
+        assert!(series.baseline(2).is_none(), "still learning");
         series.merge(7, &slow);
         assert!((quantile(&series.baseline(7).unwrap(), 0.95) - 10.0).abs() < 0.2);
         assert!((quantile(&series.current(7), 0.95) - 100.0).abs() < 2.0);

@@ -13,7 +13,7 @@ mod typed;
 
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use loopscope_analyzer::{facts::FunctionRule, intended::Intended, price::PriceTable};
+use loopscope_analyzer::{config::Config as EngineConfig, facts::FunctionRule, intended::Intended, price::PriceTable};
 use reqwest::Url;
 
 use crate::{check, doors::Limits, generate};
@@ -36,6 +36,8 @@ pub struct Config {
     pub otlp_http: SocketAddr,
     /// What both doors let in.
     pub limits: Limits,
+    /// What the engine holds.
+    pub engine: EngineConfig,
     /// Address of the page and the API.
     pub ui: SocketAddr,
     /// Where people reach the page, when that is not the address it is bound to; without a slash at the end.
@@ -58,6 +60,8 @@ pub struct Config {
     pub functions: Vec<FunctionRule>,
     /// True when addresses that other machines can reach are wanted.
     pub insecure: bool,
+    /// How much longer each write to the journal takes than it must.
+    pub fault_commit_delay: Duration,
     /// True when batches are acknowledged before they are durable, and gone when the program ends.
     pub ephemeral: bool,
 }

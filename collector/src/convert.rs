@@ -21,6 +21,7 @@ pub use self::{
 };
 
 use loopscope_analyzer::{
+    identity::Function,
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
 };
@@ -47,6 +48,18 @@ pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
         last_seen: event_time(node.last_seen),
         aliases: texts(&node.aliases),
         sampling_probability: node.sampling_probability,
+        is_untraced: node.is_untraced,
+    }
+}
+
+/// A function that is not on the map any more: without the numbers that the map has.
+pub fn past_function(function: &Function) -> v1::Function {
+    v1::Function {
+        id: function.id.to_string(),
+        name: function.name.to_string(),
+        environment: function.environment.to_string(),
+        kind: function.platform.to_string(),
+        ..Default::default()
     }
 }
 
@@ -402,6 +415,7 @@ mod tests {
             last_seen: EventTime(1),
             exemplars: Vec::new(),
             aliases: vec![NodeId(9)],
+            is_untraced: false,
             sampling_probability: Some(0.1),
         };
         let function = function(&node, (4.0, f64::NAN));

@@ -24,8 +24,14 @@ pub struct Counters {
     pub data_points_received: Counter,
     /// Metric data points refused with a partial success.
     pub data_points_rejected: Counter,
+    /// Points of metrics that say something of functions, and were handed to the engine.
+    pub metric_points_read: Counter,
     /// Values in JSON that lay too deep within values and were left empty.
     pub values_cut: Counter,
+    /// Attributes beyond the bound of one span or resource, which the engine did not read.
+    pub attributes_dropped: Counter,
+    /// Names of spans and texts of attributes of which the engine read only the beginning.
+    pub texts_cut: Counter,
     /// Requests that could not be read at all.
     pub requests_refused: Counter,
     /// Of these, requests over the limit, plain or inflated.

@@ -28,6 +28,8 @@ pub(crate) mod serve;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::otlp::limits::ItemLimits;
+
 pub use self::{admission::Admission, cors::Origin, grpc::serve_grpc, http::serve_http};
 
 /// What one door lets in.
@@ -37,6 +39,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bound on the bytes of all requests on their way into the journal: four requests of the largest size at once.
     pub in_flight_bytes: usize,
+    /// What is taken of one request and its items.
+    pub items: ItemLimits,
     /// Bound on open connections; more wait in the listener's backlog.
     pub connections: usize,
     /// Bound on the requests that one HTTP/2 connection may have open.
@@ -56,6 +60,7 @@ impl Default for Limits {
         Self {
             request_bytes: 64 << 20,
             in_flight_bytes: 256 << 20,
+            items: ItemLimits::default(),
             connections: 4096,
             streams: 256,
             header_timeout: Duration::from_secs(10),

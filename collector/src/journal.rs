@@ -55,6 +55,8 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     /// True to write without a sync and to delete the files at the end: fast, and lost with the process.
     pub ephemeral: bool,
+    /// How much longer each write takes than it must: an injected fault, to see what exporters do then.
+    pub commit_delay: Duration,
 }
 
 /// Why a journal cannot be opened or read.

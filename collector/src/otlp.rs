@@ -7,13 +7,17 @@
 //! - [`wire`] reads protobuf fields out of borrowed bytes.
 //! - [`traces`] walks the spans of a traces request, for the door and for the engine.
 //! - [`logs`] finds what log records say of functions.
+//! - [`metrics`] reads the points that tell of functions.
 //! - [`volume`] judges and counts the items of logs and metrics requests.
 //! - [`json`] turns OTLP/JSON into protobuf bytes.
+//! - [`limits`] bounds what is taken of a request and of its items.
 //! - [`trace_view`] decodes the spans of one trace in full, for people.
 
 pub mod identify;
 pub mod json;
+pub mod limits;
 pub mod logs;
+pub mod metrics;
 pub mod trace_view;
 pub mod traces;
 pub mod volume;

@@ -28,8 +28,9 @@ use std::{
 use loopscope_analyzer::{
     aggregate::Aggregate,
     config::Config,
-    facts::{FactRecord, FunctionRule},
+    facts::{ExceptionRecord, FactRecord, FunctionRule},
     linker::{Linker, LinkerOutput},
+    metric::MetricRecord,
     price::PriceTable,
     record::{Delta, Record},
     shard::Shard,
@@ -50,6 +51,7 @@ use crate::{
         Position,
         tail::{Tail, TailStop},
     },
+    otlp::limits::ItemLimits,
 };
 
 /// Messages that wait at each thread; a sender waits when there are as many.
@@ -94,6 +96,10 @@ struct ToShard {
     spans: Vec<Span>,
     /// What log records say of functions.
     facts: Vec<FactRecord>,
+    /// What metrics say of functions.
+    metrics: Vec<MetricRecord>,
+    /// Exceptions that log records tell of.
+    exceptions: Vec<ExceptionRecord>,
     /// What the decoder had to mend or let go.
     losses: Losses,
     is_tick: bool,
@@ -135,6 +141,7 @@ enum ToAggregator {
 /// When the system gives no more threads.
 pub fn start(
     config: &Config,
+    limits: ItemLimits,
     shards: usize,
     tail: Tail,
     knowledge: Knowledge,
@@ -178,7 +185,7 @@ pub fn start(
     let stage = aggregator::Stage::new(aggregate, known, lessons.declared, outlets, replay_end, keeper);
     threads.push(spawn("aggregator".into(), &died, move || run(stage, &at_aggregator))?);
     threads.push(spawn("feeder".into(), &died, move || {
-        feeder::run(tail, &to_shards, &counters, known, is_kept.then_some(&at_feeder), lateness)
+        feeder::run(tail, &to_shards, &counters, known, is_kept.then_some(&at_feeder), (limits, lateness))
     })?);
     Ok(Pipeline { stop, threads, died })
 }

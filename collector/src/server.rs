@@ -15,7 +15,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use loopscope_analyzer::config::Config as EngineConfig;
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -142,7 +141,7 @@ pub async fn run(
     let live = Live::new(engine.views.clone(), core.status());
     let state = core.api_state(&engine, Arc::clone(&live));
     let limits = core.config.limits.clone();
-    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), limits.in_flight_bytes);
+    let admission = Admission::new(core.journal.clone(), Arc::clone(&core.counters), &limits);
 
     let (stop_doors, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let mut doors = Tasks::new();
@@ -221,7 +220,8 @@ impl Core {
             counters: Arc::clone(&self.counters),
             is_ready: Arc::clone(&is_ready),
         };
-        let config = EngineConfig::recommended();
+        let limits = self.config.limits.items;
+        let config = self.config.engine.clone();
         let is_kept = !self.config.ephemeral;
         let restored =
             if is_kept { pipeline::restore(&config, &self.store, self.journal.last_position())? } else { None };
@@ -233,7 +233,7 @@ impl Core {
             restored,
             is_kept,
         };
-        let pipeline = pipeline::start(&config, self.config.shards.get(), tail, knowledge, outlets)
+        let pipeline = pipeline::start(&config, limits, self.config.shards.get(), tail, knowledge, outlets)
             .map_err(ServerError::Engine)?;
         Ok(Engine { pipeline, views, is_ready, windows: Arc::new(windows) })
     }
@@ -248,7 +248,7 @@ impl Core {
     }
 
     fn api_state(&self, engine: &Engine, live: Arc<Live>) -> ApiState {
-        let (journal, store) = (self.journal.clone(), Arc::clone(&self.store));
+        let (journal, store, limits) = (self.journal.clone(), Arc::clone(&self.store), self.config.limits.items);
         let logs_journal = self.journal.clone();
         let is_ready = Arc::clone(&engine.is_ready);
         let (windows, changes) = (Arc::clone(&engine.windows), Arc::clone(&engine.windows));
@@ -260,17 +260,23 @@ impl Core {
             live,
             traces: Arc::new(move |trace_id| {
                 let found = journal.batches_of_trace(trace_id, Signal::Traces)?;
-                let spans = found.batches.iter().flat_map(|batch| trace_view::spans_of_trace(&batch.body, trace_id));
+                let spans = found
+                    .batches
+                    .iter()
+                    .flat_map(|batch| trace_view::spans_of_trace(&batch.body, batch.items, trace_id));
                 let spans = spans.map(|(resource, span)| (Arc::new(resource), span)).collect();
                 Ok(TraceSpans { spans, truncated: found.truncated })
             }),
             logs: Arc::new(move |trace_id| {
                 let found = logs_journal.batches_of_trace(trace_id, Signal::Logs)?;
-                let records = found.batches.iter().flat_map(|batch| trace_view::logs_of_trace(&batch.body, trace_id));
+                let records = found
+                    .batches
+                    .iter()
+                    .flat_map(|batch| trace_view::logs_of_trace(&batch.body, batch.items, trace_id));
                 Ok(TraceLogs { records: records.collect(), truncated: found.truncated })
             }),
-            identify: Arc::new(|resource, span| {
-                let function = identify::function_of(resource, span);
+            identify: Arc::new(move |resource, span| {
+                let function = identify::function_of(resource, span, &limits);
                 Identity { id: function.id, name: Arc::clone(&function.name) }
             }),
             changes: Arc::new(move || changes.changes()),
@@ -351,6 +357,7 @@ fn journal_config(config: &Config) -> JournalConfig {
         segment_age: SEGMENT_AGE,
         segment_bytes: SEGMENT_BYTES,
         ephemeral: config.ephemeral,
+        commit_delay: config.fault_commit_delay,
     }
 }
 

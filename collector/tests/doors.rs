@@ -34,11 +34,12 @@ async fn a_closed_journal_is_said_in_words_that_let_the_sender_try_again() {
         segment_age: Duration::from_secs(3600),
         segment_bytes: 64 << 20,
         ephemeral: false,
+        commit_delay: Duration::ZERO,
     };
     let counters = Arc::new(Counters::default());
     let journal = Journal::open(folder.path(), config, Arc::clone(&counters)).unwrap();
     let limits = Limits::default();
-    let admission = Admission::new(journal.clone(), Arc::clone(&counters), limits.in_flight_bytes);
+    let admission = Admission::new(journal.clone(), Arc::clone(&counters), &limits);
     journal.close();
 
     let post = http::Request::post("/v1/traces").header("content-type", "application/x-protobuf");

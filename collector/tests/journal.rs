@@ -48,6 +48,7 @@ fn open(dir: &Path, segment_bytes: u64, ephemeral: bool) -> Journal {
         segment_age: Duration::from_secs(3600),
         segment_bytes,
         ephemeral,
+        commit_delay: Duration::ZERO,
     };
     Journal::open(dir, config, Arc::new(Counters::default())).unwrap()
 }

@@ -75,6 +75,8 @@ pub enum Form {
 pub enum Tone {
     /// Not a function.
     Resource,
+    /// A function of which no span tells.
+    Untraced,
     /// No baseline yet.
     Learning,
     /// Below 0.8 times the baseline.
@@ -296,6 +298,7 @@ impl Tone {
     pub fn word(self) -> &'static str {
         match self {
             Self::Resource => "",
+            Self::Untraced => "not traced",
             Self::Learning => "learning",
             Self::Fast => "fast",
             Self::Normal => "as usual",
@@ -307,7 +310,7 @@ impl Tone {
 
 /// The tone of a function.
 pub fn tone(function: &Function) -> Tone {
-    Tone::of(model::slowness(function))
+    if function.is_untraced { Tone::Untraced } else { Tone::of(model::slowness(function)) }
 }
 
 /// A share of a whole that may be empty.

@@ -12,12 +12,9 @@ use crate::{
     record::{EdgeKey, Place, TraceProfile},
     snapshot::{Basis, EdgeKind, Hotspot, HotspotCause, Hotspots, NodeId},
     span::ArrivalTime,
-    window::{SLOT, Series, Time, merge, quantile, sketch, slot_of},
+    window::{Series, Time, current, merge, quantile, sketch, slot_of},
     windows::Range,
 };
-
-/// Traces that ended within this time tell where the time goes now.
-const NOW: Duration = Duration::from_secs(300);
 
 /// Critical paths are ranked anew at most this often: it takes some 60 ms when all samples are full.
 const RANKED_EVERY: Duration = Duration::from_secs(5);
@@ -50,12 +47,14 @@ impl Aggregate {
     }
 
     fn on_critical_paths(&self, now: ArrivalTime) -> Option<Hotspots> {
-        let from = ArrivalTime(now.0.saturating_sub(NOW.as_nanos() as u64));
-        let range = if self.config.is_capture { Range::ALL } else { Range { from, to: now.after(NOW) } };
+        let range = if self.config.is_capture { Range::ALL } else { current(now) };
         let limit = if self.config.is_capture { LISTED_AT_MOST } else { LISTED };
         let ranked = self.roots.rank(range, Wanted::All, limit, &|node| self.name(node));
         let mut found = ranked.hotspots_at(|place, spot| self.measure(place, self.time(now), spot));
-        found.range = (!self.config.is_capture).then_some(Range { to: now, ..range });
+        if !self.config.is_capture {
+            found.range = Some(range);
+            found.paths = self.roots.covered(range, Wanted::All);
+        }
         (!found.list.is_empty()).then_some(found)
     }
 
@@ -103,13 +102,10 @@ impl Aggregate {
         let limit = if self.config.is_capture { LISTED_AT_MOST } else { LISTED };
         let list = hotspot::hotspots(self.spent(), time, self.root_ms.over(time), limit);
         let range = match time {
-            Time::Current(slot) => {
-                let start = slot.saturating_sub(1).saturating_mul(SLOT.as_nanos() as u64);
-                Some(Range { from: ArrivalTime(start), to: now }).filter(|_| !list.is_empty())
-            }
+            Time::Current(_) => Some(current(now)).filter(|_| !list.is_empty()),
             Time::All => None,
         };
-        Hotspots { basis: Basis::Sums, range, list, roots: Vec::new() }
+        Hotspots { basis: Basis::Sums, range, list, ..Hotspots::default() }
     }
 
     fn spent(&self) -> impl Iterator<Item = Spent<'_>> {
@@ -147,6 +143,6 @@ impl Aggregate {
         let ranked = self.roots.rank(Range::ALL, Wanted::All, LISTED_AT_MOST, &name);
         let on_paths = ranked.list.into_iter().collect();
         let list = slower::rank(&self.baseline(), baseline, &on_paths, &name);
-        Hotspots { basis: Basis::Baseline, range: None, list, roots: ranked.roots }
+        Hotspots { basis: Basis::Baseline, list, roots: ranked.roots, ..Hotspots::default() }
     }
 }

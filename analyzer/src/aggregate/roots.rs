@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use self::sample::Sample;
 use crate::{
     detect::hotspot::{
-        LISTED_AT_MOST,
+        Calls, LISTED_AT_MOST,
         ranking::{self, Ranked},
         tail::{Seen, Tail},
     },
@@ -112,18 +112,20 @@ impl Roots {
         self.pieces = self.samples.values().map(|sample| sample.pieces()).sum();
     }
 
-    /// Where the time went within a range, of the root operations that are wanted; at most `limit` places. `name` says what
-    /// a function is called. `None` when no trace of them is kept of that time.
+    /// Where the time went within a range, of the root operations that are wanted; at most `limit` places. `calls` is what
+    /// was measured of all calls, `name` says what a function is called. `None` when no trace of them is kept of that time.
     pub fn hotspots(
         &self,
         range: Range,
         wanted: Wanted,
         limit: usize,
+        calls: Calls<'_>,
         name: &dyn Fn(NodeId) -> Arc<str>,
     ) -> Option<Hotspots> {
-        let found = self.rank(range, wanted, limit.min(LISTED_AT_MOST), name).hotspots();
-        let covered = self.covered(range, wanted)?;
-        Some(Hotspots { range: Some(covered), ..found })
+        let paths = Some(self.covered(range, wanted)?);
+        let ranked = self.rank(range, wanted, limit.min(LISTED_AT_MOST), name);
+        let found = ranked.hotspots_at(|place, spot| calls.tell(place, spot));
+        Some(Hotspots { range: Some(range), paths, ..found })
     }
 
     pub(crate) fn rank(&self, range: Range, wanted: Wanted, limit: usize, name: &dyn Fn(NodeId) -> Arc<str>) -> Ranked {
@@ -134,7 +136,8 @@ impl Roots {
         ranking::rank(&tails, limit, name)
     }
 
-    fn covered(&self, range: Range, wanted: Wanted) -> Option<Range> {
+    /// From the first to the last trace that is kept of a range.
+    pub(crate) fn covered(&self, range: Range, wanted: Wanted) -> Option<Range> {
         let times = || self.wanted(wanted).flat_map(|(_, sample)| sample.times()).filter(|time| range.holds(*time));
         Some(Range { from: times().min()?, to: times().max()?.after(Duration::from_nanos(1)) })
     }

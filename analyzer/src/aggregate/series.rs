@@ -33,6 +33,8 @@ pub(super) struct FunctionSeries {
     /// Instances that were started, where the time of it was told.
     starts: f64,
     told: Told,
+    /// True when logs or metrics tell of it.
+    is_reported: bool,
     facts: Arc<FunctionFacts>,
     /// The slot for which the quantiles in `node` were taken; `None` when something came since.
     quantiles_of: Option<u64>,
@@ -82,6 +84,7 @@ impl FunctionSeries {
             versions: Versions::default(),
             starts: 0.0,
             told: Told::default(),
+            is_reported: false,
             facts: Arc::default(),
             quantiles_of: None,
             last_merge: ArrivalTime(0),
@@ -105,6 +108,7 @@ impl FunctionSeries {
             self.charged.merge(&Charged::of(observed));
             self.starts += observed.starts() as f64;
         }
+        self.is_reported |= delta.observed.is_some() || delta.reported.is_some() || delta.told != Told::default();
         self.told.update(delta.told);
         self.quantiles_of = None;
         self.last_merge = now;
@@ -118,6 +122,14 @@ impl FunctionSeries {
 
     /// Takes over what was counted under another id; the newest traces stay its own.
     pub(super) fn absorb(&mut self, other: &Self) {
+        self.add(other);
+        for id in [&[other.node.id][..], &other.node.aliases].concat() {
+            self.add_alias(id);
+        }
+    }
+
+    /// Adds what was counted of another function.
+    pub(super) fn add(&mut self, other: &Self) {
         self.kept += other.kept;
         self.invocations += other.invocations;
         self.errors += other.errors;
@@ -131,12 +143,10 @@ impl FunctionSeries {
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
         self.starts += other.starts;
+        self.is_reported |= other.is_reported;
         self.told.update(other.told);
         self.quantiles_of = None;
         self.last_merge = self.last_merge.max(other.last_merge);
-        for id in [&[other.node.id][..], &other.node.aliases].concat() {
-            self.add_alias(id);
-        }
     }
 
     /// Another id was met for the same function.
@@ -163,6 +173,7 @@ impl FunctionSeries {
         // Some exporters say so of runs, some tell of the start of the instance alone, and some do both.
         self.node.cold_starts = rounded(self.cold_starts.max(self.starts));
         self.node.sampling_probability = part_kept(self.kept as f64, self.invocations);
+        self.node.is_untraced = self.is_reported && self.kept <= 0;
         self.node.rate_per_second = self.rate.per_second(now);
         self.node.clone()
     }
@@ -177,6 +188,11 @@ impl FunctionSeries {
 
     pub(super) fn platform(&self) -> &str {
         &self.node.platform
+    }
+
+    /// Runs that were kept.
+    pub(super) fn kept(&self) -> i64 {
+        self.kept
     }
 
     /// Runs, those that were not kept included.
@@ -376,11 +392,12 @@ impl FunctionNode {
             exemplars: Vec::new(),
             aliases: Vec::new(),
             sampling_probability: None,
+            is_untraced: false,
         }
     }
 }
 
-state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, charged, rate, exemplars, versions, starts, told, quantiles_of, last_merge } else { facts });
+state!(FunctionSeries { node, kept, invocations, errors, cold_starts, duration, self_time, billed, charged, rate, exemplars, versions, starts, told, is_reported, quantiles_of, last_merge } else { facts });
 state!(EdgeSeries { calls, last_call, details });
 state!(EdgeDetails {
     kept,

@@ -86,6 +86,8 @@ pub struct Change {
     pub found: ArrivalTime,
     /// When it was as before again; `None` while it lasts, and when it became the usual.
     pub until: Option<ArrivalTime>,
+    /// When it had lasted so long that it became the usual.
+    pub settled: Option<ArrivalTime>,
     /// How it was in the day before.
     pub before: Level,
     /// How it was from its begin until it was found.
@@ -94,6 +96,13 @@ pub struct Change {
     pub confidence: f64,
     /// The version of the function that came just before, and when it was seen first.
     pub version: Option<(Arc<str>, EventTime)>,
+}
+
+impl Change {
+    /// True when it lasted for some of that time.
+    pub fn lasted_in(&self, range: Range) -> bool {
+        self.since < range.to && self.until.or(self.settled).is_none_or(|end| end >= range.from)
+    }
 }
 
 /// What was let go, and what came to nothing.
@@ -279,6 +288,7 @@ impl Watch {
             let found = self.changes.iter_mut().rev().find(|it| it.series == *key && it.since == since);
             if let Some(change) = found {
                 change.until = over;
+                change.settled = over.is_none().then_some(self.seen);
             }
         }
     }
@@ -302,6 +312,6 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-state!(Change { series, direction, since, found, until, before, after, confidence, version });
+state!(Change { series, direction, since, found, until, settled, before, after, confidence, version });
 state!(WatchLosses { series_dropped, series_unwatched, changes_dropped, refused });
 state!(Watch { tracks, changes, losses, seen, learned });

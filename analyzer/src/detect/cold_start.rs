@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::resource,
-        record::{Delta, Run},
+        record::{Delta, Ended, Run},
         sampling::Sampling,
     };
 
@@ -110,7 +110,8 @@ mod tests {
             let is_cold = run < cold;
             let sampling = Sampling::default();
             function.run(true, Run { sampling, error: false, cold_start: is_cold, timed_out: false });
-            function.took(if is_cold { cold_ms } else { 50.0 + f64::from(run % 100) }, is_cold);
+            function
+                .took(if is_cold { cold_ms } else { 50.0 + f64::from(run % 100) }, Ended { is_cold, is_failed: false });
             if let Some(init_ms) = init_ms.filter(|_| is_cold) {
                 function.observed().start(init_ms);
             }

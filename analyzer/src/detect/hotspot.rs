@@ -8,7 +8,8 @@
 //!   be faster, `hotspot/cause.rs` why, `hotspot/ranking.rs` all of them in one list.
 //! - Without them, this file ranks all places by how much time they took in the current window, because what is slow and
 //!   rare costs less than what is fast and everywhere.
-//! - For a range of time of which no trace is kept, `hotspot/sums.rs` does the same with what was measured in it.
+//! - For a range of time, `hotspot/sums.rs` tells what was measured in it and before it, and ranks by that where no trace
+//!   is kept.
 //! - Against a baseline, `hotspot/slower.rs` ranks them by how they became slower.
 
 mod cause;
@@ -29,7 +30,13 @@ use crate::{
     window::{Series, Time, quantile},
 };
 
-pub use self::{slower::Baseline, sums::by_sums};
+/// The time that is current at `now`, in whole minutes but for the running one.
+pub use crate::window::current;
+
+pub use self::{
+    slower::Baseline,
+    sums::{Calls, before, by_sums},
+};
 
 /// Hotspots that are listed unless somebody asks for more.
 pub const LISTED: usize = 50;

@@ -58,7 +58,7 @@ pub fn patterns(measured: &Measured, around: &Surroundings) -> Patterns {
         dead: around.dead.clone(),
         kinds: kind::kinds(&map),
         currency: Arc::clone(&around.currency),
-        dropped: measured.passing.dropped,
+        dropped: measured.passing.dropped + measured.functions.values().map(|it| it.outs.dropped).sum::<u64>(),
     };
     found.decorators.sort_by_key(|found| (Reverse(found.runs), found.function.id));
     found.event_handlers.sort_by_key(|found| (Reverse(found.runs), found.function.id));

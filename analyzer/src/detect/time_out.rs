@@ -58,10 +58,9 @@ pub(crate) fn time_out(function: &FunctionDelta, facts: &FunctionFacts, seconds:
     let Some(limit) = limit_ms else { return risk };
     // What was kept stands for as many runs as there were.
     let each = if all.count() > 0 { function.invocations.max(0.0) / all.count() as f64 } else { 0.0 };
-    let errors = function.errors.max(0.0);
-    let at_limit = all.at_least(limit) as f64 * each;
-    risk.seen = risk.seen.max(at_limit.min(errors));
-    risk.is_limit_doubtful = all.at_least(limit * BEYOND_DOUBT) as f64 * each > errors + 0.5;
+    let failed = function.observed.as_ref().and_then(|it| it.failed.as_deref()).map(Bins::of).unwrap_or_default();
+    risk.seen = risk.seen.max(failed.at_least(limit) as f64 * each);
+    risk.is_limit_doubtful = all.without(&failed).at_least(limit * BEYOND_DOUBT) > 0;
     let cold = function.cold_duration.as_deref().map(Bins::of).unwrap_or_default();
     let warm = all.without(&cold);
     let days = seconds.max(LEAST_SECONDS) / DAY_SECONDS;
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::resource,
-        record::{Delta, Run},
+        record::{Delta, Ended, Run},
         sampling::Sampling,
         window::sketch,
     };
@@ -133,7 +132,7 @@ mod tests {
     fn add(function: &mut FunctionDelta, ms: f64, error: bool, is_cold: bool) {
         let sampling = Sampling::default();
         function.run(true, Run { sampling, error, cold_start: is_cold, timed_out: false });
-        function.took(ms, is_cold);
+        function.took(ms, Ended { is_cold, is_failed: error });
     }
 
     /// Runs whose times are exponential with this mean, evenly spread over it, and cold ones of another.
@@ -211,6 +210,18 @@ mod tests {
     fn a_limit_that_runs_outlive_is_doubted() {
         let risk = time_out(&function((6_000, 100.0), (0, 0.0), f64::INFINITY), &facts(300), HOUR);
         assert!(risk.is_limit_doubtful && !risk.is_alarm && risk.expected_per_day.is_none(), "{risk:?}");
+    }
+
+    #[test]
+    fn runs_that_failed_early_are_no_time_outs_and_excuse_no_long_ones() {
+        let mut failing = function((1_000, 100.0), (0, 0.0), f64::INFINITY);
+        (0..50).for_each(|_| add(&mut failing, 5.0, true, false));
+        let risk = time_out(&failing, &facts(400), HOUR);
+        assert!(risk.seen == 0.0 && risk.is_limit_doubtful && !risk.is_alarm, "{risk:?}");
+        let mut ended = function((1_000, 20.0), (0, 0.0), f64::INFINITY);
+        (0..3).for_each(|_| add(&mut ended, 401.0, true, false));
+        let risk = time_out(&ended, &facts(400), HOUR);
+        assert!(risk.seen == 3.0 && !risk.is_limit_doubtful && risk.is_alarm, "{risk:?}");
     }
 
     #[test]

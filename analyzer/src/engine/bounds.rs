@@ -4,6 +4,7 @@ use super::Engine;
 use crate::{
     config::Config,
     fixture::{SECOND, START, Story, analyse, resource},
+    identity::Function,
     span::{ArrivalTime, EventTime, Span, SpanId, SpanKind},
 };
 
@@ -87,4 +88,12 @@ fn a_flood_of_names_does_not_hide_a_loop() {
     assert!(snapshot.functions.len() <= 20);
     assert!(snapshot.edges.iter().any(|edge| edge.source == snapshot.loops[0].functions[0]));
     assert_eq!(snapshot.losses.functions_overflowed % 3, 0, "a tenth and one, each counted once");
+    // Those that went are counted as one other, on the map and in the window, and are part of no loop.
+    let runs: u64 = snapshot.functions.iter().map(|node| node.invocations).sum();
+    assert_eq!(runs, 220);
+    assert!(snapshot.functions.iter().any(|node| node.id == Function::OTHER && &*node.name == "other"));
+    assert!(snapshot.edges.iter().all(|edge| ![edge.source, edge.target].contains(&Function::OTHER)));
+    let (_, measured) = engine.aggregate_mut().running();
+    let of_window: f64 = measured.functions.values().map(|counts| counts.invocations).sum();
+    assert_eq!((of_window, measured.functions.len()), (220.0, 20));
 }

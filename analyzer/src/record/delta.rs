@@ -6,7 +6,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     Anomalies, AttemptDelta, AttemptKey, Belief, Billed, Exemplars, FlowCounts, FlowKey, Nature, Observed, Outs, Pace,
-    Passing, Samples, StateUse, TraceProfile, Versions, observed::merge_into,
+    Passing, Reported, Samples, StateUse, TraceProfile, Versions, observed::merge_into,
 };
 use crate::{
     facts::{FactRecord, Told},
@@ -79,6 +79,8 @@ pub(crate) struct FunctionDelta {
     /// How it is configured, as far as telemetry says.
     pub(crate) told: Told,
     pub(crate) observed: Option<Box<Observed>>,
+    /// What metrics say that it did.
+    pub(crate) reported: Option<Box<Reported>>,
     pub(crate) exemplars: Exemplars,
     pub(crate) versions: Versions,
     /// How the runs that are over began.
@@ -95,6 +97,15 @@ pub(crate) struct Run {
     pub(crate) cold_start: bool,
     /// True when the platform ended it because it took too long.
     pub(crate) timed_out: bool,
+}
+
+/// How a run went that is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ended {
+    /// True when it started an instance.
+    pub(crate) is_cold: bool,
+    /// True when it failed.
+    pub(crate) is_failed: bool,
 }
 
 /// Changes to one edge.
@@ -149,6 +160,7 @@ impl FunctionDelta {
             state_use: StateUse::default(),
             told: Told::default(),
             observed: None,
+            reported: None,
             exemplars: Exemplars::default(),
             versions: Versions::default(),
             nature: Nature::default(),
@@ -173,6 +185,9 @@ impl FunctionDelta {
         if let Some(observed) = &other.observed {
             self.observed().merge(observed);
         }
+        if let Some(reported) = &other.reported {
+            self.reported.get_or_insert_default().merge(reported);
+        }
         self.exemplars.merge(&other.exemplars);
         self.versions.merge(&other.versions);
         self.nature.merge(&other.nature);
@@ -193,16 +208,19 @@ impl FunctionDelta {
     }
 
     /// Counts how long a run took, and what is charged for it.
-    pub(crate) fn ran(&mut self, nanos: u64, sampling: Sampling, is_cold: bool) {
-        self.billed.ran(nanos, sampling, is_cold);
-        self.took(millis(nanos), is_cold);
+    pub(crate) fn ran(&mut self, nanos: u64, sampling: Sampling, ended: Ended) {
+        self.billed.ran(nanos, sampling, ended.is_cold);
+        self.took(millis(nanos), ended);
     }
 
     /// Counts how long a run took.
-    pub(crate) fn took(&mut self, duration_ms: f64, is_cold: bool) {
+    pub(crate) fn took(&mut self, duration_ms: f64, ended: Ended) {
         self.duration.add(duration_ms);
-        if is_cold {
+        if ended.is_cold {
             self.cold_duration.get_or_insert_with(|| Box::new(sketch())).add(duration_ms);
+        }
+        if ended.is_failed {
+            self.observed().failed.get_or_insert_with(|| Box::new(sketch())).add(duration_ms);
         }
     }
 
@@ -300,6 +318,16 @@ impl Delta {
         }
     }
 
+    /// Counts a call that was counted before as failed.
+    pub(crate) fn fail(&mut self, key: EdgeKey, sampling: Sampling) {
+        let begun = &mut self.begun.edges;
+        let edge = self.edges.entry(key).or_insert_with(|| {
+            begun.push(key);
+            EdgeDelta::new()
+        });
+        edge.errors += sampling.adjusted_count();
+    }
+
     /// Counts one call over an edge.
     pub(crate) fn call(&mut self, key: EdgeKey, call: &Call) {
         let begun = &mut self.begun.edges;
@@ -342,12 +370,15 @@ impl Losses {
         self.fragment_laps_dropped += other.fragment_laps_dropped;
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
+        self.exceptions_unmatched += other.exceptions_unmatched;
         self.roots_overflowed += other.roots_overflowed;
         self.profiles_overflowed += other.profiles_overflowed;
         self.traces_cut += other.traces_cut;
         self.trace_spans_dropped += other.trace_spans_dropped;
         self.clock_offsets_dropped += other.clock_offsets_dropped;
         self.pipelines_dropped += other.pipelines_dropped;
+        self.metric_streams_dropped += other.metric_streams_dropped;
+        self.metric_points_passed_over += other.metric_points_passed_over;
         self.youngest_eviction_nanos = match (self.youngest_eviction_nanos, other.youngest_eviction_nanos) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -385,6 +416,7 @@ state!(FunctionDelta {
     state_use,
     told,
     observed,
+    reported,
     exemplars,
     versions,
     nature,

@@ -29,6 +29,8 @@ const MIB: f64 = 1_048_576.0;
 pub(crate) struct Observed {
     /// Times to start an instance, milliseconds.
     pub(crate) init: Option<Box<DDSketch>>,
+    /// Durations of the runs that failed, milliseconds.
+    pub(crate) failed: Option<Box<DDSketch>>,
     /// Most memory that a run has used, MiB.
     pub(crate) used_memory_mb: Option<Box<DDSketch>>,
     /// Time that was charged, milliseconds, and the runs that it was charged for.
@@ -98,6 +100,7 @@ impl Observed {
     /// Adds what was observed elsewhere, or later.
     pub(crate) fn merge(&mut self, other: &Self) {
         merge_into(&mut self.init, other.init.as_deref());
+        merge_into(&mut self.failed, other.failed.as_deref());
         merge_into(&mut self.used_memory_mb, other.used_memory_mb.as_deref());
         self.billed_ms += other.billed_ms;
         self.billed_runs += other.billed_runs;
@@ -184,6 +187,7 @@ fn is_amount(number: f64) -> bool {
 
 state!(Observed {
     init,
+    failed,
     used_memory_mb,
     billed_ms,
     billed_runs,

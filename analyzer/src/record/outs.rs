@@ -9,10 +9,10 @@ use crate::{
     window::{merge, millis, sketch},
 };
 
-/// Places that the runs of one function go to that are told apart; uses of further ones are counted together.
+/// Places that the runs of one function go to that are told apart.
 const PLACES: usize = 16;
 
-/// Pairs of places that one run goes to both of; further ones are counted together.
+/// Pairs of places that one run goes to both of.
 const PAIRS: usize = 48;
 
 /// Where the runs of a function go, and how.
@@ -20,6 +20,8 @@ const PAIRS: usize = 48;
 pub(crate) struct Outs {
     pub(crate) places: SmallVec<[Out; 4]>,
     pairs: SmallVec<[Pair; 3]>,
+    /// Uses of places, places and pairs of them that there was no room for.
+    pub(crate) dropped: u64,
 }
 
 /// How the runs of a function use one place.
@@ -96,9 +98,8 @@ impl Out {
 }
 
 impl Outs {
-    /// Counts a run that stands for `weight` of them; how many uses and pairs there was no room for.
-    pub(crate) fn count(&mut self, weight: f64, sent: &[Sent]) -> u64 {
-        let mut dropped = 0;
+    /// Counts a run that stands for `weight` of them.
+    pub(crate) fn count(&mut self, weight: f64, sent: &[Sent]) {
         for (at, each) in sent.iter().enumerate() {
             match self.place(each.target, each.kind) {
                 Some(out) => {
@@ -110,25 +111,23 @@ impl Outs {
                         out.longest.get_or_insert_with(|| Box::new(sketch())).add(f64::from(each.longest_ms));
                     }
                 }
-                None => dropped += 1,
+                None => self.dropped += 1,
             }
             for other in &sent[..at] {
-                dropped += self.pair(each.target, other.target, weight);
+                self.pair(each.target, other.target, weight);
             }
         }
-        dropped
     }
 
     /// Adds what was counted elsewhere, or later.
     pub(crate) fn merge(&mut self, other: &Self) {
         for more in &other.places {
-            if let Some(out) = self.place(more.target, more.kind) {
-                out.merge(more);
-            }
+            self.add(more.target, more);
         }
         for pair in &other.pairs {
             self.pair(pair.one, pair.other, pair.runs);
         }
+        self.dropped += other.dropped;
     }
 
     /// True when one of the places turned out to be another.
@@ -138,11 +137,9 @@ impl Outs {
 
     /// The same where places turned out to be others.
     pub(crate) fn renamed(&self, own: impl Fn(NodeId) -> NodeId) -> Self {
-        let mut renamed = Self::default();
+        let mut renamed = Self { dropped: self.dropped, ..Self::default() };
         for out in &self.places {
-            if let Some(place) = renamed.place(own(out.target), out.kind) {
-                place.merge(out);
-            }
+            renamed.add(own(out.target), out);
         }
         for pair in &self.pairs {
             renamed.pair(own(pair.one), own(pair.other), pair.runs);
@@ -160,6 +157,13 @@ impl Outs {
         self.pairs.iter().filter(|pair| is_asked(pair.one) && is_asked(pair.other)).map(|pair| pair.runs).sum()
     }
 
+    fn add(&mut self, target: NodeId, more: &Out) {
+        match self.place(target, more.kind) {
+            Some(out) => out.merge(more),
+            None => self.dropped += 1,
+        }
+    }
+
     fn place(&mut self, target: NodeId, kind: EdgeKind) -> Option<&mut Out> {
         let at = self.places.iter().position(|out| out.target == target && out.kind == kind);
         match at {
@@ -172,23 +176,22 @@ impl Outs {
         }
     }
 
-    fn pair(&mut self, a: NodeId, b: NodeId, runs: f64) -> u64 {
+    fn pair(&mut self, a: NodeId, b: NodeId, runs: f64) {
         let (one, other) = (a.min(b), a.max(b));
         if one == other {
-            return 0;
+            return;
         }
         if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.one == one && pair.other == other) {
             pair.runs += runs;
         } else if self.pairs.len() < PAIRS {
             self.pairs.push(Pair { one, other, runs });
         } else {
-            return 1;
+            self.dropped += 1;
         }
-        0
     }
 }
 
-state!(Outs { places, pairs });
+state!(Outs { places, pairs, dropped });
 state!(Out { target, kind, runs, children, busy_ms, spread_ms, longest });
 state!(Pair { one, other, runs });
 
@@ -224,6 +227,13 @@ mod tests {
     fn what_there_is_no_room_for_is_counted() {
         let mut outs = Outs::default();
         let many: Vec<Sent> = (0..20).map(|at| sent(10 + at, 1)).collect();
-        assert_eq!(outs.count(1.0, &many), 20 - PLACES as u64 + 20 * 19 / 2 - PAIRS as u64);
+        outs.count(1.0, &many);
+        let dropped = 20 - PLACES as u64 + 20 * 19 / 2 - PAIRS as u64;
+        assert_eq!(outs.dropped, dropped);
+        let mut others = Outs::default();
+        others.count(1.0, &[sent(1, 1)]);
+        others.merge(&outs);
+        assert_eq!(others.dropped, dropped + 1, "one place has no room beside the other");
+        assert_eq!(others.renamed(|node| node).dropped, dropped + 1);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     identity::Touch,
     record::{Key, KeyClass, SpanKey, Trigger},
     snapshot::{EdgeKind, NodeId, ResourceKind},
-    span::{LINKS_PER_SPAN, Span, SpanKind},
+    span::{Span, SpanKind},
 };
 
 /// Ids of messages that are this long are nobody else's, whatever the queue.
@@ -58,13 +58,13 @@ pub(super) struct Known {
 }
 
 impl Clues {
-    /// What the span with this key and parent knows.
-    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, ends: Ends) -> Self {
+    /// What the span with this key and parent knows; at most so many of its links are followed.
+    pub(super) fn of(span: &Span, key: u64, parent: u64, touch: Option<&Touch>, ends: Ends, links: usize) -> Self {
         let touch = touch.filter(|touch| touch.kind != EdgeKind::Read);
         let entity = span.attributes.text(Attribute::EntityId).map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
         let is_slow = is_slow(span, touch);
         let mut clues = Self { is_slow, entity, is_export: is_export(span), ..Self::default() };
-        for link in span.links.iter().take(LINKS_PER_SPAN) {
+        for link in span.links.iter().take(links) {
             let cause = SpanKey::new(link.trace_id, link.span_id).0;
             // A link that says the same as the parent is no second cause.
             if cause != key && cause != parent {

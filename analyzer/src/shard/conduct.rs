@@ -12,7 +12,7 @@ use crate::{
     generations::Generations,
     record::{FunctionDelta, Sent, Trigger},
     sampling::Sampling,
-    snapshot::{EdgeKind, NodeId},
+    snapshot::{EdgeKind, Losses, NodeId},
     span::{ArrivalTime, EventTime, SpanKind},
     window::millis,
 };
@@ -88,13 +88,8 @@ impl Conduct {
         self.elsewhere += part.elsewhere;
     }
 
-    /// Counts the invocation, which lasted from `start` to `end`; how many of its uses of places there was no room for.
-    pub(super) fn settle(
-        &self,
-        counts: &mut FunctionDelta,
-        (start, end): (EventTime, EventTime),
-        lives: &mut Lives,
-    ) -> u64 {
+    /// Counts the invocation, which lasted from `start` to `end`.
+    pub(super) fn settle(&self, counts: &mut FunctionDelta, (start, end): (EventTime, EventTime), lives: &mut Lives) {
         let weight = self.sampling.adjusted_count();
         let nature = &mut counts.nature;
         nature.begin(self.trigger, weight);
@@ -112,7 +107,8 @@ impl Conduct {
                 nature.overlapping += if is_overlapping { weight } else { 0.0 };
             }
         }
-        counts.outs.count(weight, &self.sent) + self.elsewhere
+        counts.outs.count(weight, &self.sent);
+        counts.outs.dropped += self.elsewhere;
     }
 }
 
@@ -131,9 +127,11 @@ impl Lives {
         Self(Generations::new(INSTANCES, lateness))
     }
 
-    pub(super) fn rotate(&mut self, now: ArrivalTime) {
-        // An instance that was let go is taken for a new one, which says nothing of overlaps.
-        self.0.rotate(now);
+    /// An instance that is let go is taken for a new one when it runs again, which says nothing of overlaps.
+    pub(super) fn rotate(&mut self, now: ArrivalTime, losses: &mut Losses) {
+        if let Some(dropped) = self.0.rotate(now) {
+            losses.count_dropped(&dropped);
+        }
     }
 
     /// Whether a run overlaps with the one of the same instance that ends last; `None` for the first run.

@@ -18,7 +18,7 @@ use crate::{
     record::SpanKey,
     sampling::Sampling,
     snapshot::EdgeKind,
-    span::{ArrivalTime, EventTime, LINKS_PER_SPAN, Span},
+    span::{ArrivalTime, EventTime, Span},
 };
 
 /// Clocks may run ahead of the collector's by this much; what lies further in the future is no time at all.
@@ -36,12 +36,12 @@ impl Shard {
         let invokes = if span.kind.is_outbound() { invoked_by(span) } else { None };
         let ends = Ends { function: function.id, invoked: invokes };
         let mut cause = 0;
-        let clues = Clues::of(span, key, parent, touch.as_ref(), ends);
+        let clues = Clues::of(span, key, parent, touch.as_ref(), ends, self.config.links_per_span);
         if !clues.is_empty() {
             cause = clues.links.first().map_or(0, |link| link.cause);
             self.clues.insert(key, clues);
         }
-        self.delta.losses.links_dropped += span.links.len().saturating_sub(LINKS_PER_SPAN) as u64;
+        self.delta.losses.links_dropped += span.links.len().saturating_sub(self.config.links_per_span) as u64;
         let trigger = trigger_of(span, touch.as_ref());
         if let Some(touch) = touch {
             self.delta.touch(touch.node);
@@ -87,6 +87,7 @@ impl Shard {
                 run: if span.kind.is_outbound() { 0 } else { run_of(&span.attributes).unwrap_or(0) },
                 kind: span.kind,
                 error: span.error,
+                is_failed: false,
                 limit: Limit::of(span),
                 cold_start: span.attributes.truth(Attribute::FaasColdstart) == Some(true),
                 is_call_counted: false,

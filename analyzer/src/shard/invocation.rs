@@ -17,9 +17,10 @@ use super::{
 use crate::{
     config::Config,
     identity::Function,
-    record::{CHATTY, Delta, Sent, StateUse},
+    record::{CHATTY, Delta, Ended, Sent, StateUse},
     records::Records,
     sampling::Sampling,
+    snapshot::Losses,
     span::{ArrivalTime, EventTime},
     window::millis,
 };
@@ -46,7 +47,7 @@ struct Open {
     /// Uses of databases and stores.
     state_calls: u32,
     sampling: Sampling,
-    is_cold: bool,
+    ended: Ended,
     /// True when another invocation waits for this one.
     is_called: bool,
     /// True when it is not a part of another one, and its duration is counted.
@@ -88,8 +89,8 @@ impl Invocations {
         Self { open: Records::default(), due: VecDeque::new(), lives, settle: config.settle, capacity }
     }
 
-    pub(super) fn rotate(&mut self, now: ArrivalTime) {
-        self.lives.rotate(now);
+    pub(super) fn rotate(&mut self, now: ArrivalTime, losses: &mut Losses) {
+        self.lives.rotate(now, losses);
     }
 
     pub(super) fn open(&mut self, now: ArrivalTime, key: u64, entry: &SpanRecord, is_certain: bool, flow: Flow) {
@@ -101,7 +102,7 @@ impl Invocations {
             blocked: SmallVec::new(),
             state_calls: 0,
             sampling: entry.sampling,
-            is_cold: entry.cold_start,
+            ended: entry.ended(),
             is_called: false,
             is_certain,
             is_timed: is_certain || entry.kind.is_inbound(),
@@ -192,19 +193,18 @@ impl Invocations {
             let nanos = open.end.0 - open.start.0;
             let own_nanos = open.self_nanos();
             let function = delta.function(&open.function);
-            let dropped = open.conduct.settle(function, (open.start, open.end), &mut self.lives);
+            open.conduct.settle(function, (open.start, open.end), &mut self.lives);
             if open.is_timed {
                 function.self_time.add(millis(own_nanos));
                 function.billed.settle(nanos, own_nanos, open.blocked_nanos(), open.sampling);
                 function.state_use.merge(&open.state_use());
                 if !open.is_certain {
-                    function.ran(nanos, open.sampling, open.is_cold);
+                    function.ran(nanos, open.sampling, open.ended);
                 }
                 if !open.is_called {
                     delta.root_ms += millis(nanos);
                 }
             }
-            delta.losses.edges_overflowed += dropped;
         }
     }
 }
@@ -295,7 +295,7 @@ mod tests {
             blocked: SmallVec::new(),
             state_calls: 0,
             sampling: Sampling::ALWAYS,
-            is_cold: false,
+            ended: Ended::default(),
             is_called: false,
             is_certain: true,
             is_timed: true,

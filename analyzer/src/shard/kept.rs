@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{limit::Limit, operation::Occurrence};
 use crate::{
     identity::Function,
-    record::{MaybeNode, Run, Trigger},
+    record::{Ended, MaybeNode, Run, Trigger},
     sampling::Sampling,
     snapshot::{EdgeKind, NodeId},
     span::{EventTime, SpanId, SpanKind, TraceId},
@@ -32,6 +32,8 @@ pub(super) struct SpanRecord {
     pub(super) occurrence: Occurrence,
     pub(super) kind: SpanKind,
     pub(super) error: bool,
+    /// True for an entry of whose invocation an exception was told.
+    pub(super) is_failed: bool,
     pub(super) cold_start: bool,
     pub(super) limit: Limit,
     pub(super) is_call_counted: bool,
@@ -76,6 +78,11 @@ impl SpanRecord {
     /// The function that the span above or below it names, where it names none itself.
     pub(super) fn named_by(&self, other: &Self) -> Option<Arc<Function>> {
         (other.function.app == Some(self.function.id)).then(|| Arc::clone(&other.function))
+    }
+
+    /// How the run went that it is the entry of.
+    pub(super) fn ended(&self) -> Ended {
+        Ended { is_cold: self.cold_start, is_failed: self.error }
     }
 
     /// The run whose entry it is.

@@ -34,7 +34,7 @@ impl Shard {
         counts.run(true, span.run());
         counts.exemplars.add(span.trace_id);
         if is_certain {
-            counts.ran(span.duration_nanos, span.sampling, span.cold_start);
+            counts.ran(span.duration_nanos, span.sampling, span.ended());
         }
         self.invocations.open(now, key, span, is_certain, Flow::of(span, parent.is_some()));
         self.introduce(&span.function);
@@ -76,6 +76,9 @@ impl Shard {
     pub(super) fn merge(&mut self, key: u64, span: &SpanRecord, invocation: u64) {
         self.delta.function(&span.function).run(false, span.run());
         self.invocations.merge(key, invocation);
+        if span.is_failed {
+            self.failed.push(invocation);
+        }
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
         }
@@ -102,6 +105,9 @@ impl Shard {
         touch::count_touch(&mut self.delta, span);
         if span.limit == Limit::Rate && span.kind.is_outbound() {
             self.delta.function(&span.function).observed().refused_calls += span.sampling.adjusted_count();
+        }
+        if self.exceptions.remove(key).is_some() {
+            self.failed.push(invocation);
         }
         self.placed.push(key);
     }
@@ -162,7 +168,7 @@ impl Shard {
     /// Counts how long an invocation took, once.
     pub(super) fn count_duration(&mut self, key: u64, span: &SpanRecord) {
         if self.invocations.make_certain(key) {
-            self.delta.function(&span.function).ran(span.duration_nanos, span.sampling, span.cold_start);
+            self.delta.function(&span.function).ran(span.duration_nanos, span.sampling, span.ended());
         }
     }
 

@@ -33,9 +33,6 @@ use route::Route;
 use skew::Skews;
 use trace::Trace;
 
-/// Spans of one trace that are measured one by one. Of a larger trace those are that begin runs, and no more of them.
-const SPANS: usize = 2_000;
-
 /// Messages on their way from one trace to another that all shards together keep, about 500 bytes each.
 const ROUTES: usize = 16_384;
 
@@ -50,6 +47,7 @@ pub(super) struct Timing {
     /// The largest hash of a trace that may be open.
     reach: u64,
     capacity: usize,
+    spans_per_trace: usize,
     quiet: Duration,
     shards: usize,
     skews: Skews,
@@ -153,6 +151,7 @@ impl Timing {
             open: Records::default(),
             due: VecDeque::new(),
             capacity: (config.trace_capacity / shards).max(1),
+            spans_per_trace: config.spans_per_trace,
             quiet: config.quiet,
             shards,
             skews: Skews::new(shards, config.lateness),
@@ -184,10 +183,10 @@ impl Timing {
             return;
         }
         let Some(seen) = seen() else { return };
-        if open.part == Part::All && open.spans.len() < SPANS {
+        if open.part == Part::All && open.spans.len() < self.spans_per_trace {
             open.spans.push(seen);
         } else {
-            delta.losses.trace_spans_dropped += open.reduce(seen);
+            delta.losses.trace_spans_dropped += open.reduce(seen, self.spans_per_trace);
         }
         self.chance.take();
     }
@@ -289,8 +288,8 @@ impl Timing {
 }
 
 impl Open {
-    /// Adds a span where there are too many to keep all; how many were let go.
-    fn reduce(&mut self, seen: Seen) -> u64 {
+    /// Adds a span where there are too many to keep all, of which at most so many are; how many were let go.
+    fn reduce(&mut self, seen: Seen, most: usize) -> u64 {
         let begins_run = |span: &Seen| span.parent == 0 || span.kind.is_inbound() || span.kind == SpanKind::Unspecified;
         let before = self.spans.len() as u64 + 1;
         if self.part == Part::All {
@@ -300,7 +299,7 @@ impl Open {
         if begins_run(&seen) {
             self.spans.push(seen);
         }
-        if self.spans.len() > SPANS {
+        if self.spans.len() > most {
             self.part = Part::Nothing;
             self.spans = Vec::new();
         }

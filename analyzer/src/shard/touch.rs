@@ -95,6 +95,26 @@ pub(super) fn count_call(
     }
 }
 
+/// Counts the calls that showed the invocation whose entry is `span` as failed, which was not known when they were
+/// counted; `parent` is its caller, where the call was counted.
+pub(super) fn fail_call(delta: &mut Delta, span: &SpanRecord, parent: Option<&SpanRecord>) {
+    if let Some(node) = span.touches.get() {
+        delta.fail(touch_edge(span, node, span.touch_kind), span.sampling);
+    }
+    let Some(parent) = parent else { return };
+    let sampling = span.sampling.least(parent.sampling);
+    let is_message = is_message(span, parent);
+    match (parent.published(), span.delivered()) {
+        (Some(node), None) if is_message => delta.fail(touch_edge(span, node, EdgeKind::Deliver), sampling),
+        (_, Some(_)) => {}
+        _ if parent.error => {}
+        _ => {
+            let kind = if is_message { EdgeKind::Message } else { EdgeKind::Call };
+            delta.fail(EdgeKey { source: parent.function.id, target: span.function.id, kind }, sampling);
+        }
+    }
+}
+
 /// Counts a call that is known from the caller alone, which names the function that it invokes.
 pub(super) fn count_invoke(delta: &mut Delta, span: &SpanRecord, function: NodeId) {
     let edge = EdgeKey { source: span.function.id, target: function, kind: EdgeKind::Call };

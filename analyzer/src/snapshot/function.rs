@@ -43,6 +43,8 @@ pub struct FunctionNode {
     pub aliases: Vec<NodeId>,
     /// Part of the runs that sampling kept: what was counted is divided by it. `None` when all were kept.
     pub sampling_probability: Option<f64>,
+    /// True when logs or metrics tell of it, and no span.
+    pub is_untraced: bool,
 }
 
 /// A version of a function that replaced another.
@@ -76,5 +78,6 @@ state!(FunctionNode {
     last_seen,
     exemplars,
     aliases,
-    sampling_probability
+    sampling_probability,
+    is_untraced
 });

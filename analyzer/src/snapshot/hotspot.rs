@@ -13,6 +13,8 @@ pub struct Hotspots {
     pub basis: Basis,
     /// The time that it covers; `None` for all that was ever seen.
     pub range: Option<Range>,
+    /// With critical paths, the time from the first to the last trace that is still kept of it; `None` for a capture.
+    pub paths: Option<Range>,
     /// The hotspots, by rank.
     pub list: Vec<Hotspot>,
     /// The root operations that were looked at, the one that takes most of the time first.

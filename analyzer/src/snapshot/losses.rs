@@ -17,13 +17,14 @@ pub struct Losses {
     pub mended: u64,
     /// Links beyond the bound of one span.
     pub links_dropped: u64,
-    /// Spans and invocations dropped from an index because it was full.
+    /// Spans, invocations and last runs of instances dropped from an index because it was full.
     pub index_evictions: u64,
     /// Age of the youngest record that was dropped because an index was full, nanoseconds.
     pub youngest_eviction_nanos: Option<u64>,
     /// Functions and resources let go because there were too many.
     pub functions_overflowed: u64,
-    /// Edges let go because there were too many.
+    /// Edges let go because there were too many, and places that an invocation of unknown cause sends to beyond those that
+    /// are told apart.
     pub edges_overflowed: u64,
     /// Loops let go because there were too many.
     pub loops_overflowed: u64,
@@ -41,6 +42,8 @@ pub struct Losses {
     pub entities_dropped: u64,
     /// Spans that claim to stand for more than is believed, and count for less; see [`crate::sampling::MOST_ADJUSTED`].
     pub sampling_clipped: u64,
+    /// Exceptions of log records whose span did not come in time, or that waited while there were too many.
+    pub exceptions_unmatched: u64,
     /// Root operations whose traces were let go because there were too many.
     pub roots_overflowed: u64,
     /// Traces of root operations let go because all together had too many places.
@@ -53,6 +56,11 @@ pub struct Losses {
     pub clock_offsets_dropped: u64,
     /// Pipelines that were not measured to their end, because there were too many.
     pub pipelines_dropped: u64,
+    /// Streams of metrics that are not followed any more, because there were too many.
+    pub metric_streams_dropped: u64,
+    /// Points of metrics about functions that count nothing: those that came again or late, the first of streams that began
+    /// long before, and those that name no function.
+    pub metric_points_passed_over: u64,
 }
 
 state!(Losses {
@@ -74,10 +82,13 @@ state!(Losses {
     fragment_laps_dropped,
     entities_dropped,
     sampling_clipped,
+    exceptions_unmatched,
     roots_overflowed,
     profiles_overflowed,
     traces_cut,
     trace_spans_dropped,
     clock_offsets_dropped,
-    pipelines_dropped
+    pipelines_dropped,
+    metric_streams_dropped,
+    metric_points_passed_over
 });

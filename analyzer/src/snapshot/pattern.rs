@@ -25,7 +25,7 @@ pub struct Patterns {
     pub kinds: Vec<FunctionKind>,
     /// The currency of all amounts; empty when there are no prices.
     pub currency: Arc<str>,
-    /// Messages and chains that there was no room to count.
+    /// Messages, chains, and places that a function sends to, that there was no room to count.
     pub dropped: u64,
 }
 

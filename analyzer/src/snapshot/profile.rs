@@ -31,8 +31,44 @@ pub struct FunctionProfile {
     pub memory: Option<MemoryUse>,
     /// Calls that were refused because there were too many.
     pub throttles: Throttles,
+    /// What metrics say that it did; `None` when none tell of it.
+    pub metrics: Option<ReportedByMetrics>,
     /// Versions that came last, with the time each was first seen, the newest last.
     pub versions: Arc<[(Arc<str>, EventTime)]>,
+}
+
+/// What metrics say that a function did in some time, beside what its spans say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReportedByMetrics {
+    /// Runs, failed ones included; as many as were timed where no counter tells.
+    pub runs: f64,
+    /// Runs that failed.
+    pub errors: f64,
+    /// Starts of instances.
+    pub cold_starts: f64,
+    /// Runs that took too long.
+    pub time_outs: f64,
+    /// Durations of runs, milliseconds; `None` where none were told.
+    pub durations: Option<ValuesOfMetrics>,
+    /// Times to start an instance, milliseconds.
+    pub inits: Option<ValuesOfMetrics>,
+    /// Memory used, MiB.
+    pub memory_mb: Option<ValuesOfMetrics>,
+    /// Runs of which spans were kept, as a part of the runs; `None` without runs, or when spans show more.
+    pub traced_share: Option<f64>,
+}
+
+/// Values that metrics tell by their number, their sum and their buckets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ValuesOfMetrics {
+    /// How many there were.
+    pub count: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Their 95th percentile, as exact as the buckets; `None` where there were none.
+    pub p95: Option<f64>,
+    /// The largest, where it was told.
+    pub max: Option<f64>,
 }
 
 /// What is known of a function that no measured time holds.

@@ -4,6 +4,7 @@
 #![no_main]
 
 #[path = "../decoders.rs"]
+#[expect(dead_code, reason = "the rest is for the other target")]
 mod decoders;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoders::protobuf(bytes));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loopscope_analyzer::{detect::change::Change, span::ArrivalTime, windows::Range};
+use loopscope_analyzer::{detect::change::Change, span::ArrivalTime};
 use loopscope_proto::v1;
 
 use super::{
@@ -21,7 +21,7 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListChangesRequest) -> Resu
     let view = shared.view();
     let changes = (shared.state.changes)();
     let list = move || {
-        let listed = changes.iter().rev().filter(|change| lasted_in(change, range));
+        let listed = changes.iter().rev().filter(|change| change.lasted_in(range));
         v1::ChangeList {
             changes: listed.map(|change| convert::change(change, &view.graph)).collect(),
             from: Some(convert::arrival_time(range.from)),
@@ -30,8 +30,4 @@ pub(super) async fn list(shared: Shared, wanted: v1::ListChangesRequest) -> Resu
     };
     // The names of each are looked up in the graph, which may be large.
     off_thread(&shared, list).await
-}
-
-fn lasted_in(change: &Change, range: Range) -> bool {
-    change.since < range.to && change.until.is_none_or(|until| until >= range.from)
 }

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use loopscope_analyzer::{
     aggregate::roots::Wanted,
-    detect::hotspot::{LISTED, LISTED_AT_MOST, by_sums},
+    detect::hotspot::{Calls, LISTED, LISTED_AT_MOST, before, by_sums, current},
+    measured::Measured,
     snapshot::{Basis, Hotspots, NodeId},
     span::ArrivalTime,
+    windows::Range,
 };
 use loopscope_proto::v1;
 
@@ -17,12 +19,9 @@ use super::{
 };
 use crate::{clock, convert, view::View};
 
-/// The time that is answered when none is asked for, as on the page.
-const NOW: &str = "-5m";
-
 pub(super) async fn list(shared: Shared, asked: v1::ListHotspotsRequest) -> Result<v1::HotspotList, ApiError> {
     let v1::ListHotspotsRequest { from, to, root, limit } = asked;
-    let mut range = RangeQuery { from, to };
+    let range = RangeQuery { from, to };
     let view = shared.view();
     let is_now = range.from.is_none() && range.to.is_none();
     if is_now && root.is_none() && limit.is_none() {
@@ -36,37 +35,37 @@ pub(super) async fn list(shared: Shared, asked: v1::ListHotspotsRequest) -> Resu
             root.unwrap_or_default()
         )));
     }
-    if is_now {
-        range.from = Some(NOW.to_owned());
-    }
-    let asked_for = range.range(ArrivalTime(clock::unix_nanos()))?;
-    let on_paths = {
-        let view = Arc::clone(&view);
-        // It may be hundreds of thousands of pieces.
-        off_thread(&shared, move || {
-            let names = names(&view);
-            let found = view.roots.hotspots(asked_for, wanted, limit, &|node| name(&names, node));
-            found.map(|found| convert::hotspots(&found, &names))
-        })
-        .await?
-    };
-    match on_paths {
-        Some(found) => Ok(found),
-        // Sums do not know who waited, so they cannot tell root operations apart.
-        None if wanted != Wanted::All => {
-            Ok(v1::HotspotList { basis: Basis::CriticalPath.word().to_owned(), ..Default::default() })
-        }
-        None => sums(&shared, &view, &range, limit).await,
-    }
+    let (calls, covered) = calls(&shared, &range, is_now).await?;
+    // It may be hundreds of thousands of pieces.
+    off_thread(&shared, move || found(&view, &calls, covered, wanted, limit)).await
 }
 
-/// Where the time of windows went of which no trace is kept.
-async fn sums(shared: &Shared, view: &View, range: &RangeQuery, limit: usize) -> Result<v1::HotspotList, ApiError> {
-    let (measured, covered) = range::measured(shared, range).await?;
+/// What was measured in the time that is asked for, and in the time that it is held against.
+struct Read {
+    current: Measured,
+    before: Measured,
+}
+
+async fn calls(shared: &Shared, query: &RangeQuery, is_now: bool) -> Result<(Read, Range), ApiError> {
+    let now = ArrivalTime(clock::unix_nanos());
+    let range = if is_now { current(now) } else { query.range(now)? };
+    let (current, covered) = range::measured_in(shared, range, now).await?;
+    let (before, _) = range::measured_in(shared, before(covered), now).await?;
+    Ok((Read { current, before }, covered))
+}
+
+fn found(view: &View, read: &Read, covered: Range, wanted: Wanted, limit: usize) -> v1::HotspotList {
     let names = names(view);
-    let found = Hotspots { range: Some(covered), ..by_sums(&measured, limit, &|node| name(&names, node)) };
+    let name = |node| name(&names, node);
+    let calls = Calls { current: &read.current, before: &read.before };
+    let found = match view.roots.hotspots(covered, wanted, limit, calls, &name) {
+        Some(found) => found,
+        // Sums do not know who waited, so they cannot tell root operations apart.
+        None if wanted != Wanted::All => Hotspots { basis: Basis::CriticalPath, ..Hotspots::default() },
+        None => by_sums(calls, limit, &name),
+    };
     let message = convert::hotspots(&found, &names);
-    Ok(v1::HotspotList { range: Some(convert::range(covered, measured.seconds)), ..message })
+    v1::HotspotList { range: Some(convert::range(covered, read.current.seconds)), ..message }
 }
 
 fn names(view: &View) -> BTreeMap<NodeId, String> {

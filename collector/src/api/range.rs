@@ -54,12 +54,21 @@ impl RangeQuery {
 /// What was measured in the time that is asked for, and the time of the whole windows around it.
 pub(super) async fn measured(shared: &Shared, query: &RangeQuery) -> Result<(Measured, Range), ApiError> {
     let now = ArrivalTime(clock::unix_nanos());
-    let range = query.range(now)?;
+    measured_in(shared, query.range(now)?, now).await
+}
+
+/// What was measured in a time, and the time of the whole windows around it.
+pub(super) async fn measured_in(
+    shared: &Shared,
+    range: Range,
+    now: ArrivalTime,
+) -> Result<(Measured, Range), ApiError> {
     let read = Arc::clone(&shared.state.windows);
-    let own = own_ids(&shared.state.view.borrow());
+    let view = shared.view();
     read_from_disk(shared, move || {
         let (mut measured, range) = read(range, now)?;
         // Which functions are one may have turned out after the windows were written.
+        let own = own_ids(&view);
         measured.rename(|id| own.get(&id).copied().unwrap_or(id));
         Ok((measured, range))
     })

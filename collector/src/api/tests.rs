@@ -12,10 +12,14 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode},
 };
 use loopscope_analyzer::{
+    attribute::{Attributes, Value as AttributeValue},
+    config::Config,
     detect::change::{Aspect, Change, Direction, Level, SeriesKey, Subject},
+    engine::Engine,
+    identity::Resource,
     measured::Measured,
     snapshot::{Background, EdgeKind, NodeId},
-    span::{ArrivalTime, EventTime, TraceId},
+    span::{ArrivalTime, EventTime, Span as AnalyzerSpan, SpanId, SpanKind, TraceId},
 };
 use loopscope_proto::v1;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -76,6 +80,34 @@ fn view() -> View {
     }
 }
 
+/// Before that, a function ran that is not on the map.
+const YESTERDAY: Duration = Duration::from_secs(86_000);
+
+/// What was measured of one run of a function.
+fn ran_yesterday() -> Measured {
+    let now = ArrivalTime(clock::unix_nanos());
+    let mut attributes = Attributes::default();
+    attributes.insert("service.name", AttributeValue::Text("retired".into()));
+    let mut engine = Engine::new(&Config::for_capture(1), 1);
+    let run = AnalyzerSpan {
+        trace_id: TraceId([1; 16]),
+        span_id: SpanId([1; 8]),
+        parent_span_id: None,
+        kind: SpanKind::Server,
+        name: "handle".into(),
+        start: EventTime(now.0),
+        end: EventTime(now.0 + 1_000_000),
+        error: false,
+        resource: Resource::new(attributes),
+        attributes: Attributes::default(),
+        links: Vec::new(),
+        sampling: None,
+    };
+    engine.ingest(now, [run]);
+    engine.finish(now);
+    engine.aggregate_mut().running().1.clone()
+}
+
 /// An edge from the function to a resource became slower an hour ago.
 fn slower() -> Change {
     let now = clock::unix_nanos();
@@ -88,6 +120,7 @@ fn slower() -> Change {
         since: ArrivalTime(now - hour),
         found: ArrivalTime(now - hour / 2),
         until: Some(ArrivalTime(now - hour / 4)),
+        settled: None,
         before: level(20.0),
         after: level(40.0),
         confidence: 0.999,
@@ -123,7 +156,10 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
         logs: Arc::new(|_| Ok(TraceLogs::default())),
         identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
         changes: Arc::new(|| Arc::new(vec![slower()])),
-        windows: Arc::new(|range, _| Ok((Measured::default(), range))),
+        windows: Arc::new(|range, now| {
+            let measured = if now.since(range.to) < YESTERDAY { Measured::default() } else { ran_yesterday() };
+            Ok((measured, range))
+        }),
         alerts: Arc::new(|| {
             Ok(v1::AlertList { alerts: vec![v1::AlertRecord { id: "m1".to_owned(), ..Default::default() }] })
         }),
@@ -169,6 +205,21 @@ async fn refused(path: &str, want: StatusCode) -> (String, String) {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let text = |field: &str| body["error"][field].as_str().unwrap().to_owned();
     (text("code"), text("message"))
+}
+
+#[tokio::test]
+async fn functions_that_ran_then_are_told_though_they_are_not_on_the_map() {
+    let list = get_json("/api/v1/functions?from=-25h&to=-24h").await;
+    let listed: Vec<_> =
+        list["functions"].as_array().unwrap().iter().map(|it| (it["name"].clone(), it["is_past"].clone())).collect();
+    assert_eq!(listed, [("retired".into(), true.into()), ("resize".into(), false.into())]);
+    let path = format!("/api/v1/functions/{}", list["functions"][0]["id"].as_str().unwrap());
+    let then = get_json(&format!("{path}?from=-25h&to=-24h")).await;
+    assert_eq!(
+        (&then["function"]["name"], &then["runs"], &then["is_past"]),
+        (&"retired".into(), &1.0.into(), &true.into())
+    );
+    refused(&path, StatusCode::NOT_FOUND).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::{
 use loopscope_analyzer::{snapshot::Losses, span::Span};
 
 use super::Streams;
-use crate::otlp::{EnvelopeError, traces};
+use crate::otlp::{EnvelopeError, limits::ItemLimits, traces};
 
 mod requests;
 
@@ -245,7 +245,7 @@ impl Input {
 
     /// Takes the spans of one protobuf request; how many it had, with those that cannot be used.
     fn take_request(&mut self, place: &Place, request: &[u8]) -> Result<u64, EnvelopeError> {
-        let decoded = traces::spans_up_to(u64::MAX, request)?;
+        let decoded = traces::spans(request, &ItemLimits::default().of(u64::MAX))?;
         let seen = decoded.spans.len() as u64 + decoded.rejected;
         if let Some(reason) = decoded.reason {
             self.rejected.spans += decoded.rejected;

@@ -1,13 +1,18 @@
-//! What the doors let in, as it was set.
+//! What the doors let in and what the engine holds, as it was set.
 
 use std::time::Duration;
+
+use loopscope_analyzer::config::Config as EngineConfig;
 
 use super::{
     ConfigError,
     meant::{duration, size, wrong},
     typed::Settings,
 };
-use crate::doors::{Limits, Origin};
+use crate::{
+    doors::{Limits, Origin},
+    otlp::limits::ItemLimits,
+};
 
 /// Bounds of what may be set: the smallest request has room for a span, the largest fits gRPC's length of 32 bits.
 const REQUEST_BYTES: (u64, u64) = (1 << 10, 1 << 31);
@@ -15,6 +20,23 @@ const REQUEST_BYTES: (u64, u64) = (1 << 10, 1 << 31);
 /// Most connections, and most requests on one of them.
 const MAX_CONNECTIONS: usize = 1 << 20;
 const MAX_STREAMS: usize = 1 << 16;
+
+/// Most items of a request: decoded, they take 100 times the memory of a request without names.
+const MAX_ITEMS: usize = 1 << 20;
+
+/// Most attributes and most links of an item.
+const MAX_ATTRIBUTES: usize = 1 << 16;
+const MAX_LINKS: usize = 1 << 12;
+
+/// Shortest and longest of what is read of a name and of a text: ARNs have up to 2 KiB.
+const NAME_BYTES: (u64, u64) = (64, 64 << 10);
+const TEXT_BYTES: (u64, u64) = (256, 1 << 20);
+
+/// Fewest and most functions: a loop must have room, and the map is drawn.
+const FUNCTIONS: (usize, usize) = (10, 100_000);
+
+/// Most spans of a trace that is measured span by span.
+const MAX_TRACE_SPANS: usize = 100_000;
 
 /// Shortest and longest time-outs.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
@@ -29,6 +51,7 @@ pub(super) fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
     let streams = number("otlp_max_streams", settings.otlp_max_streams, MAX_STREAMS)?;
     Ok(Limits {
         request_bytes,
+        items: items(settings)?,
         in_flight_bytes: bytes("otlp_max_in_flight", settings.otlp_max_in_flight.as_deref(), in_flight)?,
         connections: number("otlp_max_connections", settings.otlp_max_connections, MAX_CONNECTIONS)?,
         streams: u32::try_from(streams).map_err(|error| wrong("otlp_max_streams", error))?,
@@ -36,6 +59,29 @@ pub(super) fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
         body_timeout: timeout("otlp_body_timeout", settings.otlp_body_timeout.as_deref())?,
         idle_timeout: timeout("otlp_idle_timeout", settings.otlp_idle_timeout.as_deref())?,
         origins: origins(settings.otlp_cors_origin.as_deref().unwrap_or_default())?.into(),
+    })
+}
+
+fn items(settings: &Settings) -> Result<ItemLimits, ConfigError> {
+    Ok(ItemLimits {
+        items: number("otlp_max_items", settings.otlp_max_items, MAX_ITEMS)? as u64,
+        attributes: number("otlp_max_attributes", settings.otlp_max_attributes, MAX_ATTRIBUTES)?,
+        links: number("otlp_max_links", settings.otlp_max_links, MAX_LINKS)?,
+        name_bytes: bytes("otlp_max_name", settings.otlp_max_name.as_deref(), NAME_BYTES)?,
+        text_bytes: bytes("otlp_max_text", settings.otlp_max_text.as_deref(), TEXT_BYTES)?,
+    })
+}
+
+/// The bounds of the engine.
+pub(super) fn engine(settings: &Settings) -> Result<EngineConfig, ConfigError> {
+    let (least, most) = FUNCTIONS;
+    let functions = settings.max_functions.filter(|number| (least..=most).contains(number));
+    Ok(EngineConfig {
+        function_capacity: functions
+            .ok_or_else(|| wrong("max_functions", format!("write a number from {least} to {most}")))?,
+        spans_per_trace: number("max_trace_spans", settings.max_trace_spans, MAX_TRACE_SPANS)?,
+        links_per_span: items(settings)?.links,
+        ..EngineConfig::recommended()
     })
 }
 
@@ -78,15 +124,24 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn load(args: &[&str]) -> Result<Limits, ConfigError> {
+    fn config(args: &[&str]) -> Result<Config, ConfigError> {
         let variables = BTreeMap::from([("HOME".to_owned(), "/home/ada".to_owned())]);
         let args = std::iter::once("loopscope").chain(args.iter().copied()).map(OsString::from);
-        Config::load(args, &variables).map(|config| config.limits)
+        Config::load(args, &variables)
+    }
+
+    fn load(args: &[&str]) -> Result<Limits, ConfigError> {
+        config(args).map(|config| config.limits)
+    }
+
+    fn load_engine(args: &[&str]) -> EngineConfig {
+        config(args).unwrap().engine
     }
 
     #[test]
     fn unset_limits_are_those_of_the_doors() {
         assert_eq!(load(&[]).unwrap(), Limits::default());
+        assert_eq!(load_engine(&[]), EngineConfig::recommended());
     }
 
     #[test]
@@ -96,6 +151,11 @@ mod tests {
             "--otlp-max-in-flight=4MiB",
             "--otlp-max-connections=7",
             "--otlp-max-streams=8",
+            "--otlp-max-items=10",
+            "--otlp-max-attributes=11",
+            "--otlp-max-links=12",
+            "--otlp-max-name=64B",
+            "--otlp-max-text=1KiB",
             "--otlp-header-timeout=1s",
             "--otlp-body-timeout=500ms",
             "--otlp-idle-timeout=2m",
@@ -105,6 +165,10 @@ mod tests {
         .unwrap();
         assert_eq!((limits.request_bytes, limits.in_flight_bytes), (1 << 20, 4 << 20));
         assert_eq!((limits.connections, limits.streams, limits.origins.len()), (7, 8, 2));
+        let items = ItemLimits { items: 10, attributes: 11, links: 12, name_bytes: 64, text_bytes: 1024 };
+        assert_eq!(limits.items, items);
+        let engine = load_engine(&["--max-functions=30", "--max-trace-spans=40", "--otlp-max-links=12"]);
+        assert_eq!((engine.function_capacity, engine.spans_per_trace, engine.links_per_span), (30, 40, 12));
         let times = [limits.header_timeout, limits.body_timeout, limits.idle_timeout];
         assert_eq!(times, [1000, 500, 120_000].map(Duration::from_millis));
     }
@@ -116,6 +180,10 @@ mod tests {
             (&["--otlp-max-in-flight", "1MiB"], ["otlp_max_in_flight", "64.0 MiB"]),
             (&["--otlp-max-connections", "0"], ["otlp_max_connections", "from 1"]),
             (&["--otlp-max-streams", "1000000"], ["otlp_max_streams", "65536"]),
+            (&["--otlp-max-items", "0"], ["otlp_max_items", "1048576"]),
+            (&["--otlp-max-name", "1B"], ["otlp_max_name", "64 B"]),
+            (&["--max-functions", "1"], ["max_functions", "from 10"]),
+            (&["--max-trace-spans", "0"], ["max_trace_spans", "from 1"]),
             (&["--otlp-body-timeout", "0s"], ["otlp_body_timeout", "10ms"]),
             (&["--otlp-cors-origin", "example.com"], ["otlp_cors_origin", "https://shop.example.com"]),
         ] {

@@ -35,6 +35,9 @@ const MIN_DISK_BYTES: u64 = 16 << 20;
 /// Shortest retention: the engine needs the lateness window when it starts again.
 const MIN_RETENTION: Duration = Duration::from_secs(10 * 60);
 
+/// Longest delay that may be injected: exporters give up after ten seconds.
+const MAX_COMMIT_DELAY: Duration = Duration::from_secs(10);
+
 /// Checks every setting.
 pub(super) fn check(
     command: Command,
@@ -45,6 +48,7 @@ pub(super) fn check(
     let mode = mode(&command)?;
     Ok(Config {
         limits: limits::limits(&settings)?,
+        engine: limits::engine(&settings)?,
         data_dir: data_dir(settings.data_dir, &mode, variables)?,
         mode,
         otlp_grpc: address("otlp_grpc", settings.otlp_grpc, insecure)?,
@@ -67,8 +71,17 @@ pub(super) fn check(
         .map_err(|reason| wrong("prices", reason))?,
         functions: price::rules(&settings.functions).map_err(|reason| wrong("functions", reason))?,
         insecure,
+        fault_commit_delay: commit_delay(settings.fault_commit_delay.as_deref())?,
         ephemeral: settings.ephemeral.unwrap_or_default(),
     })
+}
+
+fn commit_delay(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let delay = duration("fault_commit_delay", text.unwrap_or_default())?;
+    if delay > MAX_COMMIT_DELAY {
+        return Err(wrong("fault_commit_delay", "allow up to 10s"));
+    }
+    Ok(delay)
 }
 
 pub(super) fn wrong(setting: &'static str, reason: impl ToString) -> ConfigError {

@@ -24,8 +24,15 @@ const PREFIX: &str = "LOOPSCOPE_";
 const CONFIG_VARIABLE: &str = "LOOPSCOPE_CONFIG";
 
 /// Variables with our prefix that the build and the tests read, not the program.
-const FOREIGN_VARIABLES: [&str; 4] =
-    ["LOOPSCOPE_SKIP_UI", "LOOPSCOPE_TRACES", "LOOPSCOPE_REQUIRE_BROWSER", "LOOPSCOPE_REQUIRE_STRACE"];
+const FOREIGN_VARIABLES: [&str; 7] = [
+    "LOOPSCOPE_SKIP_UI",
+    "LOOPSCOPE_TRACES",
+    "LOOPSCOPE_SCHEMATHESIS",
+    "LOOPSCOPE_REQUIRE_BROWSER",
+    "LOOPSCOPE_REQUIRE_STRACE",
+    "LOOPSCOPE_REQUIRE_SCHEMATHESIS",
+    "LOOPSCOPE_REQUIRE_EXPORTERS",
+];
 
 /// Finds the loops that serverless functions fall into, while they are still cheap.
 ///
@@ -150,6 +157,26 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) otlp_max_streams: Option<usize>,
+    /// Spans, log records or data points of one request; what comes after them is rejected.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_items: Option<usize>,
+    /// Attributes of a span, a resource or a log record that the engine reads.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_attributes: Option<usize>,
+    /// Links of a span that the engine follows.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_links: Option<usize>,
+    /// Length of the name of a span that the engine reads.
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_name: Option<String>,
+    /// Length of the text of an attribute that the engine reads.
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_max_text: Option<String>,
     /// How long an exporter may take for its first byte and for the headers of a request.
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +219,14 @@ pub(super) struct Settings {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_disk: Option<String>,
+    /// Functions and resources on the map; beyond, those quiet longest are counted as one other.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_functions: Option<usize>,
+    /// Spans of one trace that are measured one by one, to tell where its time went.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_trace_spans: Option<usize>,
     /// Threads that take spans apart.
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,6 +247,10 @@ pub(super) struct Settings {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) insecure: Option<bool>,
+    /// Inject a fault: each write to the journal takes this much longer, to see what exporters do then.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault_commit_delay: Option<String>,
     /// Keep received data only until the program ends: faster, because nothing waits for the disk.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,12 +267,20 @@ impl Settings {
             otlp_max_in_flight: Some("256MiB".to_owned()),
             otlp_max_connections: Some(4096),
             otlp_max_streams: Some(256),
+            otlp_max_items: Some(1 << 18),
+            otlp_max_attributes: Some(1024),
+            otlp_max_links: Some(128),
+            otlp_max_name: Some("1KiB".to_owned()),
+            otlp_max_text: Some("4KiB".to_owned()),
             otlp_header_timeout: Some("10s".to_owned()),
             otlp_body_timeout: Some("30s".to_owned()),
             otlp_idle_timeout: Some("75s".to_owned()),
             ui: Some("127.0.0.1:4319".to_owned()),
             retention: Some("72h".to_owned()),
             max_disk: Some("10GiB".to_owned()),
+            max_functions: Some(10_000),
+            max_trace_spans: Some(2_000),
+            fault_commit_delay: Some("0s".to_owned()),
             insecure: Some(false),
             ephemeral: Some(false),
             ..Self::default()
@@ -369,9 +416,14 @@ fn value_of(key: &str, text: &str) -> Value {
         "webhook" | "otlp_cors_origin" => {
             text.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>().into()
         }
-        "shards" | "otlp_max_connections" | "otlp_max_streams" => {
-            text.parse::<usize>().map_or_else(|_| text.into(), Value::from)
-        }
+        "shards"
+        | "otlp_max_connections"
+        | "otlp_max_streams"
+        | "otlp_max_items"
+        | "otlp_max_attributes"
+        | "otlp_max_links"
+        | "max_functions"
+        | "max_trace_spans" => text.parse::<usize>().map_or_else(|_| text.into(), Value::from),
         "insecure" | "ephemeral" => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         _ => text.into(),
     }

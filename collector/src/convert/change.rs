@@ -37,6 +37,7 @@ pub fn change(change: &Change, graph: &v1::Graph) -> v1::Change {
         since: Some(arrival_time(change.since)),
         found_at: Some(arrival_time(change.found)),
         until: change.until.map(arrival_time),
+        settled_at: change.settled.map(arrival_time),
         before: Some(level(change.before, is_share)),
         after: Some(level(change.after, is_share)),
         confidence: finite(change.confidence),

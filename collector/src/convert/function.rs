@@ -5,8 +5,8 @@ use std::sync::Arc;
 use loopscope_analyzer::{
     facts::FunctionFacts,
     snapshot::{
-        ColdStarts, FunctionProfile, Leak, MemoryUse, NodeId, Refusals, StateTax, StoreUse, TailFit, Throttles,
-        TimeOutRisk,
+        ColdStarts, FunctionProfile, Leak, MemoryUse, NodeId, Refusals, ReportedByMetrics, StateTax, StoreUse, TailFit,
+        Throttles, TimeOutRisk, ValuesOfMetrics,
     },
 };
 use loopscope_proto::v1;
@@ -29,7 +29,30 @@ pub fn function_profile(profile: &FunctionProfile, name: impl Fn(NodeId) -> Stri
         memory: profile.memory.as_ref().map(memory),
         throttles: Some(throttles(&profile.throttles, &name)),
         versions: profile.versions.iter().map(version).collect(),
+        metrics: profile.metrics.as_ref().map(metrics),
         ..Default::default()
+    }
+}
+
+fn metrics(told: &ReportedByMetrics) -> v1::ReportedByMetrics {
+    v1::ReportedByMetrics {
+        runs: finite(told.runs),
+        errors: finite(told.errors),
+        cold_starts: finite(told.cold_starts),
+        time_outs: finite(told.time_outs),
+        durations_ms: told.durations.as_ref().map(values),
+        inits_ms: told.inits.as_ref().map(values),
+        memory_mb: told.memory_mb.as_ref().map(values),
+        traced_share: known(told.traced_share),
+    }
+}
+
+fn values(told: &ValuesOfMetrics) -> v1::ValuesOfMetrics {
+    v1::ValuesOfMetrics {
+        count: finite(told.count),
+        mean: finite(told.mean),
+        p95: known(told.p95),
+        max: known(told.max),
     }
 }
 
@@ -47,6 +70,7 @@ pub fn function_risks(profile: &FunctionProfile, node: &v1::Function) -> v1::Fun
         time_outs_per_day: known(profile.time_out.expected_per_day),
         memory_headroom: known(profile.memory.as_ref().and_then(|memory| memory.headroom)),
         throttled_share: finite(profile.throttles.share),
+        is_past: false,
     }
 }
 
@@ -217,6 +241,7 @@ mod tests {
                 leak: Some(Leak { instances: 2, mb_per_run: 0.5, runs_until_full: None }),
                 ..MemoryUse::default()
             }),
+            metrics: None,
             throttles: Throttles { refused: 3.0, share: 0.1, callers: vec![refusals], ..Throttles::default() },
             versions: [("7".into(), EventTime(1_000_000_000))].into(),
         }

@@ -14,6 +14,7 @@ pub fn hotspots(found: &Hotspots, names: &BTreeMap<NodeId, String>) -> v1::Hotsp
         basis: found.basis.word().to_owned(),
         range: found.range.map(|range| super::range(range, range.seconds())),
         roots: found.roots.iter().map(|root| root_operation(root, names)).collect(),
+        paths: found.paths.map(|paths| super::range(paths, paths.seconds())),
     }
 }
 
@@ -111,8 +112,13 @@ mod tests {
             ..own.clone()
         };
         let range = Range { from: ArrivalTime(1_000_000_000), to: ArrivalTime(61_000_000_000) };
-        let found =
-            Hotspots { basis: Basis::CriticalPath, range: Some(range), list: vec![own, gap], roots: vec![root] };
+        let found = Hotspots {
+            basis: Basis::CriticalPath,
+            range: Some(range),
+            paths: None,
+            list: vec![own, gap],
+            roots: vec![root],
+        };
         let message = hotspots(&found, &BTreeMap::from([(NodeId(7), "shop".to_owned())]));
         assert_eq!((message.basis.as_str(), message.range.as_ref().unwrap().seen_seconds), ("critical_path", 60.0));
         let [own, gap] = &message.hotspots[..] else { panic!("{message:?}") };

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::budget::{Budget, Reservation};
+use super::{
+    Limits,
+    budget::{Budget, Reservation},
+};
 use crate::{
     clock::unix_nanos,
     counters::{Counter, Counters},
@@ -29,6 +32,7 @@ pub struct Admission {
     journal: Journal,
     counters: Arc<Counters>,
     budget: Arc<Budget>,
+    most_items: u64,
 }
 
 /// How the bytes of a request are to be read.
@@ -78,9 +82,9 @@ struct Judged {
 }
 
 impl Admission {
-    /// An admission that appends to a journal, with at most this many bytes on their way in.
-    pub fn new(journal: Journal, counters: Arc<Counters>, in_flight_bytes: usize) -> Self {
-        Self { journal, counters, budget: Budget::new(in_flight_bytes) }
+    /// An admission that appends to a journal, within these limits.
+    pub fn new(journal: Journal, counters: Arc<Counters>, limits: &Limits) -> Self {
+        Self { journal, counters, budget: Budget::new(limits.in_flight_bytes), most_items: limits.items.items }
     }
 
     /// What is counted here.
@@ -95,9 +99,9 @@ impl Admission {
 
     /// Judges a request and waits until what is accepted is durable.
     pub async fn admit(&self, signal: Signal, format: Format, body: Bytes) -> Outcome {
-        let received = unix_nanos();
+        let (received, most) = (unix_nanos(), self.most_items);
         let judged = if body.len() > INLINE_BYTES {
-            match tokio::task::spawn_blocking(move || judge(received, signal, format, body)).await {
+            match tokio::task::spawn_blocking(move || judge(received, signal, format, most, body)).await {
                 Ok(judged) => judged,
                 // A panic there is a panic here: the door turns it into an internal error.
                 Err(died) => match died.try_into_panic() {
@@ -106,7 +110,7 @@ impl Admission {
                 },
             }
         } else {
-            judge(received, signal, format, body)
+            judge(received, signal, format, most, body)
         };
         match judged {
             Ok(judged) => self.keep(signal, judged).await,
@@ -197,7 +201,7 @@ impl Outcome {
     }
 }
 
-fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<Judged, String> {
+fn judge(received: u64, signal: Signal, format: Format, most: u64, body: Bytes) -> Result<Judged, String> {
     let (body, values_cut) = match format {
         Format::Protobuf => (body, 0),
         Format::Json => {
@@ -207,13 +211,13 @@ fn judge(received: u64, signal: Signal, format: Format, body: Bytes) -> Result<J
     };
     let (items, trace_ids, rejected, message) = match signal {
         Signal::Traces => {
-            let checked = traces::check(&body).map_err(|error| error.to_string())?;
+            let checked = traces::check(&body, most).map_err(|error| error.to_string())?;
             let message = checked.message();
             (checked.accepted, checked.trace_ids, checked.rejected, message)
         }
         Signal::Logs | Signal::Metrics => {
-            let counted = if signal == Signal::Logs { volume::log_records(&body) } else { volume::data_points(&body) };
-            let counted = counted.map_err(|error| error.to_string())?;
+            let count = if signal == Signal::Logs { volume::log_records } else { volume::data_points };
+            let counted = count(&body, most).map_err(|error| error.to_string())?;
             let message = counted.message(signal);
             (counted.accepted, counted.trace_ids, counted.rejected, message)
         }

@@ -28,6 +28,10 @@ use super::{
 };
 use crate::counters::Counters;
 
+/// Most bytes that a connection over HTTP/1.1 reads ahead, which the budget does not know of: without a bound it is six
+/// times as much, and a thousand connections that offer bodies at once hold 400 MiB. Headers must fit as well.
+const READ_BYTES: usize = 64 << 10;
+
 /// Flow-control window of a stream and of a connection: a batch of the usual size fits without a round trip.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
@@ -165,7 +169,7 @@ async fn next(
 
 fn builder(protocols: Protocols, limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout).max_buf_size(READ_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

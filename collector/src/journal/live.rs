@@ -63,6 +63,7 @@ impl Live {
             position,
             received_unix_nanos: batch.received_unix_nanos,
             signal: batch.signal,
+            items: batch.items,
             body: batch.body.clone(),
         });
         while self.recent_bytes > RECENT_BYTES

@@ -28,6 +28,8 @@ pub struct StoredBatch {
     pub position: Position,
     /// When it arrived, nanoseconds since 1970-01-01 UTC.
     pub received_unix_nanos: u64,
+    /// How many of its items were accepted; they are its first that can be.
+    pub items: u64,
     /// The protobuf bytes of the request.
     pub body: Bytes,
 }
@@ -55,8 +57,12 @@ pub(super) fn batches_of_trace(shared: &Shared, trace: TraceId, signal: Signal) 
                 break 'segments;
             }
             bytes += row.body.len();
-            let received_unix_nanos = row.received_unix_nanos;
-            found.batches.push(StoredBatch { position, received_unix_nanos, body: row.body });
+            found.batches.push(StoredBatch {
+                position,
+                received_unix_nanos: row.received_unix_nanos,
+                items: row.items,
+                body: row.body,
+            });
         }
     }
     found.batches.reverse();

@@ -43,6 +43,8 @@ pub struct TailBatch {
     pub received_unix_nanos: u64,
     /// What it carries.
     pub signal: Signal,
+    /// How many of its items were accepted; they are its first that can be.
+    pub items: u64,
     /// The protobuf bytes of the request.
     pub body: Bytes,
 }
@@ -203,6 +205,7 @@ impl Tail {
                 position,
                 received_unix_nanos: row.received_unix_nanos,
                 signal: row.signal,
+                items: row.items,
                 body: row.body,
             }));
             expected = position + 1;

@@ -16,6 +16,7 @@ fn config() -> JournalConfig {
         segment_age: Duration::from_secs(3600),
         segment_bytes: 64 << 20,
         ephemeral: false,
+        commit_delay: Duration::ZERO,
     }
 }
 

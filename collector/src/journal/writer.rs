@@ -6,6 +6,7 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -92,6 +93,9 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<(Batch, Ack)>) {
+        if !self.shared.config.commit_delay.is_zero() {
+            thread::sleep(self.shared.config.commit_delay);
+        }
         self.expire(unix_nanos(), group.iter().map(|(batch, _)| batch.disk_bytes()).sum());
         match self.insert(&group) {
             Ok(()) => self.acknowledge(group),

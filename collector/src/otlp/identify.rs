@@ -13,23 +13,32 @@ use loopscope_analyzer::{
 use opentelemetry_proto::tonic::{common::v1::KeyValue, resource::v1::Resource, trace::v1::Span};
 use prost::Message as _;
 
-use super::traces::attributes;
+use super::{
+    limits::ItemLimits,
+    traces::attributes::{self, Gathered},
+};
 
-/// The function that ran the span.
-pub fn function_of(resource: &Resource, span: &Span) -> Arc<Function> {
-    let resource = identity::Resource::new(known(&resource.attributes));
-    identity::function_named_by(&resource, SpanKind::from_wire(span.kind.into()), &span.name, &known(&span.attributes))
+/// The function that ran the span, within the limits that the engine has.
+pub fn function_of(resource: &Resource, span: &Span, limits: &ItemLimits) -> Arc<Function> {
+    let resource = identity::Resource::new(known(&resource.attributes, limits));
+    identity::function_named_by(
+        &resource,
+        SpanKind::from_wire(span.kind.into()),
+        &span.name,
+        &known(&span.attributes, limits),
+    )
 }
 
-fn known(pairs: &[KeyValue]) -> Attributes {
-    let mut known = Attributes::default();
+/// Attributes as the engine would keep them.
+pub(super) fn known(pairs: &[KeyValue], limits: &ItemLimits) -> Attributes {
+    let mut known = Gathered::default();
     for pair in pairs {
         // What has just been encoded can be read.
         if let Ok(attribute) = attributes::read(&pair.encode_to_vec()) {
-            attribute.keep(&mut known);
+            known.take(&attribute, limits);
         }
     }
-    known
+    known.known
 }
 
 #[cfg(test)]
@@ -41,7 +50,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::otlp::traces::{self, ATTRIBUTE_BYTES};
+    use crate::otlp::traces;
 
     fn text(text: &str) -> Value {
         Value::StringValue(text.into())
@@ -62,9 +71,9 @@ mod tests {
         let scope_spans = vec![ScopeSpans { spans: vec![span.clone()], ..Default::default() }];
         let group = ResourceSpans { resource: Some(resource.clone()), scope_spans, ..Default::default() };
         let body = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
-        let decoded = traces::spans(&body).unwrap().spans.remove(0);
+        let decoded = traces::spans(&body, &ItemLimits::default()).unwrap().spans.remove(0);
         let by_engine = identity::function_of(&decoded);
-        let found = function_of(&resource, &span);
+        let found = function_of(&resource, &span, &ItemLimits::default());
         assert_eq!((found.id, &*found.name), (by_engine.id, &*by_engine.name));
         assert_eq!(&*found.name, expected);
     }
@@ -77,7 +86,7 @@ mod tests {
         check(Value::DoubleValue(1.5), "1.5");
         let mixed = [text("a"), Value::IntValue(2), Value::DoubleValue(0.5), Value::ArrayValue(ArrayValue::default())];
         check(Value::ArrayValue(ArrayValue { values: mixed.map(any).into() }), "a,2,0.5");
-        let long = "x".repeat(ATTRIBUTE_BYTES);
+        let long = "x".repeat(ItemLimits::default().text_bytes);
         check(text(&format!("{long}cut")), &long);
     }
 }

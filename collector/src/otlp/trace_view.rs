@@ -7,22 +7,23 @@ use opentelemetry_proto::tonic::{logs::v1::LogRecord, resource::v1::Resource, tr
 use prost::Message;
 
 use super::{
-    traces::{SPANS_PER_REQUEST, ids, resources_in, walk},
+    traces::{ids, resources_in, walk},
     volume::{each_item, judge_log_record},
     wire::Fields,
 };
 
-/// The accepted spans of one trace in an `ExportTraceServiceRequest`, each with the resource that ran it.
+/// The spans of one trace among those that were accepted of an `ExportTraceServiceRequest`, each with the resource that ran
+/// it.
 ///
 /// Fields that protobuf cannot decode, such as values nested beyond its limit or text that is not UTF-8, are left
 /// out; their span stays. A request that cannot be read gives the spans before the broken place.
-pub fn spans_of_trace(batch: &[u8], trace: TraceId) -> Vec<(Resource, Span)> {
+pub fn spans_of_trace(batch: &[u8], accepted: u64, trace: TraceId) -> Vec<(Resource, Span)> {
     let mut found = Vec::new();
-    let mut accepted = 0;
+    let mut left = accepted;
     // The error says only that there is nothing more to find; the door has refused such requests already.
     let _ = walk(batch, |group, bytes| {
-        let Some((of, _)) = ids(bytes).filter(|_| accepted < SPANS_PER_REQUEST) else { return };
-        accepted += 1;
+        let Some((of, _)) = ids(bytes).filter(|_| left > 0) else { return };
+        left -= 1;
         if of == trace {
             let mut resource = Resource::default();
             for part in resources_in(group) {
@@ -37,10 +38,12 @@ pub fn spans_of_trace(batch: &[u8], trace: TraceId) -> Vec<(Resource, Span)> {
 }
 
 /// The accepted log records of one trace in an `ExportLogsServiceRequest`, with the same care for what cannot be read.
-pub fn logs_of_trace(batch: &[u8], trace: TraceId) -> Vec<LogRecord> {
-    let mut found = Vec::new();
+pub fn logs_of_trace(batch: &[u8], accepted: u64, trace: TraceId) -> Vec<LogRecord> {
+    let (mut found, mut left) = (Vec::new(), accepted);
     let _ = each_item(batch, &mut |bytes| {
-        if judge_log_record(bytes) == Ok(Some(trace)) {
+        let Some(of) = judge_log_record(bytes).ok().filter(|_| left > 0) else { return Ok(()) };
+        left -= 1;
+        if of == Some(trace) {
             let mut record = LogRecord::default();
             merge_what_decodes(&mut record, bytes);
             found.push(record);
@@ -103,8 +106,9 @@ mod tests {
     fn only_accepted_spans_of_the_trace_are_given() {
         let other = Span { trace_id: vec![8; 16], ..span(2) };
         let batch = request(vec![span(1), other, span(0), span(3)]);
-        let found = spans_of_trace(&batch, TRACE);
+        let found = spans_of_trace(&batch, 3, TRACE);
         assert_eq!(found.iter().map(|(_, span)| span.span_id[0]).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(spans_of_trace(&batch, 2, TRACE).len(), 1, "the last was not accepted");
         assert!(found.iter().all(|(resource, _)| resource.attributes[0].key == "service.name"));
     }
 
@@ -119,7 +123,7 @@ mod tests {
             attribute("deep", deep),
             attribute("after", Value::IntValue(2)),
         ];
-        let found = spans_of_trace(&request(vec![Span { attributes, ..span(1) }]), TRACE);
+        let found = spans_of_trace(&request(vec![Span { attributes, ..span(1) }]), 1, TRACE);
         let keys: Vec<_> = found[0].1.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
         assert_eq!(keys, ["before", "after"]);
         assert_eq!(found[0].1.name, "op");

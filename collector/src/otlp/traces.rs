@@ -10,31 +10,21 @@ mod span;
 use std::sync::Arc;
 
 use loopscope_analyzer::{
-    attribute::{Attributes, Value},
+    attribute::Value,
     identity::Resource,
-    span::{EventTime, LINKS_PER_SPAN, Span, SpanId, SpanLink, TraceId, sampling_in},
+    span::{EventTime, Span, SpanId, SpanLink, TraceId, sampling_in},
 };
 
+use self::attributes::Gathered;
 use self::span::{Head, Sink, message_id_in, read_span};
 use super::{
     EnvelopeError, Signal,
+    limits::ItemLimits,
     wire::{Fields, WireError},
 };
 
-/// Bound on the accepted spans of one request; what comes after them is rejected with a reason.
-///
-/// It is far above what SDKs and gateways send in one request (512 to 8,192), and keeps the decoded spans of the
-/// largest request near 100 MiB.
-pub const SPANS_PER_REQUEST: u64 = 1 << 18;
-
 /// Bound on the distinct reasons that a [`Checked`] request remembers.
 pub const REASONS_PER_REQUEST: usize = 3;
-
-/// Longest name of a span that is kept, in bytes; the rest is cut off at the border of a character.
-pub const NAME_BYTES: usize = 1024;
-
-/// Longest text of an attribute that is kept, in bytes; the rest is cut off at the border of a character.
-pub const ATTRIBUTE_BYTES: usize = 4096;
 
 /// Longest message of a status that is kept, in bytes: it is read for the words that platforms begin with.
 const STATUS_BYTES: usize = 256;
@@ -67,8 +57,11 @@ pub enum Rejection {
     #[error("the span's encoding is broken: {0}")]
     Encoding(WireError),
     /// The request has too many spans.
-    #[error("a request may carry at most {SPANS_PER_REQUEST} spans; send smaller batches")]
-    TooMany,
+    #[error("a request may carry at most {most} spans; send smaller batches")]
+    TooMany {
+        /// How many it may.
+        most: u64,
+    },
 }
 
 /// What the door needs to know of a traces request.
@@ -107,8 +100,12 @@ impl Sink for Remarks {
 pub struct Decoded {
     /// The spans, in the order of the request.
     pub spans: Vec<Span>,
-    /// Links that were let go because their span has more than [`LINKS_PER_SPAN`].
+    /// Links beyond the bound of one span.
     pub links_dropped: u64,
+    /// Attributes beyond the bound of one span or resource.
+    pub attributes_dropped: u64,
+    /// Names and texts that were cut.
+    pub texts_cut: u64,
     /// Spans whose parent id was dropped, because it has the wrong length or is the span's own id.
     pub parents_dropped: u64,
     /// Spans that are not kept.
@@ -117,13 +114,13 @@ pub struct Decoded {
     pub reason: Option<Rejection>,
 }
 
-/// Judges the spans of an `ExportTraceServiceRequest`.
+/// Judges the spans of an `ExportTraceServiceRequest`, of which at most `most` are accepted.
 ///
 /// # Errors
 /// When the messages around the spans cannot be read.
-pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
+pub fn check(request: &[u8], most: u64) -> Result<Checked, EnvelopeError> {
     let (mut checked, mut remarks) = (Checked::default(), Remarks::default());
-    walk(request, |_, bytes| match accept(SPANS_PER_REQUEST, checked.accepted, bytes, &mut remarks) {
+    walk(request, |_, bytes| match accept(most, checked.accepted, bytes, &mut remarks) {
         Ok(head) => {
             checked.accepted += 1;
             checked.parents_dropped += u64::from(head.parent_dropped);
@@ -144,20 +141,12 @@ pub fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
 ///
 /// # Errors
 /// When the messages around the spans cannot be read.
-pub fn spans(request: &[u8]) -> Result<Decoded, EnvelopeError> {
-    spans_up_to(SPANS_PER_REQUEST, request)
-}
-
-/// The same for a request of at most this many spans, however it came.
-///
-/// # Errors
-/// When the messages around the spans cannot be read.
-pub fn spans_up_to(most: u64, request: &[u8]) -> Result<Decoded, EnvelopeError> {
+pub fn spans(request: &[u8], limits: &ItemLimits) -> Result<Decoded, EnvelopeError> {
     let mut decoded = Decoded::default();
     let mut resource: Option<(*const u8, Arc<Resource>)> = None;
     walk(request, |group, bytes| {
-        let mut kept = Kept::default();
-        let head = match accept(most, decoded.spans.len() as u64, bytes, &mut kept) {
+        let mut kept = Kept::within(limits);
+        let head = match accept(limits.items, decoded.spans.len() as u64, bytes, &mut kept) {
             Ok(head) => head,
             Err(reason) => {
                 decoded.rejected += 1;
@@ -168,9 +157,16 @@ pub fn spans_up_to(most: u64, request: &[u8]) -> Result<Decoded, EnvelopeError> 
         // A resource is decoded for its first accepted span, so that empty groups cost nothing.
         let resource = match &resource {
             Some((of, resource)) if *of == group.as_ptr() => Arc::clone(resource),
-            _ => Arc::clone(&resource.insert((group.as_ptr(), resource_of(group))).1),
+            _ => {
+                let (known, gathered) = gather(group, limits);
+                decoded.attributes_dropped += gathered.0;
+                decoded.texts_cut += gathered.1;
+                Arc::clone(&resource.insert((group.as_ptr(), known)).1)
+            }
         };
         decoded.links_dropped += kept.links_dropped;
+        decoded.attributes_dropped += kept.attributes.dropped;
+        decoded.texts_cut += kept.attributes.cut + u64::from(head.name.len() > limits.name_bytes);
         decoded.parents_dropped += u64::from(head.parent_dropped);
         decoded.spans.push(kept.into_span(head, resource));
     })?;
@@ -227,13 +223,18 @@ mod request {
 
 fn accept<'a>(most: u64, accepted: u64, bytes: &'a [u8], sink: &mut impl Sink) -> Result<Head<'a>, Rejection> {
     let head = read_span(bytes, sink)?;
-    if accepted < most { Ok(head) } else { Err(Rejection::TooMany) }
+    if accepted < most { Ok(head) } else { Err(Rejection::TooMany { most }) }
 }
 
 /// The resource of a `ResourceSpans`, or of the same message of another signal.
-pub(super) fn resource_of(group: &[u8]) -> Arc<Resource> {
+pub(super) fn resource_of(group: &[u8], limits: &ItemLimits) -> Arc<Resource> {
+    gather(group, limits).0
+}
+
+/// The resource, and how many of its attributes were dropped and texts cut.
+fn gather(group: &[u8], limits: &ItemLimits) -> (Arc<Resource>, (u64, u64)) {
     const ATTRIBUTES: u32 = 1;
-    let mut kept = Attributes::default();
+    let mut kept = Gathered::default();
     for resource in resources_in(group) {
         let mut fields = Fields::new(resource);
         while let Ok(Some(field)) = fields.next() {
@@ -241,11 +242,11 @@ pub(super) fn resource_of(group: &[u8]) -> Arc<Resource> {
                 && let Ok(bytes) = field.value.len()
                 && let Ok(attribute) = attributes::read(bytes)
             {
-                attribute.keep(&mut kept);
+                kept.take(&attribute, limits);
             }
         }
     }
-    Resource::new(kept)
+    (Resource::new(kept.known), (kept.dropped, kept.cut))
 }
 
 impl Checked {
@@ -282,23 +283,23 @@ impl Checked {
 }
 
 /// The parts of one span that the engine wants and the door does not.
-#[derive(Default)]
-struct Kept {
-    attributes: Attributes,
+struct Kept<'a> {
+    limits: &'a ItemLimits,
+    attributes: Gathered,
     links: Vec<SpanLink>,
     links_dropped: u64,
     error: bool,
 }
 
-impl Sink for Kept {
+impl Sink for Kept<'_> {
     fn attribute(&mut self, attribute: &attributes::Attribute<'_>) {
         self.error |= attribute.says_error();
-        attribute.keep(&mut self.attributes);
+        self.attributes.take(attribute, self.limits);
     }
 
     fn link(&mut self, trace_id: TraceId, span_id: SpanId, bytes: &[u8]) {
-        if self.links.len() < LINKS_PER_SPAN {
-            let message_id = message_id_in(bytes).map(Into::into);
+        if self.links.len() < self.limits.links {
+            let message_id = message_id_in(bytes, self.limits.text_bytes).map(Into::into);
             self.links.push(SpanLink { trace_id, span_id, message_id });
         } else {
             self.links_dropped += 1;
@@ -306,7 +307,11 @@ impl Sink for Kept {
     }
 }
 
-impl Kept {
+impl<'a> Kept<'a> {
+    fn within(limits: &'a ItemLimits) -> Self {
+        Self { limits, attributes: Gathered::default(), links: Vec::new(), links_dropped: 0, error: false }
+    }
+
     fn into_span(mut self, head: Head<'_>, resource: Arc<Resource>) -> Span {
         if head.status_is_error
             && let Ok(message) = std::str::from_utf8(head.status_message)
@@ -314,19 +319,19 @@ impl Kept {
         {
             // Under the key that the specification has for formats without a status.
             let message = attributes::cut(message, STATUS_BYTES);
-            self.attributes.insert("otel.status_description", Value::Text(message.into()));
+            self.attributes.known.insert("otel.status_description", Value::Text(message.into()));
         }
         Span {
             trace_id: head.trace_id,
             span_id: head.span_id,
             parent_span_id: head.parent_span_id,
             kind: head.kind,
-            name: attributes::cut(head.name, NAME_BYTES).into(),
+            name: attributes::cut(head.name, self.limits.name_bytes).into(),
             start: EventTime(head.start_unix_nanos),
             end: EventTime(head.end_unix_nanos),
             error: head.status_is_error || self.error,
             resource,
-            attributes: self.attributes,
+            attributes: self.attributes.known,
             links: self.links,
             sampling: std::str::from_utf8(head.trace_state).ok().and_then(sampling_in),
         }

@@ -34,6 +34,12 @@ pub enum Rejection {
     /// A histogram has too many buckets.
     #[error("a histogram may have at most {BUCKETS_PER_POINT} buckets, but has {0}")]
     TooManyBuckets(usize),
+    /// The request has too many items.
+    #[error("a request may carry at most {most} items; send smaller batches")]
+    TooMany {
+        /// How many it may.
+        most: u64,
+    },
 }
 
 /// What the door needs to know of a logs or metrics request.
@@ -51,14 +57,14 @@ pub struct Counted {
     pub unknown_metrics: u64,
 }
 
-/// Judges the records of an `ExportLogsServiceRequest`.
+/// Judges the records of an `ExportLogsServiceRequest`, of which at most `most` are accepted.
 ///
 /// # Errors
 /// When the messages around the log records cannot be read.
-pub fn log_records(request: &[u8]) -> Result<Counted, EnvelopeError> {
+pub fn log_records(request: &[u8], most: u64) -> Result<Counted, EnvelopeError> {
     let mut counted = Counted::default();
     let walked = each_item(request, &mut |record| {
-        let judged = judge_log_record(record);
+        let judged = counted.bounded(most, judge_log_record(record));
         // Records of one trace often stand side by side; the rest is sorted out below.
         if let Ok(Some(trace)) = judged
             && counted.trace_ids.last() != Some(&trace)
@@ -74,13 +80,13 @@ pub fn log_records(request: &[u8]) -> Result<Counted, EnvelopeError> {
     Ok(counted)
 }
 
-/// Judges the data points of an `ExportMetricsServiceRequest`.
+/// Judges the data points of an `ExportMetricsServiceRequest`, of which at most `most` are accepted.
 ///
 /// # Errors
 /// When the messages around the data points cannot be read.
-pub fn data_points(request: &[u8]) -> Result<Counted, EnvelopeError> {
+pub fn data_points(request: &[u8], most: u64) -> Result<Counted, EnvelopeError> {
     let mut counted = Counted::default();
-    each_item(request, &mut |metric| data_points_of(metric, &mut counted))
+    each_item(request, &mut |metric| data_points_of(metric, most, &mut counted))
         .map_err(|cause| EnvelopeError { signal: Signal::Metrics, cause })?;
     Ok(counted)
 }
@@ -103,6 +109,11 @@ impl Counted {
         (!remarks.is_empty()).then(|| remarks.join(". "))
     }
 
+    /// What is accepted beyond the bound is not.
+    fn bounded<T>(&self, most: u64, judged: Result<T, Rejection>) -> Result<T, Rejection> {
+        if self.accepted < most { judged } else { judged.and(Err(Rejection::TooMany { most })) }
+    }
+
     fn take(&mut self, judgement: Result<(), Rejection>) {
         let Err(reason) = judgement else {
             self.accepted += 1;
@@ -121,14 +132,28 @@ impl From<WireError> for Rejection {
     }
 }
 
-/// Resources, scopes and items have the same field numbers in all signals.
-pub(super) fn each_item(
-    request: &[u8],
-    visit: &mut dyn FnMut(&[u8]) -> Result<(), WireError>,
+/// Hands out the bytes of each item of a request. Resources, scopes and items have the same field numbers in all signals.
+pub(super) fn each_item<'a>(
+    request: &'a [u8],
+    visit: &mut dyn FnMut(&'a [u8]) -> Result<(), WireError>,
 ) -> Result<(), WireError> {
-    each_child(request, 1, &mut |resource| {
-        each_child(resource, 2, &mut |scope| each_child(scope, 2, &mut |item| visit(item)))
-    })
+    each_group(request, &mut |group| each_item_of(group, visit))
+}
+
+/// Hands out the bytes of what each resource has sent.
+pub(super) fn each_group<'a>(
+    request: &'a [u8],
+    visit: &mut dyn FnMut(&'a [u8]) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    each_child(request, 1, visit)
+}
+
+/// Hands out the bytes of each item that one resource has sent.
+pub(super) fn each_item_of<'a>(
+    group: &'a [u8],
+    visit: &mut dyn FnMut(&'a [u8]) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    each_child(group, 2, &mut |scope| each_child(scope, 2, visit))
 }
 
 /// Hands out the bytes of each message in a field of this number.
@@ -167,36 +192,64 @@ pub(super) fn judge_log_record(record: &[u8]) -> Result<Option<TraceId>, Rejecti
     Ok(trace)
 }
 
-fn data_points_of(metric: &[u8], counted: &mut Counted) -> Result<(), WireError> {
+fn data_points_of(metric: &[u8], most: u64, counted: &mut Counted) -> Result<(), WireError> {
+    let known = each_point(metric, &mut |kind, point| {
+        let judged = counted.bounded(most, judge_point(kind, point));
+        counted.take(judged);
+        Ok(())
+    })?;
+    counted.unknown_metrics += u64::from(known == Kinds::Unknown);
+    Ok(())
+}
+
+/// Field numbers of the kinds that a metric may be, each with its points.
+pub(super) mod kind {
+    pub(in crate::otlp) const GAUGE: u32 = 5;
+    pub(in crate::otlp) const SUM: u32 = 7;
+    pub(in crate::otlp) const HISTOGRAM: u32 = 9;
+    pub(in crate::otlp) const EXPONENTIAL_HISTOGRAM: u32 = 10;
+    pub(in crate::otlp) const SUMMARY: u32 = 11;
+}
+
+/// What kinds a metric is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kinds {
+    /// Such that are known, or none.
+    Known,
+    /// Only such that are not.
+    Unknown,
+}
+
+/// Hands out each point of a metric with the field number of its kind.
+pub(super) fn each_point<'a>(
+    metric: &'a [u8],
+    visit: &mut dyn FnMut(u32, &'a [u8]) -> Result<(), WireError>,
+) -> Result<Kinds, WireError> {
     const METADATA: u32 = 12;
-    const GAUGE: u32 = 5;
-    const SUM: u32 = 7;
-    const HISTOGRAM: u32 = 9;
-    const EXPONENTIAL_HISTOGRAM: u32 = 10;
-    const SUMMARY: u32 = 11;
     let (mut has_points, mut has_unknown) = (false, false);
     let mut fields = Fields::new(metric);
     while let Some(field) = fields.next()? {
-        let judge = match field.number {
-            GAUGE | SUM => judge_number,
-            HISTOGRAM => judge_histogram,
-            EXPONENTIAL_HISTOGRAM => judge_exponential_histogram,
-            SUMMARY => judge_summary,
-            // Name, description and unit; other numbers may be a kind from a newer version.
-            1..=3 | METADATA => continue,
-            _ => {
-                has_unknown = true;
-                continue;
+        match field.number {
+            kind::GAUGE | kind::SUM | kind::HISTOGRAM | kind::EXPONENTIAL_HISTOGRAM | kind::SUMMARY => {
+                has_points = true;
+                each_child(field.value.len()?, 1, &mut |point| visit(field.number, point))?;
             }
-        };
-        has_points = true;
-        each_child(field.value.len()?, 1, &mut |point| {
-            counted.take(judge(point));
-            Ok(())
-        })?;
+            // Name, description and unit; other numbers may be a kind from a newer version.
+            1..=3 | METADATA => {}
+            _ => has_unknown = true,
+        }
     }
-    counted.unknown_metrics += u64::from(has_unknown && !has_points);
-    Ok(())
+    Ok(if has_unknown && !has_points { Kinds::Unknown } else { Kinds::Known })
+}
+
+/// Judges a point of a metric of this kind.
+pub(super) fn judge_point(kind: u32, point: &[u8]) -> Result<(), Rejection> {
+    match kind {
+        kind::HISTOGRAM => judge_histogram(point),
+        kind::EXPONENTIAL_HISTOGRAM => judge_exponential_histogram(point),
+        kind::SUMMARY => judge_summary(point),
+        _ => judge_number(point),
+    }
 }
 
 fn judge_number(point: &[u8]) -> Result<(), Rejection> {
@@ -293,7 +346,7 @@ mod tests {
         let metrics = data.into_iter().map(|data| Metric { data, ..Default::default() }).collect();
         let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
         let group = ResourceMetrics { scope_metrics, ..Default::default() };
-        data_points(&ExportMetricsServiceRequest { resource_metrics: vec![group] }.encode_to_vec()).unwrap()
+        data_points(&ExportMetricsServiceRequest { resource_metrics: vec![group] }.encode_to_vec(), u64::MAX).unwrap()
     }
 
     fn histogram(buckets: usize, bounds: usize) -> Option<Data> {
@@ -319,15 +372,19 @@ mod tests {
                 ResourceLogs { scope_logs: vec![scope(3)], ..Default::default() },
             ],
         };
-        assert_eq!(log_records(&request.encode_to_vec()), Ok(Counted { accepted: 5, ..Counted::default() }));
-        assert_eq!(log_records(&[]), Ok(Counted::default()));
-        assert!(log_records(b"not a request").is_err());
+        assert_eq!(log_records(&request.encode_to_vec(), u64::MAX), Ok(Counted { accepted: 5, ..Counted::default() }));
+        let bounded =
+            Counted { accepted: 3, rejected: 2, reasons: vec![Rejection::TooMany { most: 3 }], ..Counted::default() };
+        assert_eq!(log_records(&request.encode_to_vec(), 3), Ok(bounded));
+        assert_eq!(log_records(&[], u64::MAX), Ok(Counted::default()));
+        assert!(log_records(b"not a request", u64::MAX).is_err());
     }
 
     #[test]
     fn a_broken_log_record_costs_itself() {
         // Records with nothing, with a time as a varint, and cut off.
-        let counted = log_records(&[0x0a, 13, 0x12, 11, 0x12, 0, 0x12, 2, 0x08, 1, 0x12, 3, 0x2a, 9, 1]).unwrap();
+        let counted =
+            log_records(&[0x0a, 13, 0x12, 11, 0x12, 0, 0x12, 2, 0x08, 1, 0x12, 3, 0x2a, 9, 1], u64::MAX).unwrap();
         assert_eq!((counted.accepted, counted.rejected), (1, 2));
         let message = counted.message(Signal::Logs).unwrap();
         assert!(message.starts_with("2 of 3 log records were rejected: the encoding"), "{message}");
@@ -338,7 +395,7 @@ mod tests {
         let counted = metrics(vec![gauge(&[1.0, -0.0, f64::INFINITY]), histogram(3, 2), histogram(0, 0), None]);
         assert_eq!(counted, Counted { accepted: 5, ..Counted::default() });
         assert_eq!(counted.message(Signal::Metrics), None);
-        assert!(data_points(&[0x0a, 9]).is_err());
+        assert!(data_points(&[0x0a, 9], u64::MAX).is_err());
     }
 
     #[test]
@@ -359,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_metric_of_a_newer_kind_is_told_and_not_refused() {
-        let counted = data_points(&[0x0a, 7, 0x12, 5, 0x12, 3, 0xa2, 0x01, 0]).unwrap();
+        let counted = data_points(&[0x0a, 7, 0x12, 5, 0x12, 3, 0xa2, 0x01, 0], u64::MAX).unwrap();
         assert_eq!(counted.unknown_metrics, 1);
         assert!(counted.message(Signal::Metrics).unwrap().contains("no known kind"));
     }

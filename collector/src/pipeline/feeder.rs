@@ -10,7 +10,8 @@ use std::{
 
 use loopscope_analyzer::{
     engine::shard_of,
-    facts::FactRecord,
+    facts::{ExceptionRecord, FactRecord},
+    metric::MetricRecord,
     snapshot::Losses,
     span::{ArrivalTime, Span},
 };
@@ -23,7 +24,7 @@ use crate::{
         Position,
         tail::{Tail, TailBatch, TailEvent},
     },
-    otlp::{Signal, logs, traces},
+    otlp::{Signal, limits::ItemLimits, logs, metrics, traces},
 };
 
 /// Bound on the spans of one message to a shard. Queues are bounded by messages, and a request may hold many spans.
@@ -42,10 +43,12 @@ pub(super) fn run(
     counters: &Counters,
     known: (Position, ArrivalTime),
     saved: Option<&Receiver<()>>,
-    lateness: Duration,
+    (limits, lateness): (ItemLimits, Duration),
 ) {
     let mut feeder = Feeder {
         shards,
+        counters,
+        limits,
         now: ArrivalTime(0),
         ticked: ArrivalTime(0),
         position: 0,
@@ -91,6 +94,8 @@ pub(super) fn run(
 
 struct Feeder<'a> {
     shards: &'a [SyncSender<ToShard>],
+    counters: &'a Counters,
+    limits: ItemLimits,
     /// Never goes back, whatever clocks do.
     now: ArrivalTime,
     ticked: ArrivalTime,
@@ -147,18 +152,7 @@ impl Feeder<'_> {
 
     fn mark(&self, mark: Mark) {
         for shard in 0..self.shards.len() {
-            self.give(
-                shard,
-                ToShard {
-                    now: self.now,
-                    position: self.position,
-                    spans: Vec::new(),
-                    facts: Vec::new(),
-                    losses: Losses::default(),
-                    is_tick: false,
-                    mark: Some(mark),
-                },
-            );
+            self.give(shard, ToShard { mark: Some(mark), ..self.message() });
         }
     }
 
@@ -172,15 +166,17 @@ impl Feeder<'_> {
         match batch.signal {
             Signal::Traces => self.decode(batch),
             Signal::Logs => self.learn(batch),
-            Signal::Metrics => {}
+            Signal::Metrics => self.measure(batch),
         }
         // Only now: what went out before must not say that all of the batch has been passed.
         self.position = batch.position;
     }
 
     fn decode(&mut self, batch: &TailBatch) {
-        match traces::spans(&batch.body) {
+        match traces::spans(&batch.body, &self.limits.of(batch.items)) {
             Ok(decoded) => {
+                self.counters.attributes_dropped.add(decoded.attributes_dropped);
+                self.counters.texts_cut.add(decoded.texts_cut);
                 let losses = Losses {
                     links_dropped: decoded.links_dropped,
                     mended: decoded.parents_dropped,
@@ -196,19 +192,36 @@ impl Feeder<'_> {
 
     /// Tells the shards what log records say of functions; one shard hears all that is said of one of them, in its order.
     fn learn(&mut self, batch: &TailBatch) {
-        let told = match logs::facts(&batch.body) {
-            Ok(told) if told.is_empty() => return,
+        let told = match logs::said(&batch.body, &self.limits.of(batch.items)) {
+            Ok(told) if told.facts.is_empty() && told.exceptions.is_empty() => return,
             Ok(told) => told,
             Err(error) => return tracing::error!(position = batch.position, %error, "log records cannot be decoded"),
         };
         let mut parts: Vec<Vec<FactRecord>> = self.shards.iter().map(|_| Vec::new()).collect();
         let shards = parts.len();
-        told.into_iter().for_each(|fact| parts[(fact.function.id.0 % shards as u64) as usize].push(fact));
+        told.facts.into_iter().for_each(|fact| parts[(fact.function.id.0 % shards as u64) as usize].push(fact));
+        let mut failed: Vec<Vec<ExceptionRecord>> = self.shards.iter().map(|_| Vec::new()).collect();
+        told.exceptions.into_iter().for_each(|told| failed[shard_of(told.trace_id, shards)].push(told));
         self.position = batch.position;
-        for (shard, facts) in parts.into_iter().enumerate() {
-            let (spans, losses) = (Vec::new(), Losses::default());
-            let (now, position) = (self.now, self.position);
-            self.give(shard, ToShard { now, position, spans, facts, losses, is_tick: false, mark: None });
+        for (shard, (facts, exceptions)) in parts.into_iter().zip(failed).enumerate() {
+            self.give(shard, ToShard { facts, exceptions, ..self.message() });
+        }
+    }
+
+    /// The same for points of metrics: all points of one stream go to the same shard.
+    fn measure(&mut self, batch: &TailBatch) {
+        let points = match metrics::records(&batch.body, &self.limits.of(batch.items)) {
+            Ok(points) if points.is_empty() => return,
+            Ok(points) => points,
+            Err(error) => return tracing::error!(position = batch.position, %error, "metrics cannot be decoded"),
+        };
+        self.counters.metric_points_read.add(points.len() as u64);
+        let mut parts: Vec<Vec<MetricRecord>> = self.shards.iter().map(|_| Vec::new()).collect();
+        let shards = parts.len();
+        points.into_iter().for_each(|point| parts[(point.function.id.0 % shards as u64) as usize].push(point));
+        self.position = batch.position;
+        for (shard, metrics) in parts.into_iter().enumerate() {
+            self.give(shard, ToShard { metrics, ..self.message() });
         }
     }
 
@@ -241,9 +254,22 @@ impl Feeder<'_> {
     }
 
     fn send(&self, shard: usize, spans: Vec<Span>, losses: Losses, is_tick: bool) {
-        let facts = Vec::new();
-        let message = ToShard { now: self.now, position: self.position, spans, facts, losses, is_tick, mark: None };
-        self.give(shard, message);
+        self.give(shard, ToShard { spans, losses, is_tick, ..self.message() });
+    }
+
+    /// A message that says nothing but how far the feeder is.
+    fn message(&self) -> ToShard {
+        ToShard {
+            now: self.now,
+            position: self.position,
+            spans: Vec::new(),
+            facts: Vec::new(),
+            metrics: Vec::new(),
+            exceptions: Vec::new(),
+            losses: Losses::default(),
+            is_tick: false,
+            mark: None,
+        }
     }
 
     fn give(&self, shard: usize, message: ToShard) {
@@ -283,8 +309,17 @@ mod tests {
         let (sender, messages) = sync_channel(10);
         let shards = [sender];
         let recent = Recent { lateness: Duration::from_secs(600), arrivals: VecDeque::new() };
-        let mut feeder = Feeder { shards: &shards, now: ArrivalTime(1), ticked: ArrivalTime(1), position: 4, recent };
-        feeder.feed(&TailBatch { position: 5, received_unix_nanos: 1, signal: Signal::Traces, body });
+        let mut feeder = Feeder {
+            shards: &shards,
+            counters: &Counters::default(),
+            limits: ItemLimits::default(),
+            now: ArrivalTime(1),
+            ticked: ArrivalTime(1),
+            position: 4,
+            recent,
+        };
+        let items = count as u64;
+        feeder.feed(&TailBatch { position: 5, received_unix_nanos: 1, signal: Signal::Traces, items, body });
         let sent: Vec<_> = messages.try_iter().map(|message| (message.spans.len(), message.position)).collect();
         assert_eq!(sent, [(SPANS_PER_MESSAGE, 4), (SPANS_PER_MESSAGE, 4), (1, 5)]);
     }

@@ -81,6 +81,8 @@ impl super::Stage for Stage {
         self.shard.count(&message.losses);
         self.shard.ingest(message.now, message.spans);
         self.shard.learn(message.facts);
+        self.shard.measure(message.now, message.metrics);
+        self.shard.fail(message.now, message.exceptions);
         if message.is_tick {
             self.shard.tick(message.now);
             self.is_ticked = true;
@@ -151,6 +153,8 @@ mod tests {
             position: number,
             spans,
             facts,
+            metrics: Vec::new(),
+            exceptions: Vec::new(),
             losses: Losses::default(),
             is_tick,
             mark: None,

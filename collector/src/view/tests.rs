@@ -147,6 +147,7 @@ fn a_view_has_places_and_exemplars() {
             last_seen: EventTime(1_500_000_000),
             exemplars: vec![first],
             aliases: Vec::new(),
+            is_untraced: false,
             sampling_probability: None,
         }],
         resources: vec![ResourceNode {

@@ -173,6 +173,16 @@ fn hotspots_say_where_the_time_goes() {
     // The caller waits 10 ms longer than the callee works.
     check_near(&spots[2]["p95_ms"], 10.0);
     assert!(spots[2]["edge"]["source"].is_string() && spots[2]["edge"]["target"].is_string());
+    // Asking for a number of them, or for a range, asks for the same.
+    for query in ["limit=50", "from=-4m"] {
+        server.until(query, &format!("/api/v1/hotspots?{query}"), |list| {
+            assert!(list["range"]["from"].is_string(), "{list}");
+            assert_eq!(list["basis"] == "critical_path", list["paths"]["from"].is_string(), "{list}");
+            let asked = list["hotspots"].as_array().unwrap();
+            let told = |spot: &Value| (spot["function"].clone(), spot["cause"].clone(), spot["p95_ms"].clone());
+            asked.iter().map(told).eq(spots.iter().map(told)).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What AWS Lambda reports in the logs of a function stands beside what its spans say.
+//! What the logs of a function say stands beside what its spans say: reports of AWS Lambda, and exceptions.
 
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
@@ -101,4 +101,44 @@ fn reports_stand_beside_spans_that_say_more_of_the_function() {
     let server = server.restart(Stop::Kindly, &[]);
     server.caught_up();
     assert_reported(&server, 10.0);
+}
+
+#[test]
+fn an_exception_in_the_logs_fails_the_run_that_wrote_it_once_and_in_any_order() {
+    let server = Server::start(&[]);
+    let mut story = Story::default();
+    let runs: Vec<_> = (0..4).map(|_| story.start("shop")).collect();
+    let ids: Vec<_> = story.request().resource_spans[0].scope_spans[0]
+        .spans
+        .iter()
+        .map(|span| (span.trace_id.clone(), span.span_id.clone()))
+        .collect();
+    let record = |run: usize, key: &str, severity_number: i32| LogRecord {
+        trace_id: ids[run].0.clone(),
+        span_id: ids[run].1.clone(),
+        severity_number,
+        attributes: vec![text(key, "KeyError")],
+        ..Default::default()
+    };
+    let post = |log_records: Vec<LogRecord>| {
+        let scope_logs = vec![ScopeLogs { log_records, ..Default::default() }];
+        let resource_logs = vec![ResourceLogs { scope_logs, ..Default::default() }];
+        let body = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+        let protobuf = ("content-type", "application/x-protobuf");
+        assert_eq!(http::send(server.otlp_http, "POST", "/v1/logs", &[protobuf], &body).unwrap().status, 200);
+    };
+    // Before its span and twice, after it, and an error that is none.
+    post(vec![record(0, "exception.type", 17), record(0, "exception.message", 17)]);
+    post_well(server.otlp_http, &story.request());
+    post(vec![record(1, "exception.type", 17), record(1, "exception.type", 17), record(2, "reason", 21)]);
+    let node = server.until("two have failed", "/api/v1/graph", |graph| {
+        let node = graph["functions"].as_array()?.iter().find(|node| node["name"] == "shop")?;
+        (node["errors"] == 2).then(|| node.clone())
+    });
+    assert_eq!(node["invocations"], 4, "{node}");
+    post(vec![record(0, "exception.type", 17)]);
+    server.caught_up();
+    let trace = server.get_json(&format!("/api/v1/traces/{}", runs[1].trace()));
+    assert_eq!(trace["logs"].as_array().map(Vec::len), Some(2), "{trace}");
+    assert_eq!(server.get_json("/api/v1/graph")["functions"][0]["errors"], 2);
 }

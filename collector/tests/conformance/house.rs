@@ -1,7 +1,6 @@
 //! A server that must live through a test, and the ways to knock at its doors.
 
 use std::{
-    fs,
     io::Write as _,
     net::{SocketAddr, TcpStream},
 };
@@ -116,9 +115,7 @@ impl House {
 
     /// The most memory that the process has held so far, bytes; `None` where the system does not tell.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+        self.0.memory("VmHWM")
     }
 
     /// The trace of a run, once the engine has caught up.

@@ -16,6 +16,9 @@ use super::{DEADLINE, wait_until};
 /// Forbids to skip the tests of the page, so that a machine that should have a browser cannot pass without one.
 const REQUIRED: &str = "LOOPSCOPE_REQUIRE_BROWSER";
 
+/// How often a driver is started before the test gives up.
+const DRIVER_STARTS: u32 = 5;
+
 /// Size of the window, in CSS pixels.
 const WINDOW: (u32, u32) = (1440, 900);
 
@@ -37,15 +40,13 @@ pub(crate) struct Picture {
 impl Browser {
     /// Opens a window; `None`, with a line that says why, where there is no browser.
     pub(crate) fn open() -> Option<Self> {
-        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let has_browser = Command::new("chromium").arg("--version").stdout(Stdio::null()).status().is_ok();
-        let Ok(mut driver) = driver.map_err(drop).and_then(|driver| if has_browser { Ok(driver) } else { Err(()) })
-        else {
+        let installed = |command| Command::new(command).arg("--version").stdout(Stdio::null()).status().is_ok();
+        if !(installed("chromedriver") && installed("chromium")) {
             assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and chromium or chromedriver is missing");
             eprintln!("skipped: chromium and chromedriver are not both installed, so there is no page to look at");
             return None;
-        };
-        let port = port_of(&mut driver);
+        }
+        let (driver, port) = (0..DRIVER_STARTS).find_map(|_| start_driver()).expect("chromedriver says its port");
         let profile = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(connect(&port, &profile));
@@ -142,15 +143,25 @@ impl Picture {
     }
 }
 
-fn port_of(driver: &mut Child) -> String {
+/// A driver and its port; `None` when it ended before it said one.
+///
+/// A driver looks for a free port for IPv4 and then wants the same one for IPv6: it ends when another process has that
+/// one, which happens on a machine where many tests listen.
+fn start_driver() -> Option<(Child, String)> {
+    let mut driver =
+        Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let (_, port) = line.split_once("started successfully on port ")?;
         Some(port.trim_end_matches('.').to_owned())
     });
+    let Some(port) = port else {
+        driver.wait().unwrap();
+        return None;
+    };
     // A driver whose output nobody reads stops at a full pipe.
     thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver says its port")
+    Some((driver, port))
 }
 
 async fn connect(port: &str, profile: &TempDir) -> Client {

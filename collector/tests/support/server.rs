@@ -177,6 +177,14 @@ impl Server {
         })
     }
 
+    /// Memory that the kernel counts for the process in this field of its status, such as `VmHWM` for the most so far,
+    /// bytes; `None` where the system does not tell.
+    pub(crate) fn memory(&self, field: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.home.path().join("data")

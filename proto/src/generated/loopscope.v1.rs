@@ -73,6 +73,9 @@ pub struct Function {
     /// kept.
     #[prost(double, optional, tag = "17")]
     pub sampling_probability: ::core::option::Option<f64>,
+    /// True when logs or metrics tell of it and no span does: it exists and is not traced.
+    #[prost(bool, tag = "18")]
+    pub is_untraced: bool,
 }
 /// Something between functions that is not a function.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -805,6 +808,10 @@ pub struct Change {
     #[prost(message, optional, tag = "15")]
     #[serde(with = "crate::json::timestamp")]
     pub version_first_seen: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it had lasted for a day, so that it is the usual from then on; absent while it lasts, and when it was over before.
+    #[prost(message, optional, tag = "16")]
+    #[serde(with = "crate::json::timestamp")]
+    pub settled_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// How a function or an edge was in some time.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -832,7 +839,7 @@ pub struct ChangeList {
     /// The changes, the newest first.
     #[prost(message, repeated, tag = "1")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
-    /// Where the time begins that was asked for: all changes are listed that lasted in it.
+    /// Where the time begins that was asked for: all changes are listed that lasted in it, until they were over or the usual.
     #[prost(message, optional, tag = "2")]
     #[serde(with = "crate::json::timestamp")]
     pub from: ::core::option::Option<::prost_types::Timestamp>,
@@ -1271,6 +1278,61 @@ pub struct FunctionProfile {
     /// Loops that it is part of, retry storms among them, the worst first, at most 200.
     #[prost(message, repeated, tag = "14")]
     pub loops: ::prost::alloc::vec::Vec<LoopSummary>,
+    /// True when it is not on the map any more, because it has been quiet for long: then the numbers of the map are missing,
+    /// as are facts, versions, edges and loops.
+    #[prost(bool, tag = "15")]
+    pub is_past: bool,
+    /// What metrics say that it did in that time; absent when none tell of it. It is never added to what spans say.
+    #[prost(message, optional, tag = "16")]
+    pub metrics: ::core::option::Option<ReportedByMetrics>,
+}
+/// What the metrics of a function say that it did, beside what its spans say.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ReportedByMetrics {
+    /// Runs, failed ones included; as many as were timed where no counter tells.
+    #[prost(double, tag = "1")]
+    pub runs: f64,
+    /// Runs that failed.
+    #[prost(double, tag = "2")]
+    pub errors: f64,
+    /// Starts of instances.
+    #[prost(double, tag = "3")]
+    pub cold_starts: f64,
+    /// Runs that took too long.
+    #[prost(double, tag = "4")]
+    pub time_outs: f64,
+    /// Durations of runs, in milliseconds; absent where none were told.
+    #[prost(message, optional, tag = "5")]
+    pub durations_ms: ::core::option::Option<ValuesOfMetrics>,
+    /// Times to start an instance, in milliseconds.
+    #[prost(message, optional, tag = "6")]
+    pub inits_ms: ::core::option::Option<ValuesOfMetrics>,
+    /// Memory used, in MiB.
+    #[prost(message, optional, tag = "7")]
+    pub memory_mb: ::core::option::Option<ValuesOfMetrics>,
+    /// Runs of which spans are known, as a part of the runs, 0 to 1; absent without runs, or when spans show more.
+    #[prost(double, optional, tag = "8")]
+    pub traced_share: ::core::option::Option<f64>,
+}
+/// Values that metrics tell by their number, their sum and their buckets.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ValuesOfMetrics {
+    /// How many there were.
+    #[prost(double, tag = "1")]
+    pub count: f64,
+    /// Their mean.
+    #[prost(double, tag = "2")]
+    pub mean: f64,
+    /// Their 95th percentile, as exact as the buckets; absent where there were none.
+    #[prost(double, optional, tag = "3")]
+    pub p95: ::core::option::Option<f64>,
+    /// The largest, where it was told.
+    #[prost(double, optional, tag = "4")]
+    pub max: ::core::option::Option<f64>,
 }
 /// What is known of a function that spans do not carry, and who said it: "configured" in the configuration, "observed"
 /// in telemetry, or "assumed" because nobody said.
@@ -1637,6 +1699,9 @@ pub struct FunctionRisks {
     /// Part of the calls of it that are refused, 0 to 1.
     #[prost(double, tag = "11")]
     pub throttled_share: f64,
+    /// True when it ran in the time, and is not on the map any more.
+    #[prost(bool, tag = "12")]
+    pub is_past: bool,
 }
 /// A function or an edge on which time is spent.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -1760,13 +1825,16 @@ pub struct HotspotList {
     /// whether anybody waited for it or not, "baseline" for what became slower.
     #[prost(string, tag = "2")]
     pub basis: ::prost::alloc::string::String,
-    /// The time that it covers; absent when it is about all that was seen, or nothing was. With critical paths it reaches from
-    /// the first to the last trace that is still kept of the time that was asked for.
+    /// The time that it covers; absent when it is about all that was seen, or nothing was.
     #[prost(message, optional, tag = "3")]
     pub range: ::core::option::Option<TimeRange>,
     /// The root operations that were looked at, the one that takes most of the time first.
     #[prost(message, repeated, tag = "4")]
     pub roots: ::prost::alloc::vec::Vec<RootOperation>,
+    /// With critical paths: from the first to the last trace that is still kept of that time. Those rank the places; how long
+    /// they take is told by all calls of the whole time.
+    #[prost(message, optional, tag = "5")]
+    pub paths: ::core::option::Option<TimeRange>,
 }
 /// A loop that somebody declared as intended: silent inside its bound, loud when the bound breaks.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -2081,6 +2149,9 @@ pub struct Status {
     /// Spans that claim to stand for more than 65,536 spans, and count for that many.
     #[prost(uint64, tag = "66")]
     pub sampling_clipped: u64,
+    /// Exceptions of log records whose span did not come in time, or that waited while there were too many.
+    #[prost(uint64, tag = "122")]
+    pub exceptions_unmatched: u64,
     /// Traces whose time was measured before all of their spans were here, because too many were looked at.
     #[prost(uint64, tag = "67")]
     pub traces_cut: u64,
@@ -2145,6 +2216,22 @@ pub struct Status {
     /// Values in JSON that lay too deep within other values, and were left empty.
     #[prost(uint64, tag = "116")]
     pub values_cut: u64,
+    /// Attributes beyond the bound of one span or resource, which the engine did not read.
+    #[prost(uint64, tag = "117")]
+    pub attributes_dropped: u64,
+    /// Names of spans and texts of attributes of which the engine read only the beginning.
+    #[prost(uint64, tag = "118")]
+    pub texts_cut: u64,
+    /// Points of metrics that say something of functions; all others are kept and not read.
+    #[prost(uint64, tag = "119")]
+    pub metric_points_read: u64,
+    /// Of these, those that count nothing: they came again or late, are the first of a stream that began long before, or name
+    /// no function.
+    #[prost(uint64, tag = "120")]
+    pub metric_points_passed_over: u64,
+    /// Streams of metrics that are not followed any more, because there were too many.
+    #[prost(uint64, tag = "121")]
+    pub metric_streams_dropped: u64,
 }
 /// One message of the live stream.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -2211,7 +2298,7 @@ pub struct PatternReport {
     /// The currency of all amounts, such as "USD"; empty when there are no prices.
     #[prost(string, tag = "10")]
     pub currency: ::prost::alloc::string::String,
-    /// Messages and chains that there was no room to count.
+    /// Messages, chains, and places that a function sends to, that there was no room to count.
     #[prost(uint64, tag = "11")]
     pub dropped: u64,
 }

@@ -24,6 +24,7 @@ static FUNCTION: Shape = &[
     Field { name: "last_seen", number: 15, kind: Kind::Time },
     Field { name: "aliases", number: 16, kind: Kind::Text },
     Field { name: "sampling_probability", number: 17, kind: Kind::Double },
+    Field { name: "is_untraced", number: 18, kind: Kind::Bool },
 ];
 impl Read for v1::Resource { const SHAPE: &'static Shape = &RESOURCE; }
 static RESOURCE: Shape = &[
@@ -256,6 +257,7 @@ static CHANGE: Shape = &[
     Field { name: "confidence", number: 13, kind: Kind::Double },
     Field { name: "version", number: 14, kind: Kind::Text },
     Field { name: "version_first_seen", number: 15, kind: Kind::Time },
+    Field { name: "settled_at", number: 16, kind: Kind::Time },
 ];
 impl Read for v1::Level { const SHAPE: &'static Shape = &LEVEL; }
 static LEVEL: Shape = &[
@@ -427,6 +429,26 @@ static FUNCTION_PROFILE: Shape = &[
     Field { name: "edges", number: 12, kind: Kind::Message(&EDGE) },
     Field { name: "edges_elided", number: 13, kind: Kind::Count },
     Field { name: "loops", number: 14, kind: Kind::Message(&LOOP_SUMMARY) },
+    Field { name: "is_past", number: 15, kind: Kind::Bool },
+    Field { name: "metrics", number: 16, kind: Kind::Message(&REPORTED_BY_METRICS) },
+];
+impl Read for v1::ReportedByMetrics { const SHAPE: &'static Shape = &REPORTED_BY_METRICS; }
+static REPORTED_BY_METRICS: Shape = &[
+    Field { name: "runs", number: 1, kind: Kind::Double },
+    Field { name: "errors", number: 2, kind: Kind::Double },
+    Field { name: "cold_starts", number: 3, kind: Kind::Double },
+    Field { name: "time_outs", number: 4, kind: Kind::Double },
+    Field { name: "durations_ms", number: 5, kind: Kind::Message(&VALUES_OF_METRICS) },
+    Field { name: "inits_ms", number: 6, kind: Kind::Message(&VALUES_OF_METRICS) },
+    Field { name: "memory_mb", number: 7, kind: Kind::Message(&VALUES_OF_METRICS) },
+    Field { name: "traced_share", number: 8, kind: Kind::Double },
+];
+impl Read for v1::ValuesOfMetrics { const SHAPE: &'static Shape = &VALUES_OF_METRICS; }
+static VALUES_OF_METRICS: Shape = &[
+    Field { name: "count", number: 1, kind: Kind::Double },
+    Field { name: "mean", number: 2, kind: Kind::Double },
+    Field { name: "p95", number: 3, kind: Kind::Double },
+    Field { name: "max", number: 4, kind: Kind::Double },
 ];
 impl Read for v1::FunctionFacts { const SHAPE: &'static Shape = &FUNCTION_FACTS; }
 static FUNCTION_FACTS: Shape = &[
@@ -561,6 +583,7 @@ static FUNCTION_RISKS: Shape = &[
     Field { name: "time_outs_per_day", number: 9, kind: Kind::Double },
     Field { name: "memory_headroom", number: 10, kind: Kind::Double },
     Field { name: "throttled_share", number: 11, kind: Kind::Double },
+    Field { name: "is_past", number: 12, kind: Kind::Bool },
 ];
 impl Read for v1::Hotspot { const SHAPE: &'static Shape = &HOTSPOT; }
 static HOTSPOT: Shape = &[
@@ -606,6 +629,7 @@ static HOTSPOT_LIST: Shape = &[
     Field { name: "basis", number: 2, kind: Kind::Text },
     Field { name: "range", number: 3, kind: Kind::Message(&TIME_RANGE) },
     Field { name: "roots", number: 4, kind: Kind::Message(&ROOT_OPERATION) },
+    Field { name: "paths", number: 5, kind: Kind::Message(&TIME_RANGE) },
 ];
 impl Read for v1::Intended { const SHAPE: &'static Shape = &INTENDED; }
 static INTENDED: Shape = &[
@@ -716,6 +740,7 @@ static STATUS: Shape = &[
     Field { name: "fragment_laps_dropped", number: 64, kind: Kind::Count },
     Field { name: "entities_dropped", number: 65, kind: Kind::Count },
     Field { name: "sampling_clipped", number: 66, kind: Kind::Count },
+    Field { name: "exceptions_unmatched", number: 122, kind: Kind::Count },
     Field { name: "traces_cut", number: 67, kind: Kind::Count },
     Field { name: "trace_spans_dropped", number: 68, kind: Kind::Count },
     Field { name: "clock_offsets_dropped", number: 69, kind: Kind::Count },
@@ -737,6 +762,11 @@ static STATUS: Shape = &[
     Field { name: "log_records_rejected", number: 114, kind: Kind::Count },
     Field { name: "data_points_rejected", number: 115, kind: Kind::Count },
     Field { name: "values_cut", number: 116, kind: Kind::Count },
+    Field { name: "attributes_dropped", number: 117, kind: Kind::Count },
+    Field { name: "texts_cut", number: 118, kind: Kind::Count },
+    Field { name: "metric_points_read", number: 119, kind: Kind::Count },
+    Field { name: "metric_points_passed_over", number: 120, kind: Kind::Count },
+    Field { name: "metric_streams_dropped", number: 121, kind: Kind::Count },
 ];
 impl Read for v1::LiveEvent { const SHAPE: &'static Shape = &LIVE_EVENT; }
 static LIVE_EVENT: Shape = &[

@@ -34,7 +34,7 @@ impl Brush<'_> {
         self.body(node, node.radius);
         self.context.set_fill_style_str(fill);
         self.context.fill();
-        if node.tone == Tone::Learning {
+        if matches!(node.tone, Tone::Learning | Tone::Untraced) {
             self.dash(&[4.0, 3.5]);
         }
         self.line(rim, if node.tone == Tone::Resource { 1.6 } else { 2.4 } * self.stout.sqrt());
@@ -49,6 +49,7 @@ impl Brush<'_> {
         let it = self.palette;
         match node.tone {
             Tone::Resource => (&it.border, &it.surface, &it.muted),
+            Tone::Untraced => (&it.muted, &it.canvas, &it.muted),
             Tone::Learning | Tone::Normal => (&it.norm, &it.surface, &it.text),
             Tone::Fast => (&it.fast, &it.surface, &it.fast),
             Tone::Slow => (&it.slow, &it.slow, &it.ink),

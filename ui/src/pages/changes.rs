@@ -52,9 +52,10 @@ fn card(it: &Change, range: &Range, now: f64) -> Element {
         Some(edge) => (format!("{} → {}", it.function, it.target), Route::edge(&edge.source, &edge.target).href()),
         None => (it.function.clone(), Route::Function { id: it.function_id.clone(), range: range.clone() }.href()),
     };
-    let lasts = match &it.until {
-        Some(until) => format!("until {}", format::moment(Some(until))),
-        None => "and lasts".to_owned(),
+    let lasts = match (&it.until, &it.settled_at) {
+        (Some(until), _) => format!("until {}", format::moment(Some(until))),
+        (None, Some(_)) => "and is the usual now".to_owned(),
+        (None, None) => "and lasts".to_owned(),
     };
     let ago = format::millis(it.since.as_ref()).map(|since| format::ago(since, now)).unwrap_or_default();
     let when = format!("Since {} ({ago}) {lasts}.", format::moment(it.since.as_ref()));
@@ -119,6 +120,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let settled = Change { settled_at: at(1_795_489_200), ..it };
+        let list = ChangeList { changes: vec![settled], ..ChangeList::default() };
+        let text = crate::html::words(&show(&list, &Range::default(), now));
+        assert!(text.contains("and is the usual now."), "{text}");
         assert!(
             crate::html::words(&show(&ChangeList::default(), &Range::default(), now)).starts_with("Nothing changed")
         );

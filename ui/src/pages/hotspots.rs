@@ -86,7 +86,7 @@ fn card(it: &Hotspot, is_live: bool, name: &dyn Fn(&str) -> String) -> Element {
     let number =
         |name: &str, value: String| el("div", "").child(el("dt", "").text(name)).child(el("dd", "").text(&value));
     let mut numbers = el("dl", "card-numbers").child(number("p95 a call", format::duration(it.p95_ms)));
-    // A range of time has no baseline, so nothing is said of it there.
+    // A range of the past learns nothing more.
     if is_live || it.baseline_p95_ms.is_some() {
         let baseline = it.baseline_p95_ms.map_or_else(|| "learning".into(), format::duration);
         numbers = numbers.child(number("baseline", baseline));

@@ -25,7 +25,11 @@ pub(super) fn function_shape(it: &Function) -> NodeShape {
     NodeShape {
         id: it.id.clone(),
         name: if it.name.is_empty() { it.id.clone() } else { it.name.clone() },
-        detail: time.map_or_else(|| rate.clone(), |time| format!("{rate} · {}", format::duration(time))),
+        detail: match time {
+            _ if it.is_untraced => Tone::Untraced.word().to_owned(),
+            Some(time) => format!("{rate} · {}", format::duration(time)),
+            None => rate,
+        },
         form: Form::Function,
         centre: Point::new(it.x, it.y),
         radius: logarithmic(it.rate_per_second, RADIUS),

@@ -1,6 +1,8 @@
 //! What is wrong with a function: cold starts, what it waits for stores, time-outs, memory, throttles.
 
-use loopscope_proto::v1::{ColdStarts, FunctionFacts, MemoryUse, StateTax, Throttles, TimeOutRisk};
+use loopscope_proto::v1::{
+    ColdStarts, FunctionFacts, MemoryUse, ReportedByMetrics, StateTax, Throttles, TimeOutRisk, ValuesOfMetrics,
+};
 
 use crate::format;
 
@@ -46,6 +48,40 @@ pub fn facts(facts: &FunctionFacts) -> Vec<(&'static str, String)> {
         lines.push(("Applications", facts.apps.join(", ")));
     }
     lines
+}
+
+/// What metrics say beside the spans.
+pub fn metrics(told: Option<&ReportedByMetrics>) -> String {
+    let Some(told) = told else { return "No metrics tell of this function.".to_owned() };
+    match told.traced_share {
+        Some(share) => format!("Spans show {} of the runs that metrics count.", format::percent(share)),
+        None if told.runs > 0.0 => "Spans show more runs than metrics count.".to_owned(),
+        None => "They count no runs.".to_owned(),
+    }
+}
+
+/// The numbers of metrics.
+pub fn reported(told: &ReportedByMetrics) -> Vec<(&'static str, String)> {
+    let times = |values: &Option<ValuesOfMetrics>| {
+        values.as_ref().map(|it| match it.p95 {
+            Some(p95) => format!("{}, p95 {}", format::duration(it.mean), format::duration(p95)),
+            None => format::duration(it.mean),
+        })
+    };
+    let memory = told.memory_mb.as_ref().map(|it| format!("{:.0} MiB", it.max.unwrap_or(it.mean)));
+    let counts = [
+        ("Runs", told.runs),
+        ("Errors", told.errors),
+        ("Cold starts", told.cold_starts),
+        ("Time-outs", told.time_outs),
+    ];
+    let counts = counts.into_iter().map(|(name, count)| (name, Some(runs(count))));
+    let values = [
+        ("Duration, mean", times(&told.durations_ms)),
+        ("Start, mean", times(&told.inits_ms)),
+        ("Most memory", memory),
+    ];
+    counts.chain(values).filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What starts of instances do to the slow runs.

@@ -6,6 +6,8 @@
 
 use loopscope_analyzer::{
     aggregate::roots::Wanted,
+    detect::hotspot::Calls,
+    measured::Measured,
     snapshot::{Hotspots, NodeId, Snapshot},
     windows::Range,
 };
@@ -106,7 +108,10 @@ fn score(system: &System, plan: &Plan, root: usize, snapshot: &Snapshot, names: 
 fn foretold(function: &str, snapshot: &Snapshot, names: &Names<'_>) -> FxHashMap<Spot, [f64; 2]> {
     let by_id: FxHashMap<NodeId, _> = snapshot.functions.iter().map(|node| (node.id, node.name.clone())).collect();
     let name = |id: NodeId| by_id.get(&id).cloned().unwrap_or_default();
-    let asked = |wanted| -> Hotspots { snapshot.roots.hotspots(Range::ALL, wanted, LISTED, &name).unwrap_or_default() };
+    let none = Measured::default();
+    let calls = Calls { current: &none, before: &none };
+    let asked =
+        |wanted| -> Hotspots { snapshot.roots.hotspots(Range::ALL, wanted, LISTED, calls, &name).unwrap_or_default() };
     let roots = asked(Wanted::All).roots;
     // Pipelines of messages begin at the same root, and end elsewhere.
     let own = roots.iter().find(|root| root.until.is_none() && *name(root.function) == *function);

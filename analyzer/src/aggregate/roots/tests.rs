@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     fixture::{SECOND, START},
+    measured::Measured,
     record::{Piece, Place},
     span::{EventTime, TraceId},
     state::{bytes_of, value_of},
@@ -33,7 +34,8 @@ fn name(node: NodeId) -> Arc<str> {
 }
 
 fn rank(roots: &Roots, range: Range) -> Option<Hotspots> {
-    roots.hotspots(range, Wanted::All, 50, &name)
+    let none = Measured::default();
+    roots.hotspots(range, Wanted::All, 50, Calls { current: &none, before: &none }, &name)
 }
 
 /// One trace a second for a while, as slow as `duration_ms` says of each.
@@ -53,7 +55,7 @@ fn a_range_is_answered_from_its_own_traces_and_says_what_it_covers() {
     let at = |second: u64| ArrivalTime(START.0 + second * SECOND);
     let early = rank(&roots, Range { from: at(100), to: at(200) }).unwrap();
     assert_eq!((early.roots[0].samples, early.roots[0].p95_ms), (100, 10.0));
-    let Range { from, to } = early.range.unwrap();
+    let Range { from, to } = early.paths.unwrap();
     assert!(at(100) <= from && from < at(101) && at(199) < to && to <= at(200), "{from:?} {to:?}");
     assert_eq!(&*early.list[0].name, "f2");
     let tail = early.list[0].tail.as_ref().unwrap();

@@ -110,6 +110,7 @@ impl Evidence {
             since: suspect.since,
             found,
             until: None,
+            settled: None,
             before: Level::of(self.before.get(&suspect.key)?),
             after: Level::of(self.after.get(&suspect.key)?),
             confidence: 1.0 - p,

@@ -156,6 +156,19 @@ fn what_changed_is_told_once_with_the_version_before_it_and_nothing_else() {
         f5 Errors Regression since 110 until now, found after 1, version None"#]]
     .assert_eq(&world.changes().join("\n"));
     assert_eq!(world.watch.losses(), WatchLosses::default());
+    // A day later what lasts is the usual, and is not listed in later times any more.
+    world.watch.seen = world.watch.seen.after(SETTLED);
+    world.watch.close();
+    let (day, end) = (world.watch.seen, Duration::from_secs(60));
+    let listed = |from: ArrivalTime| {
+        let range = Range { from, to: from.after(end) };
+        world.watch.changes().filter(|it| it.lasted_in(range)).count()
+    };
+    assert!(world.watch.changes().all(|it| it.until.is_none() == (it.settled == Some(day))));
+    assert_eq!(
+        [ArrivalTime(START), ArrivalTime(START + 6_660 * SECOND), day, day.after(end)].map(listed),
+        [0, 7, 5, 0]
+    );
 }
 
 #[test]

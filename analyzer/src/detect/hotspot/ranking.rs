@@ -64,11 +64,6 @@ pub(crate) struct Ranked {
 }
 
 impl Ranked {
-    /// As readers see it.
-    pub(crate) fn hotspots(self) -> Hotspots {
-        self.hotspots_at(|_, _| {})
-    }
-
     /// As readers see it, after somebody who knows more of a place has told it.
     pub(crate) fn hotspots_at(self, tell: impl Fn(Place, &mut Hotspot)) -> Hotspots {
         let told = |(place, mut spot)| {
@@ -76,7 +71,7 @@ impl Ranked {
             spot
         };
         let list = self.list.into_iter().map(told).collect();
-        Hotspots { basis: Basis::CriticalPath, range: None, list, roots: self.roots }
+        Hotspots { basis: Basis::CriticalPath, list, roots: self.roots, ..Hotspots::default() }
     }
 }
 

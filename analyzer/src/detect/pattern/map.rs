@@ -2,7 +2,7 @@
 //!
 //! Where messages were followed from sender to receiver, that says who sends to whom, also where several share a queue
 //! or a bucket. Who sends to a resource and was never followed from there is taken to send to all whom it delivers to
-//! more than others explain.
+//! more than others explain: a copy to each, but from a queue, whose receivers share what comes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{Surroundings, named};
 use crate::{
     measured::Measured,
     record::{EdgeKey, FunctionDelta},
-    snapshot::{EdgeKind, NamedNode, NodeId},
+    snapshot::{EdgeKind, NamedNode, NodeId, ResourceKind},
 };
 
 /// What carries less of what comes to a function, or goes from it, is no edge of a pattern.
@@ -130,15 +130,26 @@ impl<'a> Map<'a> {
         }
         let others = |target| followed.delivered.get(&(key.target, target)).copied().unwrap_or_default();
         let deliveries = self.deliveries.get(&key.target).map(Vec::as_slice).unwrap_or_default();
-        let unexplained = |(target, count): &&(NodeId, f64)| others(*target) < (1.0 - EDGE_SHARE) * count;
-        let before = ways.len();
-        for (target, _) in deliveries.iter().filter(unexplained) {
-            ways.push((key.source, Some(*target), Way { function: Some(*target), ..way }));
+        let unexplained: Vec<(NodeId, f64)> = deliveries
+            .iter()
+            .map(|(target, count)| (*target, *count, count - others(*target)))
+            .filter(|(_, count, left)| *left > EDGE_SHARE * count)
+            .map(|(target, _, left)| (target, left))
+            .collect();
+        let all: f64 = unexplained.iter().map(|(_, left)| left).sum();
+        for (target, left) in &unexplained {
+            let part = if self.is_shared(key.target) { left / all } else { 1.0 };
+            ways.push((key.source, Some(*target), Way { function: Some(*target), count: part * count, ..way }));
         }
         // What is written and triggers nobody is state.
-        if ways.len() == before && key.kind == EdgeKind::Publish {
+        if unexplained.is_empty() && key.kind == EdgeKind::Publish {
             ways.push((key.source, None, way));
         }
+    }
+
+    /// True for a queue: each of its messages goes to one of its receivers.
+    fn is_shared(&self, resource: NodeId) -> bool {
+        self.around.resources.get(&resource).is_some_and(|it| it.kind == ResourceKind::Queue)
     }
 
     /// The resource over which most goes from one function to another.
@@ -197,4 +208,57 @@ impl Node<'_> {
 fn main(ways: &[Way]) -> Vec<Way> {
     let total: f64 = ways.iter().map(|way| way.count).sum();
     ways.iter().filter(|way| way.count >= EDGE_SHARE * total && way.count > 0.0).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Call, Delta},
+        sampling::Sampling,
+        snapshot::ResourceNode,
+        span::TraceId,
+    };
+
+    const RESOURCE: NodeId = NodeId(100);
+
+    /// Senders and receivers of one resource, with how much each sends or is delivered, and the ways that are found.
+    fn ways(kind: ResourceKind, senders: &[u64], receivers: &[u64]) -> Vec<(u64, u64, f64)> {
+        let mut delta = Delta::default();
+        let mut count = |source, target, kind, count| {
+            let call = Call {
+                duration_ms: 1.0,
+                server_ms: None,
+                error: false,
+                throttled: false,
+                trace_id: TraceId([1; 16]),
+                confidence: 1.0,
+                sampling: Sampling::ALWAYS,
+            };
+            (0..count).for_each(|_| delta.call(EdgeKey { source, target, kind }, &call));
+        };
+        for (id, sent) in (1..).zip(senders) {
+            count(NodeId(id), RESOURCE, EdgeKind::Publish, *sent);
+        }
+        for (id, delivered) in (11..).zip(receivers) {
+            count(RESOURCE, NodeId(id), EdgeKind::Deliver, *delivered);
+        }
+        let mut measured = Measured::default();
+        measured.add(0, &delta, |id| id, (100, 100));
+        let node = ResourceNode { id: RESOURCE, name: "r".into(), kind, system: "".into() };
+        let around = Surroundings { resources: BTreeMap::from([(RESOURCE, node)]), ..Surroundings::default() };
+        let map = Map::of(&measured, &around);
+        map.ways().into_iter().map(|(from, to, way)| (from.0, to.map_or(0, |to| to.0), way.count)).collect()
+    }
+
+    #[test]
+    fn each_receiver_has_its_copy_of_a_topic_and_its_part_of_a_queue() {
+        let sent = &[30, 10];
+        let copies = [(1, 11, 30.0), (1, 12, 30.0), (2, 11, 10.0), (2, 12, 10.0)];
+        assert_eq!(ways(ResourceKind::Topic, sent, &[40, 40]), copies);
+        let parts = [(1, 11, 22.5), (1, 12, 7.5), (2, 11, 7.5), (2, 12, 2.5)];
+        assert_eq!(ways(ResourceKind::Queue, sent, &[30, 10]), parts);
+        assert_eq!(ways(ResourceKind::Queue, sent, &[4]), [(1, 11, 30.0), (2, 11, 10.0)], "several in one delivery");
+        assert_eq!(ways(ResourceKind::Queue, &[5], &[]), [(1, 0, 5.0)]);
+    }
 }

@@ -298,7 +298,7 @@ fn clocks_are_compared_before_times_are() {
 fn a_trace_is_measured_by_its_runs_where_it_has_too_many_spans() {
     let mut spans = Spans::default();
     let front = spans.add(Server, "front", (0, 100), None);
-    for _ in 0..super::SPANS {
+    for _ in 0..Config::recommended().spans_per_trace {
         spans.add(Internal, "front", (5, 5), Some(front));
     }
     let orders = spans.call(front, "orders", (10, 70), (15, 65));
@@ -327,16 +327,17 @@ fn what_bounds_cost_is_counted() {
     let all: f64 = delta.profiles.iter().map(|profile| profile.weight).sum();
     assert!((100.0..400.0).contains(&all), "{all}");
 
-    let mut shard = Shard::new(&Config::recommended(), 1);
+    let most = 50;
+    let mut shard = Shard::new(&Config { spans_per_trace: most, ..Config::recommended() }, 1);
     let mut spans = Spans::default();
     let front = spans.add(Server, "front", (0, 100), None);
-    for _ in 0..super::SPANS + 10 {
+    for _ in 0..most + 10 {
         spans.add(Server, "deep", (0, 100), Some(front));
     }
     shard.ingest(START, spans.0);
     shard.finish(START);
     let delta = shard.take_delta();
-    assert_eq!((delta.losses.trace_spans_dropped, delta.profiles.len()), (super::SPANS as u64 + 11, 0));
+    assert_eq!((delta.losses.trace_spans_dropped, delta.profiles.len()), (most as u64 + 11, 0));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(in crate::journal) struct Row {
     pub(in crate::journal) position: Position,
     pub(in crate::journal) received_unix_nanos: u64,
     pub(in crate::journal) signal: Signal,
+    pub(in crate::journal) items: u64,
     pub(in crate::journal) body: Bytes,
 }
 
@@ -68,7 +69,7 @@ impl Reader {
     ) -> Result<Vec<Result<Row, Position>>, JournalError> {
         let read = || {
             let mut select = self.connection.prepare_cached(
-                "SELECT position, received_unix_nanos, signal, body_bytes, body FROM batch
+                "SELECT position, received_unix_nanos, signal, body_bytes, body, items FROM batch
                  WHERE position BETWEEN ?1 AND ?2 ORDER BY position",
             )?;
             let mut rows = select.query([from.cast_signed(), to.cast_signed()])?;
@@ -125,7 +126,8 @@ fn to_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Row, Position>> {
     Ok(match signal.zip(body) {
         Some((signal, body)) => {
             let received_unix_nanos = row.get::<_, i64>(1)?.cast_unsigned();
-            Ok(Row { position, received_unix_nanos, signal, body })
+            let items = row.get::<_, i64>(5)?.cast_unsigned();
+            Ok(Row { position, received_unix_nanos, signal, items, body })
         }
         None => Err(position),
     })

@@ -18,6 +18,7 @@ fn writer(dir: &Path) -> Writer {
         segment_age: Duration::MAX,
         segment_bytes: 1 << 20,
         ephemeral: false,
+        commit_delay: Duration::ZERO,
     };
     let shared = Shared {
         config,

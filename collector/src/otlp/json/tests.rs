@@ -131,7 +131,7 @@ fn an_id_that_is_not_hexadecimal_costs_its_span() {
         span(json!(TRACE)),
     ];
     let request = bytes(&json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string());
-    let checked = traces::check(&request).unwrap();
+    let checked = traces::check(&request, u64::MAX).unwrap();
     assert_eq!((checked.accepted, checked.rejected), (2, 5));
     assert!(checked.message().unwrap().contains("32 hexadecimal digits"));
 }

@@ -4,8 +4,10 @@ use std::str;
 
 use loopscope_analyzer::attribute::{self, Attributes};
 
-use super::ATTRIBUTE_BYTES;
-use crate::otlp::wire::{Fields, Value, WireError};
+use crate::otlp::{
+    limits::ItemLimits,
+    wire::{Fields, Value, WireError},
+};
 
 /// One key-value pair, still in wire bytes.
 pub(in crate::otlp) struct Attribute<'a> {
@@ -25,6 +27,31 @@ enum AnyValue<'a> {
     Int(i64),
     Double(f64),
     Array(&'a [u8]),
+}
+
+/// What was kept of the attributes of a span, a resource or a log record.
+#[derive(Default)]
+pub(in crate::otlp) struct Gathered {
+    /// Those that the analyzer knows.
+    pub(in crate::otlp) known: Attributes,
+    /// How many there were.
+    seen: usize,
+    /// Attributes beyond the bound, which were not read.
+    pub(in crate::otlp) dropped: u64,
+    /// Texts of known attributes that were cut.
+    pub(in crate::otlp) cut: u64,
+}
+
+impl Gathered {
+    /// Takes the next attribute within the limits.
+    pub(in crate::otlp) fn take(&mut self, attribute: &Attribute<'_>, limits: &ItemLimits) {
+        if self.seen == limits.attributes {
+            self.dropped += 1;
+            return;
+        }
+        self.seen += 1;
+        self.cut += u64::from(attribute.keep(&mut self.known, limits.text_bytes));
+    }
 }
 
 /// Field numbers of `KeyValue`, `AnyValue` and `ArrayValue`.
@@ -69,21 +96,25 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 }
 
 impl<'a> Attribute<'a> {
-    /// Adds the attribute if the analyzer knows its key and can hold its value.
-    pub(in crate::otlp) fn keep(&self, attributes: &mut Attributes) {
+    /// Adds the attribute if the analyzer knows its key and can hold its value; true when its text was cut.
+    fn keep(&self, attributes: &mut Attributes, max: usize) -> bool {
         if let Ok(key) = str::from_utf8(self.key)
             && let Some((known, rank)) = attribute::Attribute::of(key)
-            && let Some(value) = self.value.to_known()
+            && let Some(value) = self.value.to_known(max)
         {
             attributes.insert_known(known, rank, value);
+            return matches!(self.value, AnyValue::Text(text) if text.len() > max);
         }
+        false
     }
 
     /// The id of a message, if that is what the attribute says.
-    pub(super) fn message_id(&self) -> Option<&'a str> {
+    pub(super) fn message_id(&self, max: usize) -> Option<&'a str> {
         let key = str::from_utf8(self.key).ok()?;
         match (attribute::Attribute::of(key)?, self.value) {
-            ((attribute::Attribute::MessageId, _), AnyValue::Text(bytes)) => text(bytes).filter(|id| !id.is_empty()),
+            ((attribute::Attribute::MessageId, _), AnyValue::Text(bytes)) => {
+                text(bytes, max).filter(|id| !id.is_empty())
+            }
             _ => None,
         }
     }
@@ -124,21 +155,21 @@ fn read_value(bytes: &[u8]) -> Result<AnyValue<'_>, WireError> {
 }
 
 impl AnyValue<'_> {
-    fn to_known(self) -> Option<attribute::Value> {
+    fn to_known(self, max: usize) -> Option<attribute::Value> {
         match self {
-            Self::Text(bytes) => Some(attribute::Value::Text(text(bytes)?.into())),
+            Self::Text(bytes) => Some(attribute::Value::Text(text(bytes, max)?.into())),
             Self::Bool(truth) => Some(attribute::Value::Bool(truth)),
             Self::Int(number) => Some(attribute::Value::Int(number)),
             Self::Double(number) => Some(attribute::Value::Text(number.to_string().into())),
-            Self::Array(array) => joined(array).ok().map(|text| attribute::Value::Text(text.into())),
+            Self::Array(array) => joined(array, max).ok().map(|text| attribute::Value::Text(text.into())),
             Self::Empty | Self::InTable => None,
         }
     }
 
     /// Adds the value as text; `None` if it has no text.
-    fn push_to(self, list: &mut String) -> Option<()> {
+    fn push_to(self, list: &mut String, max: usize) -> Option<()> {
         match self {
-            Self::Text(bytes) => list.push_str(text(bytes)?),
+            Self::Text(bytes) => list.push_str(text(bytes, max)?),
             Self::Bool(truth) => list.push_str(if truth { "true" } else { "false" }),
             Self::Int(number) => list.push_str(&number.to_string()),
             Self::Double(number) => list.push_str(&number.to_string()),
@@ -149,12 +180,12 @@ impl AnyValue<'_> {
 }
 
 /// The text of a value, cut to its bound; `None` if it is not UTF-8.
-fn text(bytes: &[u8]) -> Option<&str> {
-    str::from_utf8(bytes).ok().map(|text| cut(text, ATTRIBUTE_BYTES))
+fn text(bytes: &[u8], max: usize) -> Option<&str> {
+    str::from_utf8(bytes).ok().map(|text| cut(text, max))
 }
 
 /// The values of an array with commas between them; values that are not text or numbers are left out.
-fn joined(array: &[u8]) -> Result<String, WireError> {
+fn joined(array: &[u8], max: usize) -> Result<String, WireError> {
     let mut text = String::new();
     let mut fields = Fields::new(array);
     while let Some(field) = fields.next()? {
@@ -165,12 +196,12 @@ fn joined(array: &[u8]) -> Result<String, WireError> {
         if end > 0 {
             text.push(',');
         }
-        let pushed = read_value(field.value.len()?)?.push_to(&mut text);
+        let pushed = read_value(field.value.len()?)?.push_to(&mut text, max);
         // The whole list obeys the bound of one text: a name that is cut in two would be a wrong name.
-        if pushed.is_none() || text.len() > ATTRIBUTE_BYTES {
+        if pushed.is_none() || text.len() > max {
             text.truncate(end);
         }
-        if text.len() >= ATTRIBUTE_BYTES {
+        if text.len() >= max {
             break;
         }
     }

@@ -167,14 +167,14 @@ fn read_link(bytes: &[u8]) -> Result<Option<(TraceId, SpanId)>, WireError> {
     Ok(trace_id.zip(span_id))
 }
 
-/// The id of the message that carried what a link names, if the link's attributes say it.
-pub(super) fn message_id_in(link: &[u8]) -> Option<&str> {
+/// The id of the message that carried what a link names, if the link's attributes say it; at most `max` bytes of it.
+pub(super) fn message_id_in(link: &[u8], max: usize) -> Option<&str> {
     let mut fields = Fields::new(link);
     while let Ok(Some(field)) = fields.next() {
         if field.number == field::LINK_ATTRIBUTES
             && let Ok(bytes) = field.value.len()
             && let Ok(attribute) = attributes::read(bytes)
-            && let Some(id) = attribute.message_id()
+            && let Some(id) = attribute.message_id(max)
         {
             return Some(id);
         }

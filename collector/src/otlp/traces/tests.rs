@@ -17,6 +17,14 @@ use serde_json::json;
 use super::*;
 use crate::otlp::json;
 
+fn check(request: &[u8]) -> Result<Checked, EnvelopeError> {
+    super::check(request, ItemLimits::default().items)
+}
+
+fn spans(request: &[u8]) -> Result<Decoded, EnvelopeError> {
+    super::spans(request, &ItemLimits::default())
+}
+
 fn span(id: u8) -> WireSpan {
     WireSpan { trace_id: vec![9; 16], span_id: vec![id; 8], name: "op".into(), ..Default::default() }
 }
@@ -141,9 +149,12 @@ fn parents_that_cannot_be_are_dropped() {
 fn links_are_bounded_and_bad_ones_skipped() {
     let link = |trace: u8| Link { trace_id: vec![trace; 16], span_id: vec![1; 8], ..Default::default() };
     let mut links = vec![link(0), Link { span_id: vec![1; 7], ..link(5) }];
-    links.extend((0..LINKS_PER_SPAN + 10).map(|_| link(6)));
+    links.extend((0..ItemLimits::default().links + 10).map(|_| link(6)));
     let decoded = spans(&request(vec![WireSpan { links, ..span(1) }])).unwrap();
-    assert_eq!(decoded.spans[0].links, vec![SpanLink::to(TraceId([6; 16]), SpanId([1; 8])); LINKS_PER_SPAN]);
+    assert_eq!(
+        decoded.spans[0].links,
+        vec![SpanLink::to(TraceId([6; 16]), SpanId([1; 8])); ItemLimits::default().links]
+    );
     assert_eq!(decoded.links_dropped, 10);
 }
 
@@ -171,7 +182,7 @@ fn known_attributes_are_kept_and_lists_joined() {
     let attributes = vec![
         attribute("aws.dynamodb.table_names", list),
         attribute("faas.coldstart", any_value::Value::BoolValue(true)),
-        attribute("faas.name", text(&"é".repeat(ATTRIBUTE_BYTES))),
+        attribute("faas.name", text(&"é".repeat(ItemLimits::default().text_bytes))),
         attribute("my.own", text("not kept")),
     ];
     let resource = vec![attribute("service.name", text("checkout"))];
@@ -183,7 +194,7 @@ fn known_attributes_are_kept_and_lists_joined() {
     let first = &decoded[0].attributes;
     assert_eq!(first.text(Attribute::DynamodbTableNames), Some("orders,carts"));
     assert_eq!(first.get(Attribute::FaasColdstart), Some(&Value::Bool(true)));
-    assert_eq!(first.text(Attribute::FaasName).map(str::len), Some(ATTRIBUTE_BYTES));
+    assert_eq!(first.text(Attribute::FaasName).map(str::len), Some(ItemLimits::default().text_bytes));
     assert!(Arc::ptr_eq(&decoded[0].resource, &decoded[1].resource));
     let services: Vec<_> =
         decoded.iter().map(|span| span.resource.attributes.text(Attribute::ServiceName).unwrap()).collect();
@@ -210,7 +221,7 @@ fn status_and_the_error_attribute_both_mean_an_error() {
 #[test]
 fn long_names_are_cut_at_a_character() {
     let decoded = spans(&request(vec![WireSpan { name: format!("x{}", "é".repeat(10_000)), ..span(1) }])).unwrap();
-    assert_eq!(decoded.spans[0].name.len(), NAME_BYTES - 1);
+    assert_eq!(decoded.spans[0].name.len(), ItemLimits::default().name_bytes - 1);
 }
 
 #[test]
@@ -235,13 +246,35 @@ fn a_resource_after_its_spans_still_counts() {
 fn empty_spans_do_not_amplify_and_the_rest_of_a_huge_request_is_rejected() {
     let empty = around(&[]);
     assert_eq!(check(&empty).unwrap().rejected, 1);
-    let count = SPANS_PER_REQUEST as usize + 5;
-    let request = request(vec![WireSpan { name: String::new(), ..span(1) }; count]);
-    let checked = check(&request).unwrap();
-    assert_eq!((checked.accepted, checked.rejected), (SPANS_PER_REQUEST, 5));
-    assert_eq!(checked.reasons, [Rejection::TooMany]);
+    let request = request(vec![WireSpan { name: String::new(), ..span(1) }; 105]);
+    let checked = super::check(&request, 100).unwrap();
+    assert_eq!((checked.accepted, checked.rejected), (100, 5));
+    assert_eq!(checked.reasons, [Rejection::TooMany { most: 100 }]);
     assert_eq!(checked.trace_ids.len(), 1);
-    assert_eq!(spans(&request).unwrap().spans.len() as u64, SPANS_PER_REQUEST);
+    assert_eq!(super::spans(&request, &ItemLimits::default().of(100)).unwrap().spans.len(), 100);
+}
+
+#[test]
+fn what_lies_beyond_a_bound_is_counted_and_costs_no_span() {
+    let limits = ItemLimits { attributes: 2, name_bytes: 3, text_bytes: 4, ..ItemLimits::default() };
+    let named = |name: &str| WireSpan {
+        name: name.into(),
+        attributes: vec![
+            attribute("a", text("long")),
+            attribute("faas.name", text("checkout")),
+            attribute("b", text("c")),
+        ],
+        ..span(1)
+    };
+    let resource =
+        vec![attribute("service.name", text("shop")), attribute("x", text("y")), attribute("faas.name", text("f"))];
+    let decoded = super::spans(&request_of(vec![(resource, vec![named("get"), named("fetch")])]), &limits).unwrap();
+    let names: Vec<&str> = decoded.spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["get", "fet"]);
+    assert_eq!(decoded.spans[0].attributes.text(Attribute::FaasName), Some("chec"));
+    assert_eq!(decoded.spans[0].resource.attributes.text(Attribute::FaasName), None);
+    // A name and two texts are cut; each span and the resource have one attribute too many.
+    assert_eq!((decoded.texts_cut, decoded.attributes_dropped), (3, 3));
 }
 
 fn any_span() -> impl Strategy<Value = WireSpan> {

@@ -58,8 +58,13 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
     let time_out = it.time_out.clone().unwrap_or_default();
     let throttles = it.throttles.clone().unwrap_or_default();
     let state = it.state.clone().unwrap_or_default();
+    let on_map = link(Route::node(&function.id).href(), "On the map").attr("class", "button");
     let mut shown = vec![
-        el("p", "actions map-link").child(link(Route::node(&function.id).href(), "On the map").attr("class", "button")),
+        if it.is_past {
+            el("p", "muted").text("It ran in this time, and is not on the map any more.")
+        } else {
+            el("p", "actions map-link").child(on_map)
+        },
         figures(vec![
             ("runs", words::runs(it.runs)),
             ("errors", format::percent(if it.runs > 0.0 { it.errors / it.runs } else { 0.0 })),
@@ -69,6 +74,11 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
             ("waits for stores", format::percent(state.share)),
         ]),
     ];
+    if function.is_untraced {
+        let text = "It exists and is not traced: logs or metrics tell of it, and no span does. Add an OpenTelemetry SDK or \
+                    layer to it.";
+        shown.insert(0, el("p", "verdict muted").test("untraced").text(text));
+    }
     let mut panels = vec![
         panel("Cold starts", "cold-starts", &words::cold_starts(&cold)).child(facts(vec![
             ("Cold runs", words::runs(cold.count)),
@@ -84,6 +94,8 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
             ("Timed out", words::runs(time_out.seen)),
             ("Expected a day", time_out.expected_per_day.map_or_else(|| "–".into(), words::amount)),
         ])),
+        panel("Metrics", "metrics", &words::metrics(it.metrics.as_ref()))
+            .all(it.metrics.iter().map(|it| facts(words::reported(it))).collect()),
         panel("Memory", "memory", &words::memory(it.memory.as_ref())),
         panel("Throttles and concurrency", "throttles", &words::throttles(&throttles))
             .all(refusals("Refused to", &throttles.callers))

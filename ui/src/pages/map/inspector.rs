@@ -88,6 +88,9 @@ fn function_numbers(it: &Function, now: f64) -> Vec<Element> {
         Tone::Slow => ("tone-slow", format!("▲ Slow: p95 is {ratio} its baseline")),
         Tone::Fast => ("tone-fast", format!("Faster than usual: p95 is {ratio} its baseline")),
         Tone::Normal => ("muted", "As fast as usual".to_owned()),
+        Tone::Untraced => {
+            ("muted", "It exists and is not traced: logs or metrics tell of it, and no span does.".to_owned())
+        }
         Tone::Learning | Tone::Resource => ("muted", "Still learning its baseline".to_owned()),
     };
     let environment = if it.environment.is_empty() { String::new() } else { format!(" · {}", it.environment) };

@@ -27,6 +27,7 @@ pub fn Legend() -> impl IntoView {
             <ul>
                 {node("key-norm", "as usual")} {node("key-slow", "slow ▲")} {node("key-crit", "very slow ▲▲")}
                 {node("key-fast", "fast")} {node("key-learning", "learning")}
+                {node("key-untraced", "not traced")}
                 <li>
                     <svg viewBox="0 0 24 24" aria-hidden="true">
                         <circle class="key-norm" cx="12" cy="12" r="5.500" />
