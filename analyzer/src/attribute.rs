@@ -42,6 +42,8 @@ attributes! {
     CloudResourceId = ["cloud.resource_id", "faas.id"];
     /// Log groups of a Lambda function.
     LogGroupNames = ["aws.log.group.names"];
+    /// Name of the machine or the container.
+    HostName = ["host.name"];
     /// Namespace of a Kubernetes cluster.
     KubernetesNamespace = ["k8s.namespace.name"];
     /// Name of the SDK that made the spans.

@@ -3,9 +3,13 @@
 //! A function is known by what its OTLP resource says, because all spans of an invocation share it. Where that is a
 //! service or an app of several functions, the entry span may name the function; the other spans of the process do not,
 //! and take the name from it (`shard/naming.rs`). Where less is told of a function at one time than at another, the ids
-//! under which it may be known are kept with it, so that the linker can tell that they are one. Version, alias and instance are never part of identity; the
-//! environment always is, so that the same name in two environments stays two functions.
+//! under which it may be known are kept with it, so that the linker can tell that they are one. Version, alias and
+//! instance are never part of identity; the environment always is, so that the same name in two environments stays two
+//! functions. What each platform says is the table of `identity/cases.rs`.
 
+#[cfg(test)]
+mod cases;
+mod cloud_id;
 mod touch;
 
 use std::sync::Arc;
@@ -21,10 +25,16 @@ use crate::{
     state::state,
 };
 
+use cloud_id::{LambdaArn, gcp_parts, lambda_name, site_of};
 pub use touch::{Touch, TouchedResource, touch_of};
 
 /// The name of a function that gives none: the one that the OpenTelemetry SDKs fall back to.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
+
+/// True for the name of a function that gives none.
+pub fn is_unnamed(name: &str) -> bool {
+    name.starts_with(UNKNOWN_SERVICE)
+}
 
 /// What ran a span: the known attributes of its OTLP resource, and the function they name.
 #[derive(Debug)]
@@ -147,7 +157,9 @@ pub fn function_of(span: &Span) -> Arc<Function> {
 /// The function that a resource names together with the kind, the name and the attributes of one of its spans.
 pub fn function_named_by(resource: &Resource, kind: SpanKind, span_name: &str, span: &Attributes) -> Arc<Function> {
     let own = &resource.function;
-    let is_unnamed = own.name.starts_with(UNKNOWN_SERVICE);
+    let is_unnamed = is_unnamed(&own.name);
+    // The conventions call the span of a run of Lambda by the function's name.
+    let names_lambda = || is_unnamed && kind == SpanKind::Server && own.platform.ends_with("lambda");
     // What leaves a function may speak of the one that it calls.
     if resource.is_named || kind.is_outbound() && !is_unnamed {
         return Arc::clone(own);
@@ -155,7 +167,8 @@ pub fn function_named_by(resource: &Resource, kind: SpanKind, span_name: &str, s
     let names_azure = || span_name.starts_with(AZURE_SPAN) || span.text(Attribute::HttpRoute).is_some();
     let span_has_name = Named::has_id(span)
         || (is_unnamed || own.is_app) && span.text(Attribute::FaasName).is_some()
-        || own.is_app && names_azure();
+        || own.is_app && names_azure()
+        || names_lambda();
     if !span_has_name {
         return Arc::clone(own);
     }
@@ -251,8 +264,10 @@ impl<'a> Named<'a> {
         if let Some(arn) = ids.clone().find_map(LambdaArn::parse) {
             return Identity::of_cloud(platform.unwrap_or("aws_lambda"), "aws", arn.account, arn.region, arn.name);
         }
-        let is_azure = platform.is_some_and(|platform| platform.starts_with("azure"));
-        if is_azure || ids.clone().any(|id| site_of(id).0.is_some()) {
+        // An id may be that of a site which holds no functions.
+        let is_azure = platform.is_none_or(|platform| matches!(platform, "azure.functions" | "azure_functions"));
+        let is_site = platform.is_some() || ids.clone().any(|id| site_of(id).0.is_some());
+        if is_azure && is_site || ids.clone().any(|id| site_of(id).1.is_some()) {
             return self.azure(platform.unwrap_or("azure.functions"), ids.clone().map(site_of));
         }
         let is_cloudflare = self.text(Attribute::CloudProvider) == Some("cloudflare")
@@ -268,21 +283,39 @@ impl<'a> Named<'a> {
             return Identity::of_cloud(platform.unwrap_or("gcp_cloud_run"), "gcp", project, region, name);
         }
         let log_group = || self.text(Attribute::LogGroupNames)?.strip_prefix(LOG_GROUP);
-        match self.text(Attribute::FaasName).map(lambda_name).or_else(log_group) {
+        // A platform of functions that names none has a service for each, mostly.
+        let service = || self.text(Attribute::ServiceName).filter(|name| !is_unnamed(name));
+        let lambda_span = || Some(self.span_name).filter(|name| self.is_lambda() && !name.is_empty());
+        let of_platform = || service().or_else(lambda_span).filter(|_| self.provider_of_functions().is_some());
+        match self.text(Attribute::FaasName).map(lambda_name).or_else(log_group).or_else(of_platform) {
             Some(name) => self.named(platform.unwrap_or("function"), name),
             None => self.service(platform),
         }
+    }
+
+    /// Whose platform of functions it is, where the platform is one on which every service is a function.
+    fn provider_of_functions(&self) -> Option<&'static str> {
+        match self.text(Attribute::CloudPlatform)? {
+            "aws_lambda" | "aws.lambda" => Some("aws"),
+            "gcp_cloud_functions" | "gcp.cloud_functions" | "gcp_cloud_run" | "gcp.cloud_run" => Some("gcp"),
+            "alibaba_cloud_fc" | "alibaba_cloud.fc" => Some("alibaba_cloud"),
+            "tencent_cloud_scf" | "tencent_cloud.scf" => Some("tencent_cloud"),
+            _ => None,
+        }
+    }
+
+    fn is_lambda(&self) -> bool {
+        self.text(Attribute::CloudPlatform).is_some_and(|platform| platform.ends_with("lambda"))
     }
 
     /// A function of which the cloud says the name, and perhaps where it is.
     fn named(&self, platform: &'a str, name: &'a str) -> Identity<'a> {
         let of = |attribute| self.text(attribute).unwrap_or_default();
         let account = of(Attribute::CloudAccountId);
-        let mut identity =
-            Identity::of_cloud(platform, of(Attribute::CloudProvider), account, of(Attribute::CloudRegion), name);
-        if account.is_empty()
-            && let Some(namespace) = self.text(Attribute::KubernetesNamespace)
-        {
+        let provider = self.text(Attribute::CloudProvider).or_else(|| self.provider_of_functions());
+        let region = of(Attribute::CloudRegion);
+        let mut identity = Identity::of_cloud(platform, provider.unwrap_or_default(), account, region, name);
+        if let Some(namespace) = self.text(Attribute::KubernetesNamespace) {
             identity.key = [&identity.key, namespace].join(SEPARATOR);
             identity.also.clear();
         }
@@ -316,8 +349,9 @@ impl<'a> Named<'a> {
 
     fn service(&self, platform: Option<&'a str>) -> Identity<'a> {
         let name = self.text(Attribute::ServiceName).unwrap_or(UNKNOWN_SERVICE);
-        let is_named = !name.starts_with(UNKNOWN_SERVICE);
-        let instance = if is_named { None } else { self.text(Attribute::ServiceInstanceId) };
+        // Processes without a name have nothing in common; one of them must not be taken for another.
+        let instance = [Attribute::ServiceInstanceId, Attribute::HostName].into_iter().find_map(|id| self.text(id));
+        let instance = instance.filter(|_| is_unnamed(name));
         let namespace = self.text(Attribute::ServiceNamespace).or_else(|| self.text(Attribute::KubernetesNamespace));
         let key = ["service", namespace.unwrap_or_default(), name, instance.unwrap_or_default()].join(SEPARATOR);
         let is_browser = self.text(Attribute::BrowserPlatform).is_some()
@@ -355,53 +389,6 @@ fn cloud_key(provider: &str, account: &str, region: &str, name: &str) -> String 
 
 fn function_id(environment: &str, key: &str) -> NodeId {
     NodeId(xxh3_64(["function", environment, key].join(SEPARATOR).as_bytes()))
-}
-
-/// The site and the function in `/subscriptions/../sites/SITE/functions/NAME`.
-fn site_of(id: &str) -> (Option<&str>, Option<&str>) {
-    let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case("sites")).skip(1);
-    let site = parts.next().filter(|site| id.starts_with('/') && !site.is_empty());
-    let has_function = parts.next().is_some_and(|part| part.eq_ignore_ascii_case("functions"));
-    (site, parts.next().filter(|name| site.is_some() && has_function && !name.is_empty()))
-}
-
-/// Project, region and name in `//run.googleapis.com/projects/P/locations/L/services/NAME`.
-fn gcp_parts(id: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = id.strip_prefix("//")?.split('/');
-    let is_gcp = parts.next()?.ends_with(".googleapis.com") && parts.next()? == "projects";
-    let project = parts.next()?;
-    let has_region = parts.next()? == "locations";
-    let region = parts.next()?;
-    let is_function = matches!(parts.next()?, "services" | "functions");
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    (is_gcp && has_region && is_function).then_some((project, region, name))
-}
-
-/// The parts of `arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME[:VERSION]` that identify the function.
-struct LambdaArn<'a> {
-    region: &'a str,
-    account: &'a str,
-    name: &'a str,
-}
-
-impl<'a> LambdaArn<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let is_arn = parts.next()? == "arn";
-        let is_lambda = parts.nth(1)? == "lambda";
-        let (region, account) = (parts.next()?, parts.next()?);
-        let is_function = parts.next()? == "function";
-        let name = parts.next()?;
-        (is_arn && is_lambda && is_function && !name.is_empty()).then_some(Self { region, account, name })
-    }
-}
-
-/// The bare name of a function that may be given as ARN or with an alias.
-fn lambda_name(text: &str) -> &str {
-    if let Some(arn) = LambdaArn::parse(text) {
-        return arn.name;
-    }
-    text.split(':').next().filter(|name| !name.is_empty()).unwrap_or(text)
 }
 
 state!(Function { id, name, environment, platform, app, is_app, also });

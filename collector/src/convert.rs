@@ -21,7 +21,7 @@ pub use self::{
 };
 
 use loopscope_analyzer::{
-    identity::Function,
+    identity::{self, Function},
     snapshot::{Anomaly, AnomalyExemplar, Edge, FunctionNode, Loop, LoopState, ResourceNode, Severity},
     span::{ArrivalTime, EventTime},
 };
@@ -49,6 +49,7 @@ pub fn function(node: &FunctionNode, (x, y): (f64, f64)) -> v1::Function {
         aliases: texts(&node.aliases),
         sampling_probability: node.sampling_probability,
         is_untraced: node.is_untraced,
+        is_unnamed: identity::is_unnamed(&node.name),
     }
 }
 

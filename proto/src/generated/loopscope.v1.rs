@@ -76,6 +76,10 @@ pub struct Function {
     /// True when logs or metrics tell of it and no span does: it exists and is not traced.
     #[prost(bool, tag = "18")]
     pub is_untraced: bool,
+    /// True when it gives no name: its exporter sets neither `service.name` nor `faas.name`, so each process or machine is
+    /// one of its own.
+    #[prost(bool, tag = "19")]
+    pub is_unnamed: bool,
 }
 /// Something between functions that is not a function.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -25,6 +25,7 @@ static FUNCTION: Shape = &[
     Field { name: "aliases", number: 16, kind: Kind::Text },
     Field { name: "sampling_probability", number: 17, kind: Kind::Double },
     Field { name: "is_untraced", number: 18, kind: Kind::Bool },
+    Field { name: "is_unnamed", number: 19, kind: Kind::Bool },
 ];
 impl Read for v1::Resource { const SHAPE: &'static Shape = &RESOURCE; }
 static RESOURCE: Shape = &[

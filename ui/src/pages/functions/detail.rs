@@ -79,6 +79,11 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
                     layer to it.";
         shown.insert(0, el("p", "verdict muted").test("untraced").text(text));
     }
+    if function.is_unnamed {
+        let text = "Its exporter gives it no name, so each of its processes or machines stands alone. Set \
+                    OTEL_SERVICE_NAME where it runs.";
+        shown.insert(0, el("p", "verdict muted").test("unnamed").text(text));
+    }
     let mut panels = vec![
         panel("Cold starts", "cold-starts", &words::cold_starts(&cold)).child(facts(vec![
             ("Cold runs", words::runs(cold.count)),
