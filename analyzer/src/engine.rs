@@ -188,7 +188,12 @@ impl Engine {
     pub fn fail(&mut self, now: ArrivalTime, exceptions: impl IntoIterator<Item = ExceptionRecord>) {
         let shards = self.shards.len();
         for exception in exceptions {
-            self.shards[shard_of(exception.trace_id, shards)].fail(now, [exception]);
+            if let ExceptionRecord::Span { trace_id, .. } = exception {
+                self.shards[shard_of(trace_id, shards)].fail(now, [exception]);
+                continue;
+            }
+            self.shards[0].count(&Losses { exceptions_without_span: 1, ..Losses::default() });
+            self.shards.iter_mut().for_each(|shard| shard.fail(now, [exception]));
         }
         self.collect_all(now);
     }

@@ -8,8 +8,11 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
 use crate::{
     identity::Function,
+    record::KeyClass,
     span::{EventTime, SpanId, TraceId},
     state::state,
 };
@@ -130,15 +133,56 @@ pub struct FactRecord {
     pub timed_out: bool,
     /// True when no run began, because too many were running.
     pub throttled: bool,
+    /// True when the run failed and no span is named that would say so too.
+    pub failed: bool,
 }
 
-/// A log record that tells of an exception, with the span that wrote it.
+/// A log record that tells of an exception, or a platform that says of a run that it failed: by what the run is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExceptionRecord {
-    /// The trace of the span.
-    pub trace_id: TraceId,
-    /// The span; its invocation has failed.
-    pub span_id: SpanId,
+pub enum ExceptionRecord {
+    /// By the span that wrote the record: its invocation has failed.
+    Span {
+        /// The trace of the span.
+        trace_id: TraceId,
+        /// The span.
+        span_id: SpanId,
+    },
+    /// By its id, where no span is named.
+    Run {
+        /// Its id.
+        run: RunId,
+        /// When it was; zero when nothing says so. A run that is tried again keeps its id.
+        at: EventTime,
+    },
+    /// By the instance that ran it: the only run that was there at the time.
+    Instance {
+        /// The instance.
+        instance: InstanceId,
+        /// When it was.
+        at: EventTime,
+    },
+}
+
+/// Names a run in spans and logs: a hash of its id (`faas.invocation_id`), never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunId(pub(crate) u64);
+
+impl RunId {
+    /// That of the run with this id.
+    pub fn of(id: &str) -> Self {
+        Self(xxh3_64_with_seed(id.as_bytes(), KeyClass::Request as u64).max(1))
+    }
+}
+
+/// Names an instance in spans and logs: a hash of its id (`faas.instance`), never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceId(pub(crate) u32);
+
+impl InstanceId {
+    /// That of the instance with this id.
+    pub fn of(id: &str) -> Self {
+        Self((xxh3_64(id.as_bytes()) as u32).max(1))
+    }
 }
 
 impl Architecture {
@@ -246,6 +290,7 @@ impl FactRecord {
             time_out_ms: None,
             timed_out: false,
             throttled: false,
+            failed: false,
         }
     }
 }

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     attribute::{Attribute, Attributes, Value},
-    facts::memory_mb,
+    facts::{InstanceId, memory_mb},
     snapshot::NodeId,
     span::{Span, SpanKind},
     state::state,
@@ -127,8 +127,12 @@ impl Habitat {
         let mut said = Self::default();
         for (attribute, value) in attributes.known() {
             match (attribute, value) {
-                (Attribute::FaasInstance, Value::Text(id)) => said = Self { instance: hash_of(id), is_faas: true },
-                (Attribute::ServiceInstanceId, Value::Text(id)) if said.instance == 0 => said.instance = hash_of(id),
+                (Attribute::FaasInstance, Value::Text(id)) => {
+                    said = Self { instance: InstanceId::of(id).0, is_faas: true };
+                }
+                (Attribute::ServiceInstanceId, Value::Text(id)) if said.instance == 0 => {
+                    said.instance = InstanceId::of(id).0;
+                }
                 (
                     Attribute::FaasName
                     | Attribute::FaasInvocationId
@@ -143,10 +147,6 @@ impl Habitat {
         }
         said
     }
-}
-
-fn hash_of(id: &str) -> u32 {
-    (xxh3_64(id.as_bytes()) as u32).max(1)
 }
 
 /// The function that ran the span.

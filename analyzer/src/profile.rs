@@ -53,6 +53,7 @@ impl<'a> Profiler<'a> {
             state: state_tax::state_tax(id, function, measured),
             time_out: time_out::time_out(function, facts, measured.seconds),
             memory: function.observed.as_deref().and_then(|observed| memory::memory(observed, facts)),
+            failures_in_logs: function.observed.as_deref().map_or(0, |observed| observed.told_failures),
             metrics: function.reported.as_deref().map(|reported| metrics(reported, function.kept)),
             throttles: throttle::throttles(id, function, facts, &self.refusing, measured.seconds),
             versions: Arc::clone(&background.versions),

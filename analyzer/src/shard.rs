@@ -53,6 +53,7 @@ use crate::{
 };
 use attempt::Attempting;
 use clue::Clues;
+use exception::Exceptions;
 use invocation::Invocations;
 use kept::SpanRecord;
 use metric::Streams;
@@ -79,10 +80,7 @@ pub struct Shard {
     invoking: VecDeque<(ArrivalTime, u64)>,
     /// Functions whose further names were told.
     introduced: FxHashSet<NodeId>,
-    /// Spans of which an exception was told before their place was known.
-    exceptions: Generations<()>,
-    /// Invocations that failed and are not counted as such yet.
-    failed: Vec<u64>,
+    exceptions: Exceptions,
     capacity: usize,
     invocations: Invocations,
     operations: Operations,
@@ -108,8 +106,7 @@ impl Shard {
             named: Vec::new(),
             invoking: VecDeque::new(),
             introduced: FxHashSet::default(),
-            exceptions: Generations::new(exception::EXCEPTIONS_WAITING, config.lateness),
-            failed: Vec::new(),
+            exceptions: Exceptions::new(config, capacity),
             capacity,
             invocations: Invocations::new(config, capacity),
             operations: Operations::new(),
@@ -179,6 +176,7 @@ impl Shard {
                 self.count_invoke(key);
             }
         }
+        self.settle_exceptions(now);
         self.count_failed();
         self.invocations.settle(now, &mut self.delta);
         self.timing.tick(now, &self.spans, &mut self.delta);
@@ -192,6 +190,7 @@ impl Shard {
         while let Some((_, key)) = self.invoking.pop_front() {
             self.count_invoke(key);
         }
+        self.settle_exceptions(ArrivalTime(u64::MAX));
         self.count_failed();
         self.invocations.settle(ArrivalTime(u64::MAX), &mut self.delta);
         self.timing.finish(&self.spans, &mut self.delta);

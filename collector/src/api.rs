@@ -42,7 +42,7 @@ pub use self::{
     live::Live,
     range::WindowSource,
     status::StatusSource,
-    traces::{Identify, Identity, LogSource, TraceLogs, TraceSource, TraceSpans},
+    traces::{FoundLogs, Identify, Identity, LogSource, TraceSource, TraceSpans},
 };
 use crate::{intended::registry::Registry, view::View};
 
@@ -54,6 +54,7 @@ mod cost;
 mod endpoint;
 mod error;
 mod exemplars;
+mod function_logs;
 mod functions;
 mod graph;
 mod grpc;
@@ -91,6 +92,8 @@ endpoint::endpoints! {
         refuses SERVICE_UNAVAILABLE;
     GET "/api/v1/functions/{id}" get_function = functions::get(GetFunctionRequest) -> FunctionProfile,
         refuses NOT_FOUND SERVICE_UNAVAILABLE;
+    GET "/api/v1/functions/{id}/logs" get_function_logs = function_logs::get(GetFunctionLogsRequest) -> FunctionLogs,
+        refuses NOT_FOUND SERVICE_UNAVAILABLE;
     GET "/api/v1/cost" get_cost = cost::get(GetCostRequest) -> CostReport, refuses SERVICE_UNAVAILABLE;
     GET "/api/v1/patterns" get_patterns = patterns::get(GetPatternsRequest) -> PatternReport,
         refuses SERVICE_UNAVAILABLE;
@@ -127,7 +130,7 @@ pub struct ApiState {
     pub status: Arc<StatusSource>,
     /// Reads a trace from the journal.
     pub traces: TraceSource,
-    /// Reads the log records of a trace from the journal.
+    /// Reads log records from the journal.
     pub logs: LogSource,
     /// Says which function ran a span.
     pub identify: Identify,

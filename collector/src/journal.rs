@@ -37,7 +37,7 @@ use tokio::sync::oneshot;
 use self::{batch::Batch, directory::Directory, live::Live, queue::Queue, tail::Tail, writer::Writer};
 use crate::{counters::Counters, otlp::Signal};
 
-pub use self::lookup::{BATCHES_PER_TRACE, BYTES_PER_TRACE, StoredBatch, TraceBatches};
+pub use self::lookup::{BATCHES_PER_ANSWER, BYTES_PER_ANSWER, FoundBatches, StoredBatch, Wanted};
 
 /// Place of a batch in the journal; the first is 1, and each next is one more.
 pub type Position = u64;
@@ -165,12 +165,20 @@ impl Journal {
         acknowledged.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    /// The batches that hold spans or log records of a trace, the oldest first, within bounds. Blocks on the disk.
+    /// The batches that are wanted, the oldest first, within bounds. Blocks on the disk.
     ///
     /// # Errors
     /// When a segment cannot be read.
-    pub fn batches_of_trace(&self, trace: TraceId, signal: Signal) -> Result<TraceBatches, JournalError> {
-        lookup::batches_of_trace(&self.writer.shared, trace, signal)
+    pub fn batches_of(&self, wanted: &Wanted<'_>) -> Result<FoundBatches, JournalError> {
+        lookup::batches_of(&self.writer.shared, wanted)
+    }
+
+    /// The batches that hold spans or log records of a trace, whenever they arrived.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn batches_of_trace(&self, trace: TraceId, signal: Signal) -> Result<FoundBatches, JournalError> {
+        self.batches_of(&Wanted { keys: &[trace.into()], signal, received: 0..=u64::MAX })
     }
 
     /// Follows the journal from a position on; a position that is still to come begins with the next batch.

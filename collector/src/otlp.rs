@@ -15,9 +15,11 @@
 
 pub mod identify;
 pub mod json;
+pub mod key;
 pub mod limits;
 pub mod logs;
 pub mod metrics;
+pub mod subject;
 pub mod trace_view;
 pub mod traces;
 pub mod volume;

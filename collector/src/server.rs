@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alert::{self, Alerts, webhook},
-    api::{self, ApiState, Hosts, Identity, Live, StatusSource, TraceLogs, TraceSpans},
+    api::{self, ApiState, FoundLogs, Hosts, Identity, Live, StatusSource, TraceSpans},
     config::{Config, DataDir},
     counters::Counters,
     doors::{
@@ -33,7 +33,7 @@ use crate::{
         serve::{Protocols, serve},
     },
     intended::registry::Registry,
-    journal::{Journal, JournalConfig, JournalError},
+    journal::{Journal, JournalConfig, JournalError, Wanted},
     layout::{Layout, YOUNG_FOR},
     otlp::{Signal, identify, trace_view},
     pipeline::{self, Knowledge, Outlets, Pipeline, Restored},
@@ -50,6 +50,9 @@ const SEGMENT_BYTES: u64 = 256 << 20;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Log records that are read for one answer; those of the request that goes beyond are still among them.
+const LOGS_READ: usize = 10_000;
 
 /// Alerts that the page lists.
 const ALERTS_LISTED: usize = 200;
@@ -267,17 +270,23 @@ impl Core {
                 let spans = spans.map(|(resource, span)| (Arc::new(resource), span)).collect();
                 Ok(TraceSpans { spans, truncated: found.truncated })
             }),
-            logs: Arc::new(move |trace_id| {
-                let found = logs_journal.batches_of_trace(trace_id, Signal::Logs)?;
-                let records = found
-                    .batches
-                    .iter()
-                    .flat_map(|batch| trace_view::logs_of_trace(&batch.body, batch.items, trace_id));
-                Ok(TraceLogs { records: records.collect(), truncated: found.truncated })
+            logs: Arc::new(move |query, is_wanted| {
+                let wanted = Wanted { keys: &query.keys, signal: Signal::Logs, received: query.received.clone() };
+                let found = logs_journal.batches_of(&wanted)?;
+                let mut logs = FoundLogs { truncated: found.truncated, ..FoundLogs::default() };
+                for batch in found.batches.iter().rev() {
+                    if logs.records.len() >= LOGS_READ {
+                        logs.truncated = true;
+                        break;
+                    }
+                    logs.records.extend(trace_view::logs_of(&batch.body, &limits.of(batch.items), is_wanted));
+                }
+                Ok(logs)
             }),
             identify: Arc::new(move |resource, span| {
-                let function = identify::function_of(resource, span, &limits);
-                Identity { id: function.id, name: Arc::clone(&function.name) }
+                let of = identify::runner_of(resource, span, &limits);
+                let name = Arc::clone(&of.function.name);
+                Identity { id: of.function.id, name, run: of.run, instance: of.instance }
             }),
             changes: Arc::new(move || changes.changes()),
             windows: Arc::new(move |range, now| Ok(windows.measured(range, now)?)),

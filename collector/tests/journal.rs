@@ -66,7 +66,7 @@ fn body(number: u64, length: usize) -> Bytes {
 fn batch(number: u64, length: usize) -> Batch {
     let received = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let trace = TraceId((u128::from(number) + 1).to_be_bytes());
-    Batch::pack(received, Signal::Traces, 1, vec![trace], body(number, length)).unwrap()
+    Batch::pack(received, Signal::Traces, 1, vec![trace.into()], body(number, length)).unwrap()
 }
 
 fn length_of(number: u64) -> usize {

@@ -70,6 +70,11 @@ pub fn function_url(id: &str, range: &Range) -> String {
     range.after(&format!("/api/v1/functions/{}", encode(id)))
 }
 
+/// The address of what the log records of one function say.
+pub fn function_logs_url(id: &str, range: &Range) -> String {
+    range.after(&format!("/api/v1/functions/{}/logs", encode(id)))
+}
+
 /// The address of what functions cost.
 pub fn cost_url(range: &Range) -> String {
     range.after("/api/v1/cost")

@@ -1,10 +1,11 @@
 //! Small parts that several pages are made of, as plain data.
 //!
 //! `parts/rows.rs` is the sortable table, `parts/range.rs` the choice of a range of time, `parts/fetched.rs` a request with
-//! its signal, `parts/icon.rs` the signs.
+//! its signal, `parts/icon.rs` the signs, `parts/logs.rs` a log record in a line.
 
 pub mod fetched;
 pub mod icon;
+pub mod logs;
 pub mod range;
 pub mod rows;
 

@@ -84,6 +84,10 @@ pub fn losses(status: &Status) -> Vec<(&'static str, u64)> {
         ("entities not watched", status.entities_dropped),
         ("spans sampled too thinly", status.sampling_clipped),
         ("exceptions in logs without their span", status.exceptions_unmatched),
+        (
+            "exceptions in logs without their run",
+            status.exceptions_without_span.saturating_sub(status.exceptions_joined),
+        ),
         ("traces measured early", status.traces_cut),
         ("spans of large traces", status.trace_spans_dropped),
         ("clock offsets forgotten", status.clock_offsets_dropped),

@@ -371,6 +371,8 @@ impl Losses {
         self.entities_dropped += other.entities_dropped;
         self.sampling_clipped += other.sampling_clipped;
         self.exceptions_unmatched += other.exceptions_unmatched;
+        self.exceptions_without_span += other.exceptions_without_span;
+        self.exceptions_joined += other.exceptions_joined;
         self.roots_overflowed += other.roots_overflowed;
         self.profiles_overflowed += other.profiles_overflowed;
         self.traces_cut += other.traces_cut;

@@ -42,6 +42,8 @@ pub(crate) struct Observed {
     pub(crate) told_time_outs: u64,
     /// Runs that did not begin because too many were running, as telemetry of the function says.
     pub(crate) told_throttles: u64,
+    /// Runs that failed as logs or the platform say, without naming a span of theirs.
+    pub(crate) told_failures: u64,
     /// Calls by this function that were refused because there were too many.
     pub(crate) refused_calls: f64,
     /// Used memory by instance.
@@ -77,6 +79,7 @@ impl Observed {
         }
         self.told_time_outs += u64::from(fact.timed_out);
         self.told_throttles += u64::from(fact.throttled);
+        self.told_failures += u64::from(fact.failed);
         if let Some(bytes) = fact.used_memory_bytes {
             let used_mb = bytes as f64 / MIB;
             self.used_memory_mb.get_or_insert_with(|| Box::new(sketch())).add(used_mb);
@@ -107,6 +110,7 @@ impl Observed {
         self.span_time_outs += other.span_time_outs;
         self.told_time_outs += other.told_time_outs;
         self.told_throttles += other.told_throttles;
+        self.told_failures += other.told_failures;
         self.refused_calls += other.refused_calls;
         self.instances_dropped += other.instances_dropped;
         for later in &other.instances {
@@ -194,6 +198,7 @@ state!(Observed {
     span_time_outs,
     told_time_outs,
     told_throttles,
+    told_failures,
     refused_calls,
     instances,
     instances_dropped

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::{
     attribute::{Attribute, Attributes},
     detect::telemetry::is_export,
+    facts::RunId,
     identity::Touch,
     record::{Key, KeyClass, SpanKey, Trigger},
     snapshot::{EdgeKind, NodeId, ResourceKind},
@@ -223,7 +224,7 @@ pub(super) fn trigger_of(span: &Span, touch: Option<&Touch>) -> Trigger {
 /// Hash of the id of a run, as its platform or the answer to its caller says.
 pub(super) fn run_of(attributes: &Attributes) -> Option<u64> {
     let id = attributes.text(Attribute::FaasInvocationId).or_else(|| attributes.text(Attribute::AwsRequestId))?;
-    Some(xxh3_64_with_seed(id.as_bytes(), KeyClass::Request as u64).max(1))
+    Some(RunId::of(id).0)
 }
 
 fn message_key(destination: Option<NodeId>, id: &str) -> Key {

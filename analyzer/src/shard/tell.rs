@@ -77,7 +77,7 @@ impl Shard {
         self.delta.function(&span.function).run(false, span.run());
         self.invocations.merge(key, invocation);
         if span.is_failed {
-            self.failed.push(invocation);
+            self.exceptions.failed.push(invocation);
         }
         if let Some(record) = self.spans.get_mut(key) {
             record.invocation = invocation;
@@ -106,9 +106,7 @@ impl Shard {
         if span.limit == Limit::Rate && span.kind.is_outbound() {
             self.delta.function(&span.function).observed().refused_calls += span.sampling.adjusted_count();
         }
-        if self.exceptions.remove(key).is_some() {
-            self.failed.push(invocation);
-        }
+        self.meet_exceptions(key, span, invocation);
         self.placed.push(key);
     }
 

@@ -44,6 +44,10 @@ pub struct Losses {
     pub sampling_clipped: u64,
     /// Exceptions of log records whose span did not come in time, or that waited while there were too many.
     pub exceptions_unmatched: u64,
+    /// Exceptions of log records that name no span.
+    pub exceptions_without_span: u64,
+    /// How many of those were joined to a run, by its id or by its instance and the time.
+    pub exceptions_joined: u64,
     /// Root operations whose traces were let go because there were too many.
     pub roots_overflowed: u64,
     /// Traces of root operations let go because all together had too many places.
@@ -83,6 +87,8 @@ state!(Losses {
     entities_dropped,
     sampling_clipped,
     exceptions_unmatched,
+    exceptions_without_span,
+    exceptions_joined,
     roots_overflowed,
     profiles_overflowed,
     traces_cut,

@@ -19,6 +19,8 @@ pub struct FunctionProfile {
     pub runs: f64,
     /// Runs that ended with an error.
     pub errors: f64,
+    /// Runs that failed as logs or the platform say, without naming a span; they may be among `errors`.
+    pub failures_in_logs: u64,
     /// What is known of it that spans do not carry, and who said so.
     pub facts: Arc<FunctionFacts>,
     /// How often instances start, and what that costs the slow runs.

@@ -94,6 +94,8 @@ impl StatusSource {
             entities_dropped: losses.entities_dropped,
             sampling_clipped: losses.sampling_clipped,
             exceptions_unmatched: losses.exceptions_unmatched,
+            exceptions_without_span: losses.exceptions_without_span,
+            exceptions_joined: losses.exceptions_joined,
             traces_cut: losses.traces_cut,
             trace_spans_dropped: losses.trace_spans_dropped,
             clock_offsets_dropped: losses.clock_offsets_dropped,

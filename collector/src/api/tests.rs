@@ -153,8 +153,8 @@ fn stage(assets: &'static [Asset]) -> (ApiState, watch::Sender<Arc<View>>) {
             0x0c => panic!("the journal panics"),
             _ => Ok(TraceSpans::default()),
         }),
-        logs: Arc::new(|_| Ok(TraceLogs::default())),
-        identify: Arc::new(|_, _| Identity { id: NodeId(15), name: "resize".into() }),
+        logs: Arc::new(|_, _| Ok(FoundLogs::default())),
+        identify: Arc::new(|_, _| Identity::of(NodeId(15), "resize".into())),
         changes: Arc::new(|| Arc::new(vec![slower()])),
         windows: Arc::new(|range, now| {
             let measured = if now.since(range.to) < YESTERDAY { Measured::default() } else { ran_yesterday() };

@@ -15,7 +15,9 @@ mod attributes;
 mod logs;
 pub(super) mod tree;
 
-pub use logs::{LogSource, TraceLogs};
+pub(super) use logs::LogQuery;
+pub(super) use logs::message;
+pub use logs::{FoundLogs, LogSource};
 
 /// Bound on the spans of one answer; what is beyond is counted, not shown.
 pub(super) const SPANS_SHOWN: usize = 10_000;
@@ -36,13 +38,24 @@ pub struct TraceSpans {
 /// Says which function ran a span, as the engine would.
 pub type Identify = Arc<dyn Fn(&Resource, &Span) -> Identity + Send + Sync>;
 
-/// The function that ran a span.
+/// The function that ran a span, and which of its runs it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Persistent identity of the function.
     pub id: NodeId,
     /// The name people know it by.
     pub name: Arc<str>,
+    /// Id of the run, if the span names it.
+    pub run: Option<Box<str>>,
+    /// The instance, if the span or its resource names it.
+    pub instance: Option<Box<str>>,
+}
+
+impl Identity {
+    /// That of a span which does not say which run of the function it is of.
+    pub fn of(id: NodeId, name: Arc<str>) -> Self {
+        Self { id, name, run: None, instance: None }
+    }
 }
 
 pub(super) async fn get(shared: Shared, wanted: v1::GetTraceRequest) -> Result<v1::Trace, ApiError> {
@@ -59,7 +72,7 @@ pub(super) async fn get(shared: Shared, wanted: v1::GetTraceRequest) -> Result<v
         }
         let mut trace = tree::build(id, &found.spans, &*identify);
         trace.truncated |= found.truncated;
-        logs::add(&read_logs(id)?, &mut trace);
+        logs::add(&read_logs, id, &found.spans, &*identify, &mut trace)?;
         Ok(Some(trace))
     });
     let unknown = || {

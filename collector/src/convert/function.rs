@@ -22,6 +22,7 @@ pub fn function_profile(profile: &FunctionProfile, name: impl Fn(NodeId) -> Stri
     v1::FunctionProfile {
         runs: finite(profile.runs),
         errors: finite(profile.errors),
+        failures_in_logs: profile.failures_in_logs,
         facts: Some(facts(&profile.facts)),
         cold_starts: Some(cold_starts(&profile.cold_starts)),
         state: Some(state(&profile.state, &name)),
@@ -241,6 +242,7 @@ mod tests {
                 leak: Some(Leak { instances: 2, mb_per_run: 0.5, runs_until_full: None }),
                 ..MemoryUse::default()
             }),
+            failures_in_logs: 0,
             metrics: None,
             throttles: Throttles { refused: 3.0, share: 0.1, callers: vec![refusals], ..Throttles::default() },
             versions: [("7".into(), EventTime(1_000_000_000))].into(),

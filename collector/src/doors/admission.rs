@@ -14,7 +14,7 @@ use crate::{
     clock::unix_nanos,
     counters::{Counter, Counters},
     journal::{AppendError, Journal, batch::Batch},
-    otlp::{Signal, json, traces, volume},
+    otlp::{Signal, json, key::Key, limits::ItemLimits, subject, traces, volume},
 };
 
 /// Bound on a text that is sent back, bytes; the OTLP specification limits responses.
@@ -32,7 +32,7 @@ pub struct Admission {
     journal: Journal,
     counters: Arc<Counters>,
     budget: Arc<Budget>,
-    most_items: u64,
+    items: ItemLimits,
 }
 
 /// How the bytes of a request are to be read.
@@ -84,7 +84,7 @@ struct Judged {
 impl Admission {
     /// An admission that appends to a journal, within these limits.
     pub fn new(journal: Journal, counters: Arc<Counters>, limits: &Limits) -> Self {
-        Self { journal, counters, budget: Budget::new(limits.in_flight_bytes), most_items: limits.items.items }
+        Self { journal, counters, budget: Budget::new(limits.in_flight_bytes), items: limits.items }
     }
 
     /// What is counted here.
@@ -99,9 +99,9 @@ impl Admission {
 
     /// Judges a request and waits until what is accepted is durable.
     pub async fn admit(&self, signal: Signal, format: Format, body: Bytes) -> Outcome {
-        let (received, most) = (unix_nanos(), self.most_items);
+        let (received, limits) = (unix_nanos(), self.items);
         let judged = if body.len() > INLINE_BYTES {
-            match tokio::task::spawn_blocking(move || judge(received, signal, format, most, body)).await {
+            match tokio::task::spawn_blocking(move || judge(received, signal, format, &limits, body)).await {
                 Ok(judged) => judged,
                 // A panic there is a panic here: the door turns it into an internal error.
                 Err(died) => match died.try_into_panic() {
@@ -110,7 +110,7 @@ impl Admission {
                 },
             }
         } else {
-            judge(received, signal, format, most, body)
+            judge(received, signal, format, &limits, body)
         };
         match judged {
             Ok(judged) => self.keep(signal, judged).await,
@@ -201,7 +201,7 @@ impl Outcome {
     }
 }
 
-fn judge(received: u64, signal: Signal, format: Format, most: u64, body: Bytes) -> Result<Judged, String> {
+fn judge(received: u64, signal: Signal, format: Format, limits: &ItemLimits, body: Bytes) -> Result<Judged, String> {
     let (body, values_cut) = match format {
         Format::Protobuf => (body, 0),
         Format::Json => {
@@ -209,20 +209,22 @@ fn judge(received: u64, signal: Signal, format: Format, most: u64, body: Bytes) 
             (converted.protobuf.into(), converted.values_cut)
         }
     };
-    let (items, trace_ids, rejected, message) = match signal {
+    let most = limits.items;
+    let (items, keys, rejected, message) = match signal {
         Signal::Traces => {
             let checked = traces::check(&body, most).map_err(|error| error.to_string())?;
             let message = checked.message();
-            (checked.accepted, checked.trace_ids, checked.rejected, message)
+            (checked.accepted, checked.trace_ids.into_iter().map(Key::from).collect(), checked.rejected, message)
         }
         Signal::Logs | Signal::Metrics => {
             let count = if signal == Signal::Logs { volume::log_records } else { volume::data_points };
             let counted = count(&body, most).map_err(|error| error.to_string())?;
             let message = counted.message(signal);
-            (counted.accepted, counted.trace_ids, counted.rejected, message)
+            let keys = if signal == Signal::Logs { subject::keys(&body, limits) } else { Ok(Vec::new()) };
+            (counted.accepted, keys.map_err(|error| error.to_string())?, counted.rejected, message)
         }
     };
-    let batch = (items > 0).then(|| Batch::pack(received, signal, items, trace_ids, body)).transpose();
+    let batch = (items > 0).then(|| Batch::pack(received, signal, items, keys, body)).transpose();
     let batch = batch.map_err(|error| format!("failed to compress the request: {error}"))?;
     Ok(Judged { batch, rejected, values_cut, message })
 }

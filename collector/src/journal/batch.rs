@@ -5,17 +5,16 @@
 use std::{cell::RefCell, io};
 
 use bytes::Bytes;
-use loopscope_analyzer::span::TraceId;
 use xxhash_rust::xxh3::xxh3_64;
 use zstd::bulk::{Compressor, decompress};
 
-use crate::otlp::Signal;
+use crate::otlp::{
+    Signal,
+    key::{KEY_BYTES, Key},
+};
 
 /// The lightest level: it halves the cost of the next one and still takes seven eighths of the bytes away.
 const ZSTD_LEVEL: i32 = 1;
-
-/// Bytes of a trace id in the row of its batch.
-const TRACE_ID_BYTES: usize = 16;
 
 /// A request that is ready to be written.
 #[derive(Clone, Debug)]
@@ -26,8 +25,8 @@ pub struct Batch {
     pub signal: Signal,
     /// Accepted spans, log records or data points.
     pub items: u64,
-    /// Its traces, each once, in order.
-    pub trace_ids: Vec<TraceId>,
+    /// What it is found by, each once, in order.
+    pub keys: Vec<Key>,
     /// The protobuf bytes of the request.
     pub body: Bytes,
     packed: Vec<u8>,
@@ -38,13 +37,7 @@ impl Batch {
     ///
     /// # Errors
     /// When there is no memory for the compressor.
-    pub fn pack(
-        received_unix_nanos: u64,
-        signal: Signal,
-        items: u64,
-        trace_ids: Vec<TraceId>,
-        body: Bytes,
-    ) -> io::Result<Self> {
+    pub fn pack(received_unix_nanos: u64, signal: Signal, items: u64, keys: Vec<Key>, body: Bytes) -> io::Result<Self> {
         thread_local! {
             /// Making a compressor costs more than packing a small body.
             static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
@@ -56,7 +49,7 @@ impl Batch {
             };
             compressor.compress(&body)
         })?;
-        Ok(Self { received_unix_nanos, signal, items, trace_ids, body, packed })
+        Ok(Self { received_unix_nanos, signal, items, keys, body, packed })
     }
 
     /// The bytes as they are stored.
@@ -66,12 +59,12 @@ impl Batch {
 
     /// What the batch holds in memory, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.body.len() + self.packed.len() + self.trace_ids.len() * TRACE_ID_BYTES
+        self.body.len() + self.packed.len() + self.keys.len() * KEY_BYTES
     }
 
     /// What the batch adds to its segment, about.
     pub(super) fn disk_bytes(&self) -> u64 {
-        (self.packed.len() + self.trace_ids.len() * TRACE_ID_BYTES) as u64
+        (self.packed.len() + self.keys.len() * KEY_BYTES) as u64
     }
 }
 
@@ -80,19 +73,19 @@ pub(super) fn unpack(packed: &[u8], length: usize) -> io::Result<Bytes> {
     decompress(packed, length).map(Bytes::from)
 }
 
-/// The ids as the row of the batch holds them.
-pub(super) fn trace_ids_to_blob(ids: &[TraceId]) -> Vec<u8> {
-    ids.iter().flat_map(|id| id.0).collect()
+/// The keys as the row of the batch holds them.
+pub(super) fn keys_to_blob(keys: &[Key]) -> Vec<u8> {
+    keys.iter().flat_map(|key| key.0).collect()
 }
 
-/// The ids out of the row of a batch, in order.
-pub(super) fn trace_ids_of_blob(blob: &[u8]) -> impl Iterator<Item = TraceId> {
-    blob.as_chunks::<TRACE_ID_BYTES>().0.iter().map(|id| TraceId(*id))
+/// The keys out of the row of a batch, in order.
+pub(super) fn keys_of_blob(blob: &[u8]) -> impl Iterator<Item = Key> {
+    blob.as_chunks::<KEY_BYTES>().0.iter().map(|key| Key(*key))
 }
 
-/// What the indexes know of a trace id. Two ids with one hash cost a look at a batch that does not have the trace.
-pub(super) fn hash(trace: TraceId) -> u64 {
-    xxh3_64(&trace.0)
+/// What the indexes know of a key. Two keys with one hash cost a look at a batch that does not have the one asked for.
+pub(super) fn hash(key: Key) -> u64 {
+    xxh3_64(&key.0)
 }
 
 /// The number by which a signal is stored; never to be changed.

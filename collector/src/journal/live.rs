@@ -1,17 +1,16 @@
 //! What the writer shows to readers: which segments there are, the newest batches, and the traces of the open segment.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     path::PathBuf,
 };
-
-use loopscope_analyzer::span::TraceId;
 
 use super::{
     Position,
     batch::{self, Batch},
     tail::TailBatch,
 };
+use crate::otlp::key::Key;
 
 /// Bound on the bodies that are kept in memory for readers; one that is further behind reads from disk.
 pub(super) const RECENT_BYTES: usize = 32 << 20;
@@ -22,7 +21,7 @@ pub(super) struct Live {
     pub(super) next_position: Position,
     /// By first position; the last is open, all others are sealed.
     pub(super) segments: BTreeMap<Position, SegmentInfo>,
-    /// Hash of a trace and position of a batch, for the open segment, in the order of positions. Looking through it
+    /// Hash of a key and position of a batch, for the open segment, in the order of positions. Looking through it
     /// all takes milliseconds, and is asked for by people only, while keeping it costs the writer next to nothing.
     pub(super) open_index: Vec<(u64, Position)>,
     recent: VecDeque<TailBatch>,
@@ -57,7 +56,7 @@ impl Live {
     pub(super) fn publish(&mut self, batch: &Batch) {
         let position = self.next_position;
         self.next_position += 1;
-        self.open_index.extend(batch.trace_ids.iter().map(|trace| (batch::hash(*trace), position)));
+        self.open_index.extend(batch.keys.iter().map(|key| (batch::hash(*key), position)));
         self.recent_bytes += batch.body.len();
         self.recent.push_back(TailBatch {
             position,
@@ -90,10 +89,10 @@ impl Live {
         self.recent.iter().skip(skip)
     }
 
-    /// The positions of batches in the open segment that may hold a trace, in order.
-    pub(super) fn open_positions(&self, trace: TraceId) -> Vec<Position> {
-        let hash = batch::hash(trace);
-        self.open_index.iter().filter(|(of, _)| *of == hash).map(|(_, position)| *position).collect()
+    /// The positions of batches in the open segment that may hold one of these keys, in order.
+    pub(super) fn open_positions(&self, keys: &[Key]) -> Vec<Position> {
+        let hashes: HashSet<u64> = keys.iter().map(|key| batch::hash(*key)).collect();
+        self.open_index.iter().filter(|(of, _)| hashes.contains(of)).map(|(_, position)| *position).collect()
     }
 
     /// The segment that holds a position, or would if it had not been deleted.

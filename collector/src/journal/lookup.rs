@@ -1,27 +1,39 @@
-//! Finds the batches of a trace, by the index in memory and those of the sealed segments.
+//! Finds the batches of traces, functions and runs, by the index in memory and those of the sealed segments.
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use bytes::Bytes;
-use loopscope_analyzer::span::TraceId;
 
 use super::{JournalError, Position, Shared, segment::Reader};
-use crate::otlp::Signal;
+use crate::otlp::{Signal, key::Key};
 
 /// Bound on the batches of one answer; the newest are given when there are more.
-pub const BATCHES_PER_TRACE: usize = 256;
+pub const BATCHES_PER_ANSWER: usize = 256;
 
 /// Bound on the bodies of one answer, bytes; one more batch may stand across it.
-pub const BYTES_PER_TRACE: usize = 64 << 20;
+pub const BYTES_PER_ANSWER: usize = 64 << 20;
 
-/// The batches of one trace.
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Batches that are found by any of these.
+    pub keys: &'a [Key],
+    /// What they carry.
+    pub signal: Signal,
+    /// When they arrived, nanoseconds since 1970-01-01 UTC.
+    pub received: RangeInclusive<u64>,
+}
+
+/// The batches that were found.
 #[derive(Clone, Debug, Default)]
-pub struct TraceBatches {
+pub struct FoundBatches {
     /// The batches, the oldest first.
     pub batches: Vec<StoredBatch>,
     /// True when older batches were left out to stay within the bounds.
     pub truncated: bool,
 }
 
-/// A batch that holds spans or log records of the trace.
+/// A batch that is found by what was looked for.
 #[derive(Clone, Debug)]
 pub struct StoredBatch {
     /// Its place in the journal.
@@ -34,25 +46,35 @@ pub struct StoredBatch {
     pub body: Bytes,
 }
 
-pub(super) fn batches_of_trace(shared: &Shared, trace: TraceId, signal: Signal) -> Result<TraceBatches, JournalError> {
+pub(super) fn batches_of(shared: &Shared, wanted: &Wanted<'_>) -> Result<FoundBatches, JournalError> {
     let (open_positions, segments) = {
         let live = shared.live();
-        (live.open_positions(trace), live.segments.clone())
+        (live.open_positions(wanted.keys), live.segments.clone())
     };
-    let mut found = TraceBatches::default();
+    let mut found = FoundBatches::default();
     let mut bytes = 0;
     'segments: for (first, segment) in segments.into_iter().rev() {
+        // The open segment says only at its end when its newest batch arrived.
+        if segment.last.is_some() && segment.newest_unix_nanos < *wanted.received.start() {
+            continue;
+        }
         let reader = match Reader::open(&segment.path, first) {
             Ok(reader) => reader,
             // Retention may have deleted it since the look at the live state.
             Err(_) if !shared.live().segments.contains_key(&first) => continue,
             Err(error) => return Err(error),
         };
-        let positions = if segment.last.is_some() { reader.indexed(trace)? } else { open_positions.clone() };
+        let mut positions = BTreeSet::new();
+        if segment.last.is_none() {
+            positions.extend(open_positions.iter().copied());
+        } else {
+            for key in wanted.keys {
+                positions.extend(reader.indexed(*key)?);
+            }
+        }
         for position in positions.into_iter().rev() {
-            let row = reader.batch_with(position, trace)?;
-            let Some(row) = row.filter(|row| row.signal == signal) else { continue };
-            if found.batches.len() >= BATCHES_PER_TRACE || bytes >= BYTES_PER_TRACE {
+            let Some(row) = reader.batch_of(position, wanted)? else { continue };
+            if found.batches.len() >= BATCHES_PER_ANSWER || bytes >= BYTES_PER_ANSWER {
                 found.truncated = true;
                 break 'segments;
             }

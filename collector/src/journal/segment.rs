@@ -116,7 +116,7 @@ impl Segment {
                 batch.received_unix_nanos.cast_signed(),
                 batch::signal_to_number(batch.signal),
                 batch.items.cast_signed(),
-                batch::trace_ids_to_blob(&batch.trace_ids),
+                batch::keys_to_blob(&batch.keys),
                 batch.body.len() as i64,
                 batch.packed(),
             ])?;
@@ -125,7 +125,7 @@ impl Segment {
         transaction.commit()
     }
 
-    /// Hashes of the traces of all batches with their positions, in the order of positions.
+    /// Hashes of the keys of all batches with their positions, in the order of positions.
     pub(super) fn read_index(&self) -> Result<Vec<(u64, Position)>, JournalError> {
         let read = || {
             let mut found = Vec::new();
@@ -133,8 +133,8 @@ impl Segment {
             let mut rows = batches.query([])?;
             while let Some(row) = rows.next()? {
                 let position = row.get::<_, i64>(0)?.cast_unsigned();
-                let ids = row.get_ref(1)?.as_blob()?;
-                found.extend(batch::trace_ids_of_blob(ids).map(|trace| (batch::hash(trace), position)));
+                let keys = row.get_ref(1)?.as_blob()?;
+                found.extend(batch::keys_of_blob(keys).map(|key| (batch::hash(key), position)));
             }
             Ok(found)
         };

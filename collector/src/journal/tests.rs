@@ -44,8 +44,8 @@ fn body(number: u64, length: usize) -> Bytes {
 }
 
 fn batch(received: u64, number: u64, length: usize) -> Batch {
-    let traces = vec![trace(number / 2), trace(number / 2 + 1000)];
-    Batch::pack(received, Signal::Traces, 1, traces, body(number, length)).unwrap()
+    let keys = [number / 2, number / 2 + 1000].map(|number| trace(number).into()).to_vec();
+    Batch::pack(received, Signal::Traces, 1, keys, body(number, length)).unwrap()
 }
 
 fn append(journal: &Journal, batch: Batch) -> Result<Position, AppendError> {

@@ -15,18 +15,31 @@ use prost::Message as _;
 
 use super::{
     limits::ItemLimits,
+    subject,
     traces::attributes::{self, Gathered},
 };
 
-/// The function that ran the span, within the limits that the engine has.
-pub fn function_of(resource: &Resource, span: &Span, limits: &ItemLimits) -> Arc<Function> {
+/// Who ran a span.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// The function.
+    pub function: Arc<Function>,
+    /// Id of the run, if the span names it.
+    pub run: Option<Box<str>>,
+    /// The instance, if the span or its resource names it.
+    pub instance: Option<Box<str>>,
+}
+
+/// Who ran the span, within the limits that the engine has.
+pub fn runner_of(resource: &Resource, span: &Span, limits: &ItemLimits) -> Runner {
     let resource = identity::Resource::new(known(&resource.attributes, limits));
-    identity::function_named_by(
-        &resource,
-        SpanKind::from_wire(span.kind.into()),
-        &span.name,
-        &known(&span.attributes, limits),
-    )
+    let own = known(&span.attributes, limits);
+    let kind = SpanKind::from_wire(span.kind.into());
+    Runner {
+        function: identity::function_named_by(&resource, kind, &span.name, &own),
+        run: subject::run_of(&own).map(Into::into),
+        instance: [&own, &resource.attributes].into_iter().find_map(subject::instance_of).map(Into::into),
+    }
 }
 
 /// Attributes as the engine would keep them.
@@ -73,7 +86,7 @@ mod tests {
         let body = ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec();
         let decoded = traces::spans(&body, &ItemLimits::default()).unwrap().spans.remove(0);
         let by_engine = identity::function_of(&decoded);
-        let found = function_of(&resource, &span, &ItemLimits::default());
+        let found = runner_of(&resource, &span, &ItemLimits::default()).function;
         assert_eq!((found.id, &*found.name), (by_engine.id, &*by_engine.name));
         assert_eq!(&*found.name, expected);
     }

@@ -6,13 +6,11 @@
 //! What other records say stays in the journal. Records are judged by `otlp/volume.rs`; what is made of facts is the
 //! analyzer's business (`loopscope_analyzer::facts`). The forms: AWS Lambda Developer Guide, "Lambda Telemetry API".
 
-use std::str;
+use std::{str, sync::Arc};
 
 use loopscope_analyzer::{
-    attribute::{Attribute, Attributes},
-    facts::{ExceptionRecord, FactRecord},
-    identity::{Resource, function_named_by},
-    span::{EventTime, SpanId, SpanKind, TraceId},
+    facts::{ExceptionRecord, FactRecord, RunId},
+    identity::is_unnamed,
 };
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value},
@@ -25,16 +23,17 @@ use serde_json::{Value as Json, json};
 use super::{
     EnvelopeError, Signal,
     limits::ItemLimits,
-    traces::{
-        attributes::{self, Gathered},
-        resource_of,
-    },
-    volume::{each_child, each_group, each_item_of, judge_log_record},
+    subject::{Outline, Subject},
+    traces::resource_of,
+    volume::{each_group, each_item_of, judge_log_record},
     wire::{Fields, WireError},
 };
 
 /// Bytes of a MB in a report.
 const MB: f64 = 1_048_576.0;
+
+/// What a report calls a run that did not end well.
+const FAILURES: [&str; 3] = ["timeout", "error", "failure"];
 
 /// Longest report that is read, bytes; those of the platform have a few hundred.
 const REPORT_BYTES: usize = 4096;
@@ -42,10 +41,9 @@ const REPORT_BYTES: usize = 4096;
 /// What the log records of a request say of functions.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// What reports say, in their order; at most one for each record.
+    /// What reports say, and exceptions that name no span, in their order.
     pub facts: Vec<FactRecord>,
-    /// Exceptions that name the span that they happened in. Severity alone makes none: the semantic conventions want
-    /// `exception.type` or `exception.message` of each.
+    /// Runs that failed, by what they are known.
     pub exceptions: Vec<ExceptionRecord>,
 }
 
@@ -63,13 +61,11 @@ pub fn said(request: &[u8], limits: &ItemLimits) -> Result<Said, EnvelopeError> 
                 return Ok(());
             }
             left -= 1;
-            said.exceptions.extend(exception_of(record).ok().flatten());
-            if let Ok((at, Some(body))) = body_of(record)
-                && let Some(report) = body.report(record)
-                && let Ok(attributes) = attributes_of(record, limits)
-            {
+            let Ok(outline) = Outline::of(record) else { return Ok(()) };
+            let report = body_of(record).ok().flatten().and_then(|body| body.report(record));
+            if report.is_some() || outline.is_exception {
                 let resource = resource.get_or_insert_with(|| resource_of(group, limits));
-                said.facts.extend(report.about(resource, &attributes, at));
+                said.add(report, &Subject::of(&outline, record, resource, limits));
             }
             Ok(())
         })
@@ -78,67 +74,47 @@ pub fn said(request: &[u8], limits: &ItemLimits) -> Result<Said, EnvelopeError> 
     Ok(said)
 }
 
-/// When it was, and the body of a log record, where that may be a report.
-fn body_of(record: &[u8]) -> Result<(EventTime, Option<Body<'_>>), WireError> {
-    const TIME: u32 = 1;
+impl Said {
+    fn add(&mut self, report: Option<Report>, subject: &Subject) {
+        if subject.is_exception {
+            let exception = subject.exception();
+            self.exceptions.extend(exception);
+            // A span says by itself whose run it is; who does not even name a function says nothing.
+            let is_known = !subject.function.is_app && !is_unnamed(&subject.function.name);
+            if is_known && !matches!(exception, Some(ExceptionRecord::Span { .. })) {
+                self.facts
+                    .push(FactRecord { failed: true, ..FactRecord::about(Arc::clone(&subject.function), subject.at) });
+            }
+        }
+        let Some(report) = report else { return };
+        if let Some(run) = &report.failed_run {
+            self.exceptions.push(ExceptionRecord::Run { run: RunId::of(run), at: subject.at });
+        }
+        self.facts.extend(report.about(subject));
+    }
+}
+
+/// The body of a log record, where that may be a report.
+fn body_of(record: &[u8]) -> Result<Option<Body<'_>>, WireError> {
     const BODY: u32 = 5;
     const BODY_TEXT: u32 = 1;
     const BODY_PAIRS: u32 = 6;
-    const OBSERVED_TIME: u32 = 11;
-    let (mut time, mut observed, mut body) = (0, 0, None);
+    let mut body = None;
     let mut fields = Fields::new(record);
     while let Some(field) = fields.next()? {
-        match field.number {
-            TIME => time = field.value.fixed64()?,
-            OBSERVED_TIME => observed = field.value.fixed64()?,
-            BODY => {
-                let mut value = Fields::new(field.value.len()?);
-                while let Some(field) = value.next()? {
-                    match field.number {
-                        BODY_TEXT => body = Some(Body::Text(field.value.len()?)),
-                        BODY_PAIRS => body = Some(Body::Pairs),
-                        _ => {}
-                    }
-                }
+        if field.number != BODY {
+            continue;
+        }
+        let mut value = Fields::new(field.value.len()?);
+        while let Some(field) = value.next()? {
+            match field.number {
+                BODY_TEXT => body = Some(Body::Text(field.value.len()?)),
+                BODY_PAIRS => body = Some(Body::Pairs),
+                _ => {}
             }
-            _ => {}
         }
     }
-    let at = EventTime(if time > 0 { time } else { observed });
-    Ok((at, body))
-}
-
-/// The exception of a record that names its span.
-fn exception_of(record: &[u8]) -> Result<Option<ExceptionRecord>, WireError> {
-    const ATTRIBUTES: u32 = 6;
-    const TRACE_ID: u32 = 9;
-    const SPAN_ID: u32 = 10;
-    const KEY: u32 = 1;
-    let (mut trace, mut span, mut is_exception) = (None, None, false);
-    let mut fields = Fields::new(record);
-    while let Some(field) = fields.next()? {
-        match field.number {
-            TRACE_ID => trace = TraceId::from_wire(field.value.len()?),
-            SPAN_ID => span = SpanId::from_wire(field.value.len()?),
-            ATTRIBUTES if !is_exception => each_child(field.value.len()?, KEY, &mut |key| {
-                is_exception |= matches!(key, b"exception.type" | b"exception.message");
-                Ok(())
-            })?,
-            _ => {}
-        }
-    }
-    let of_span = trace.zip(span).filter(|_| is_exception);
-    Ok(of_span.map(|(trace_id, span_id)| ExceptionRecord { trace_id, span_id }))
-}
-
-fn attributes_of(record: &[u8], limits: &ItemLimits) -> Result<Attributes, WireError> {
-    const ATTRIBUTES: u32 = 6;
-    let mut kept = Gathered::default();
-    each_child(record, ATTRIBUTES, &mut |bytes| {
-        kept.take(&attributes::read(bytes)?, limits);
-        Ok(())
-    })?;
-    Ok(kept.known)
+    Ok(body)
 }
 
 /// The body of a record, as far as reports have such.
@@ -189,7 +165,7 @@ fn json_of(value: AnyValue) -> Json {
 }
 
 /// What a platform says of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Report {
     init_ms: Option<f64>,
     billed_ms: Option<f64>,
@@ -197,6 +173,10 @@ struct Report {
     memory_mb: Option<f64>,
     time_out_ms: Option<u64>,
     timed_out: bool,
+    /// True when the run failed for whatever reason, and this is what counts it.
+    failed: bool,
+    /// Id of the run, if it failed.
+    failed_run: Option<String>,
 }
 
 /// A report as JSON; its other fields are not needed.
@@ -213,10 +193,13 @@ struct Record {
     status: String,
     #[serde(default)]
     initialization_type: String,
+    #[serde(default)]
+    request_id: String,
+    #[serde(default)]
     metrics: Metrics,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metrics {
     duration_ms: Option<f64>,
@@ -241,6 +224,8 @@ impl Report {
     }
 
     fn of_line(text: &str) -> Self {
+        let status = word_after(text, "Status: ");
+        let run = word_after(text, "RequestId: ");
         Self {
             init_ms: number_after(text, "Init Duration: "),
             billed_ms: number_after(text, "Billed Duration: "),
@@ -248,6 +233,8 @@ impl Report {
             memory_mb: number_after(text, "Memory Size: "),
             time_out_ms: None,
             timed_out: text.contains("Status: timeout"),
+            failed: status.is_some_and(|status| FAILURES.contains(&status)),
+            failed_run: status.filter(|status| FAILURES.contains(status)).and(run).map(Into::into),
         }
     }
 
@@ -256,7 +243,9 @@ impl Report {
     }
 
     fn of_event(event: Event) -> Option<Self> {
-        let metrics = event.record.metrics;
+        let Record { status, request_id, metrics, initialization_type } = event.record;
+        let failed = FAILURES.contains(&status.as_str());
+        let failed_run = (failed && !request_id.is_empty()).then_some(request_id);
         match event.r#type.as_str() {
             "platform.report" => Some(Self {
                 init_ms: metrics.init_duration_ms,
@@ -264,10 +253,14 @@ impl Report {
                 used_memory_mb: metrics.max_memory_used_mb,
                 memory_mb: metrics.memory_size_mb,
                 time_out_ms: None,
-                timed_out: event.record.status == "timeout",
+                timed_out: status == "timeout",
+                failed,
+                failed_run,
             }),
+            // The report of the run says the same a little later, and counts it.
+            "platform.runtimeDone" => Some(Self { failed_run, ..Self::default() }),
             // Of a start on demand, the report of the first run tells as well, and it counts once.
-            "platform.initReport" if !matches!(event.record.initialization_type.as_str(), "" | "on-demand") => {
+            "platform.initReport" if !matches!(initialization_type.as_str(), "" | "on-demand") => {
                 Some(Self { init_ms: metrics.duration_ms, ..Self::default() })
             }
             _ => None,
@@ -281,22 +274,27 @@ impl Report {
         Some(Self { time_out_ms: Some((seconds * 1e3).round() as u64), ..Self::default() })
     }
 
-    /// What it says, if it is about a function and says anything.
-    fn about(self, resource: &Resource, own: &Attributes, at: EventTime) -> Option<FactRecord> {
-        let function = function_named_by(resource, SpanKind::Server, "", own);
-        let instance = [own, &resource.attributes].into_iter().find_map(|it| it.text(Attribute::FaasInstance));
+    /// What it says of its function, if it says anything.
+    fn about(self, subject: &Subject) -> Option<FactRecord> {
         let bytes = |mb: f64| (mb * MB) as u64;
-        (self != Self::default()).then(|| FactRecord {
-            instance: instance.map(Into::into),
-            init_ms: self.init_ms,
-            used_memory_bytes: self.used_memory_mb.map(bytes),
-            max_memory_bytes: self.memory_mb.map(bytes),
-            billed_ms: self.billed_ms,
-            time_out_ms: self.time_out_ms,
-            timed_out: self.timed_out,
-            ..FactRecord::about(function, at)
+        let says = Self { failed_run: None, ..self };
+        (says != Self::default()).then(|| FactRecord {
+            instance: subject.instance.as_deref().map(Into::into),
+            init_ms: says.init_ms,
+            used_memory_bytes: says.used_memory_mb.map(bytes),
+            max_memory_bytes: says.memory_mb.map(bytes),
+            billed_ms: says.billed_ms,
+            time_out_ms: says.time_out_ms,
+            timed_out: says.timed_out,
+            failed: says.failed,
+            ..FactRecord::about(Arc::clone(&subject.function), subject.at)
         })
     }
+}
+
+/// The word right after the words.
+fn word_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    text[text.find(words)? + words.len()..].split_whitespace().next()
 }
 
 /// The number right after the words; they may also be the end of a longer label, so that a label that is also the end
@@ -309,6 +307,7 @@ fn number_after(text: &str, words: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use loopscope_analyzer::span::EventTime;
     use opentelemetry_proto::tonic::{
         collector::logs::v1::ExportLogsServiceRequest,
         common::v1::{KeyValueList, any_value::Value},
@@ -333,6 +332,10 @@ mod tests {
     }
 
     fn told_by(records: impl Iterator<Item = LogRecord>) -> Vec<FactRecord> {
+        said_by(records).facts
+    }
+
+    fn said_by(records: impl Iterator<Item = LogRecord>) -> Said {
         let attributes = vec![pair("faas.name", "thumbnails"), pair("faas.instance", "stream-1")];
         let request = ExportLogsServiceRequest {
             resource_logs: vec![ResourceLogs {
@@ -341,7 +344,7 @@ mod tests {
                 ..Default::default()
             }],
         };
-        said(&request.encode_to_vec(), &ItemLimits::default()).unwrap().facts
+        said(&request.encode_to_vec(), &ItemLimits::default()).unwrap()
     }
 
     #[test]
@@ -377,6 +380,42 @@ mod tests {
         assert_eq!(told.iter().map(|fact| fact.timed_out).collect::<Vec<_>>(), [false, true]);
         assert_eq!(told.iter().map(|fact| fact.time_out_ms).collect::<Vec<_>>(), [Some(3_000), None]);
         assert_eq!(told[1].init_ms, None);
+        assert_eq!(told.iter().map(|fact| fact.failed).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_platform_says_that_a_run_failed_and_it_counts_once() {
+        let event = |kind: &str, status: &str| {
+            format!(
+                r#"{{"type":"{kind}","record":{{"requestId":"{ID}","status":"{status}","metrics":{{"durationMs":3}}}}}}"#
+            )
+        };
+        let bodies = [
+            event("platform.runtimeDone", "failure"),
+            event("platform.runtimeDone", "success"),
+            event("platform.report", "error"),
+            event("platform.report", "success"),
+            format!("REPORT RequestId: {ID}\tDuration: 1.00 ms\tBilled Duration: 2 ms\tStatus: error\tError Type: X"),
+        ];
+        let records = bodies.iter().map(|body| LogRecord { time_unix_nano: 7, body: any(body), ..Default::default() });
+        let said = said_by(records);
+        let run = ExceptionRecord::Run { run: RunId::of(ID), at: EventTime(7) };
+        assert_eq!(said.exceptions, [run; 3]);
+        assert_eq!(said.facts.iter().filter(|fact| fact.failed).count(), 2, "once by each report");
+    }
+
+    #[test]
+    fn an_exception_counts_for_its_function_where_no_span_is_named() {
+        let exception = |trace: u8| LogRecord {
+            time_unix_nano: 7,
+            trace_id: vec![trace; 16],
+            span_id: vec![trace; 8],
+            attributes: vec![pair("exception.type", "KeyError")],
+            ..Default::default()
+        };
+        let said = said_by([exception(1), exception(0)].into_iter());
+        assert_eq!((said.exceptions.len(), said.facts.len()), (2, 1));
+        assert!(said.facts[0].failed && &*said.facts[0].function.name == "thumbnails");
     }
 
     #[test]

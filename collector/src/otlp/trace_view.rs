@@ -1,4 +1,4 @@
-//! Decodes the spans and the log records of one trace in full, with everything that people want to see.
+//! Decodes the spans of one trace, and log records, in full, with everything that people want to see.
 //!
 //! This is the slow way, for one trace at a time; the engine reads spans in `traces.rs`.
 
@@ -7,8 +7,9 @@ use opentelemetry_proto::tonic::{logs::v1::LogRecord, resource::v1::Resource, tr
 use prost::Message;
 
 use super::{
+    limits::ItemLimits,
+    subject::{Subject, each_subject},
     traces::{ids, resources_in, walk},
-    volume::{each_item, judge_log_record},
     wire::Fields,
 };
 
@@ -37,18 +38,16 @@ pub fn spans_of_trace(batch: &[u8], accepted: u64, trace: TraceId) -> Vec<(Resou
     found
 }
 
-/// The accepted log records of one trace in an `ExportLogsServiceRequest`, with the same care for what cannot be read.
-pub fn logs_of_trace(batch: &[u8], accepted: u64, trace: TraceId) -> Vec<LogRecord> {
-    let (mut found, mut left) = (Vec::new(), accepted);
-    let _ = each_item(batch, &mut |bytes| {
-        let Some(of) = judge_log_record(bytes).ok().filter(|_| left > 0) else { return Ok(()) };
-        left -= 1;
-        if of == Some(trace) {
+/// The accepted log records of an `ExportLogsServiceRequest` that are wanted, with whom they are about, with the same
+/// care for what cannot be read.
+pub fn logs_of(batch: &[u8], limits: &ItemLimits, is_wanted: &dyn Fn(&Subject) -> bool) -> Vec<(Subject, LogRecord)> {
+    let mut found = Vec::new();
+    let _ = each_subject(batch, limits, &mut |subject, bytes| {
+        if is_wanted(&subject) {
             let mut record = LogRecord::default();
             merge_what_decodes(&mut record, bytes);
-            found.push(record);
+            found.push((subject, record));
         }
-        Ok(())
     });
     found
 }

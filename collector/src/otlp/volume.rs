@@ -3,8 +3,6 @@
 //! It looks no deeper than it must to judge; what the items say is read by those who need it. As with spans, an item
 //! that is rejected costs itself, and stays in the request that the journal holds.
 
-use loopscope_analyzer::span::TraceId;
-
 use super::{
     EnvelopeError, Signal,
     traces::REASONS_PER_REQUEST,
@@ -51,8 +49,6 @@ pub struct Counted {
     pub rejected: u64,
     /// The first distinct reasons of the rejections, at most [`REASONS_PER_REQUEST`].
     pub reasons: Vec<Rejection>,
-    /// The traces of the log records that are kept, each once, in order.
-    pub trace_ids: Vec<TraceId>,
     /// Metrics of a kind that is not known, so that their data points cannot be counted.
     pub unknown_metrics: u64,
 }
@@ -65,18 +61,10 @@ pub fn log_records(request: &[u8], most: u64) -> Result<Counted, EnvelopeError> 
     let mut counted = Counted::default();
     let walked = each_item(request, &mut |record| {
         let judged = counted.bounded(most, judge_log_record(record));
-        // Records of one trace often stand side by side; the rest is sorted out below.
-        if let Ok(Some(trace)) = judged
-            && counted.trace_ids.last() != Some(&trace)
-        {
-            counted.trace_ids.push(trace);
-        }
-        counted.take(judged.map(|_| ()));
+        counted.take(judged);
         Ok(())
     });
     walked.map_err(|cause| EnvelopeError { signal: Signal::Logs, cause })?;
-    counted.trace_ids.sort_unstable();
-    counted.trace_ids.dedup();
     Ok(counted)
 }
 
@@ -171,25 +159,23 @@ pub(super) fn each_child<'a>(
     Ok(())
 }
 
-/// A record is kept whatever it says; ids that are none leave it without a span. Gives its trace.
-pub(super) fn judge_log_record(record: &[u8]) -> Result<Option<TraceId>, Rejection> {
+/// A record is kept whatever it says; ids that are none leave it without a span.
+pub(super) fn judge_log_record(record: &[u8]) -> Result<(), Rejection> {
     const TIME: u32 = 1;
     const BODY: u32 = 5;
     const ATTRIBUTES: u32 = 6;
     const TRACE_ID: u32 = 9;
     const SPAN_ID: u32 = 10;
     const OBSERVED_TIME: u32 = 11;
-    let mut trace = None;
     let mut fields = Fields::new(record);
     while let Some(field) = fields.next()? {
         match field.number {
             TIME | OBSERVED_TIME => drop(field.value.fixed64()?),
-            TRACE_ID => trace = TraceId::from_wire(field.value.len()?),
-            BODY | ATTRIBUTES | SPAN_ID => drop(field.value.len()?),
+            BODY | ATTRIBUTES | TRACE_ID | SPAN_ID => drop(field.value.len()?),
             _ => {}
         }
     }
-    Ok(trace)
+    Ok(())
 }
 
 fn data_points_of(metric: &[u8], most: u64, counted: &mut Counted) -> Result<(), WireError> {

@@ -201,10 +201,20 @@ impl Feeder<'_> {
         let shards = parts.len();
         told.facts.into_iter().for_each(|fact| parts[(fact.function.id.0 % shards as u64) as usize].push(fact));
         let mut failed: Vec<Vec<ExceptionRecord>> = self.shards.iter().map(|_| Vec::new()).collect();
-        told.exceptions.into_iter().for_each(|told| failed[shard_of(told.trace_id, shards)].push(told));
+        let mut losses = Losses::default();
+        for exception in told.exceptions {
+            if let ExceptionRecord::Span { trace_id, .. } = exception {
+                failed[shard_of(trace_id, shards)].push(exception);
+            } else {
+                // Whichever shard has the run finds it; that it was told is counted once.
+                losses.exceptions_without_span += 1;
+                failed.iter_mut().for_each(|of_shard| of_shard.push(exception));
+            }
+        }
         self.position = batch.position;
         for (shard, (facts, exceptions)) in parts.into_iter().zip(failed).enumerate() {
-            self.give(shard, ToShard { facts, exceptions, ..self.message() });
+            let losses = std::mem::take(&mut losses);
+            self.give(shard, ToShard { facts, exceptions, losses, ..self.message() });
         }
     }
 

@@ -200,7 +200,7 @@ fn the_status_counts_and_questions_without_an_answer_say_so() {
     assert_eq!(status["otlp_http"], server.otlp_http.to_string());
     for (path, expected) in [
         ("/api/v1/loops/00000000000000000000000000000001", 404),
-        ("/api/v1/traces/00000000000000000000000000000001", 404),
+        ("/api/v1/traces/ffffffffffffffffffffffffffffffff", 404),
         ("/api/v1/traces/1", 400),
         ("/api/v1/nothing", 404),
     ] {

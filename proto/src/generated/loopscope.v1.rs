@@ -1235,6 +1235,152 @@ pub struct ContainerSize {
     #[prost(uint32, tag = "3")]
     pub concurrency: u32,
 }
+/// One trace as it stands in the journal.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Trace {
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// The spans, parents before children, siblings by start.
+    #[prost(message, repeated, tag = "2")]
+    pub spans: ::prost::alloc::vec::Vec<TraceSpan>,
+    /// True when the trace has more spans or log records than the answer may hold.
+    #[prost(bool, tag = "3")]
+    pub truncated: bool,
+    /// Spans of the trace in the journal, duplicates counted once.
+    #[prost(uint64, tag = "4")]
+    pub spans_total: u64,
+    /// Log records of the trace, by time: those that name it, and those that name no trace and are joined to one of its
+    /// runs.
+    #[prost(message, repeated, tag = "5")]
+    pub logs: ::prost::alloc::vec::Vec<TraceLog>,
+    /// Log records of the trace in the journal.
+    #[prost(uint64, tag = "6")]
+    pub logs_total: u64,
+}
+/// One log record.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TraceLog {
+    /// Id of the span that wrote it, or of the one that it was joined to; empty when there is none.
+    #[prost(string, tag = "1")]
+    pub span_id: ::prost::alloc::string::String,
+    /// When it happened, or was seen when it does not say.
+    #[prost(message, optional, tag = "2")]
+    #[serde(with = "crate::json::timestamp")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How bad it is, in the words of its source, or else "TRACE" to "FATAL"; empty when it does not say.
+    #[prost(string, tag = "3")]
+    pub severity: ::prost::alloc::string::String,
+    /// What it says; structured bodies as JSON.
+    #[prost(string, tag = "4")]
+    pub body: ::prost::alloc::string::String,
+    /// What it tells of, if it is an event.
+    #[prost(string, tag = "5")]
+    pub event_name: ::prost::alloc::string::String,
+    /// Attributes as text, ordered by key.
+    #[prost(message, repeated, tag = "6")]
+    pub attributes: ::prost::alloc::vec::Vec<Attribute>,
+    /// What joins it to the trace, or to the function: "span" when it names its span, "trace" when it names only the trace,
+    /// "invocation" for the id of the run, "instance" for the instance and the time, "function" for nothing but the
+    /// function.
+    #[prost(string, tag = "7")]
+    pub by: ::prost::alloc::string::String,
+    /// The trace that it names; empty when it names none.
+    #[prost(string, tag = "8")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// Id of the run that wrote it; empty when it does not say.
+    #[prost(string, tag = "9")]
+    pub invocation_id: ::prost::alloc::string::String,
+    /// The instance that wrote it; empty when it does not say.
+    #[prost(string, tag = "10")]
+    pub instance: ::prost::alloc::string::String,
+    /// True when it tells of an exception, so that its run counts as failed.
+    #[prost(bool, tag = "11")]
+    pub is_exception: bool,
+}
+/// One span of a trace.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TraceSpan {
+    /// 16 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub span_id: ::prost::alloc::string::String,
+    /// Id of the parent span; empty for a root.
+    #[prost(string, tag = "2")]
+    pub parent_span_id: ::prost::alloc::string::String,
+    /// Distance from the root of the trace.
+    #[prost(uint32, tag = "3")]
+    pub level: u32,
+    /// Name of the function that ran it.
+    #[prost(string, tag = "4")]
+    pub function: ::prost::alloc::string::String,
+    /// Id of that function.
+    #[prost(string, tag = "5")]
+    pub function_id: ::prost::alloc::string::String,
+    /// The operation.
+    #[prost(string, tag = "6")]
+    pub name: ::prost::alloc::string::String,
+    /// "server", "client", "producer", "consumer", "internal" or "unspecified".
+    #[prost(string, tag = "7")]
+    pub kind: ::prost::alloc::string::String,
+    /// When it began.
+    #[prost(message, optional, tag = "8")]
+    #[serde(with = "crate::json::timestamp")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// Milliseconds from the start of the trace's first span to this one's; negative never.
+    #[prost(double, tag = "9")]
+    pub offset_ms: f64,
+    /// How long it took, in milliseconds.
+    #[prost(double, tag = "10")]
+    pub duration_ms: f64,
+    /// True when its status is an error.
+    #[prost(bool, tag = "11")]
+    pub error: bool,
+    /// Text of the status.
+    #[prost(string, tag = "12")]
+    pub status_message: ::prost::alloc::string::String,
+    /// True when the span is the entry of an invocation.
+    #[prost(bool, tag = "13")]
+    pub entry: bool,
+    /// Earlier entries of the same function among the ancestors in this trace.
+    #[prost(uint32, tag = "14")]
+    pub lap: u32,
+    /// Attributes as text, ordered by key.
+    #[prost(message, repeated, tag = "15")]
+    pub attributes: ::prost::alloc::vec::Vec<Attribute>,
+    /// Spans of other traces that caused it.
+    #[prost(message, repeated, tag = "16")]
+    pub links: ::prost::alloc::vec::Vec<SpanRef>,
+}
+/// A key with its value as text.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attribute {
+    /// The key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// The value; structured values as JSON.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// Names one span.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpanRef {
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// 16 hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub span_id: ::prost::alloc::string::String,
+}
 /// Everything that is known of one function.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1289,6 +1435,25 @@ pub struct FunctionProfile {
     /// What metrics say that it did in that time; absent when none tell of it. It is never added to what spans say.
     #[prost(message, optional, tag = "16")]
     pub metrics: ::core::option::Option<ReportedByMetrics>,
+    /// Runs that failed in that time as log records or the platform say, without naming a span of theirs. Those that could
+    /// be joined to their run are among errors as well.
+    #[prost(uint64, tag = "17")]
+    pub failures_in_logs: u64,
+}
+/// Log records of one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FunctionLogs {
+    /// The time that was asked for.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<TimeRange>,
+    /// The records, the newest first.
+    #[prost(message, repeated, tag = "2")]
+    pub logs: ::prost::alloc::vec::Vec<TraceLog>,
+    /// True when there are more, or may be: ask for a shorter time.
+    #[prost(bool, tag = "3")]
+    pub truncated: bool,
 }
 /// What the metrics of a function say that it did, beside what its spans say.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -2156,6 +2321,12 @@ pub struct Status {
     /// Exceptions of log records whose span did not come in time, or that waited while there were too many.
     #[prost(uint64, tag = "122")]
     pub exceptions_unmatched: u64,
+    /// Exceptions of log records that name no span.
+    #[prost(uint64, tag = "123")]
+    pub exceptions_without_span: u64,
+    /// How many of those were joined to a run, by its id or by its instance and the time.
+    #[prost(uint64, tag = "124")]
+    pub exceptions_joined: u64,
     /// Traces whose time was measured before all of their spans were here, because too many were looked at.
     #[prost(uint64, tag = "67")]
     pub traces_cut: u64,
@@ -2624,134 +2795,6 @@ pub struct KindEvidence {
     #[prost(string, tag = "3")]
     pub seen: ::prost::alloc::string::String,
 }
-/// One trace as it stands in the journal.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Trace {
-    /// 32 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub trace_id: ::prost::alloc::string::String,
-    /// The spans, parents before children, siblings by start.
-    #[prost(message, repeated, tag = "2")]
-    pub spans: ::prost::alloc::vec::Vec<TraceSpan>,
-    /// True when the trace has more spans or log records than the answer may hold.
-    #[prost(bool, tag = "3")]
-    pub truncated: bool,
-    /// Spans of the trace in the journal, duplicates counted once.
-    #[prost(uint64, tag = "4")]
-    pub spans_total: u64,
-    /// Log records of the trace, by time.
-    #[prost(message, repeated, tag = "5")]
-    pub logs: ::prost::alloc::vec::Vec<TraceLog>,
-    /// Log records of the trace in the journal.
-    #[prost(uint64, tag = "6")]
-    pub logs_total: u64,
-}
-/// One log record of a trace.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TraceLog {
-    /// Id of the span that wrote it; empty when it names none.
-    #[prost(string, tag = "1")]
-    pub span_id: ::prost::alloc::string::String,
-    /// When it happened, or was seen when it does not say.
-    #[prost(message, optional, tag = "2")]
-    #[serde(with = "crate::json::timestamp")]
-    pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// How bad it is, in the words of its source, or else "TRACE" to "FATAL"; empty when it does not say.
-    #[prost(string, tag = "3")]
-    pub severity: ::prost::alloc::string::String,
-    /// What it says; structured bodies as JSON.
-    #[prost(string, tag = "4")]
-    pub body: ::prost::alloc::string::String,
-    /// What it tells of, if it is an event.
-    #[prost(string, tag = "5")]
-    pub event_name: ::prost::alloc::string::String,
-    /// Attributes as text, ordered by key.
-    #[prost(message, repeated, tag = "6")]
-    pub attributes: ::prost::alloc::vec::Vec<Attribute>,
-}
-/// One span of a trace.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TraceSpan {
-    /// 16 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub span_id: ::prost::alloc::string::String,
-    /// Id of the parent span; empty for a root.
-    #[prost(string, tag = "2")]
-    pub parent_span_id: ::prost::alloc::string::String,
-    /// Distance from the root of the trace.
-    #[prost(uint32, tag = "3")]
-    pub level: u32,
-    /// Name of the function that ran it.
-    #[prost(string, tag = "4")]
-    pub function: ::prost::alloc::string::String,
-    /// Id of that function.
-    #[prost(string, tag = "5")]
-    pub function_id: ::prost::alloc::string::String,
-    /// The operation.
-    #[prost(string, tag = "6")]
-    pub name: ::prost::alloc::string::String,
-    /// "server", "client", "producer", "consumer", "internal" or "unspecified".
-    #[prost(string, tag = "7")]
-    pub kind: ::prost::alloc::string::String,
-    /// When it began.
-    #[prost(message, optional, tag = "8")]
-    #[serde(with = "crate::json::timestamp")]
-    pub start: ::core::option::Option<::prost_types::Timestamp>,
-    /// Milliseconds from the start of the trace's first span to this one's; negative never.
-    #[prost(double, tag = "9")]
-    pub offset_ms: f64,
-    /// How long it took, in milliseconds.
-    #[prost(double, tag = "10")]
-    pub duration_ms: f64,
-    /// True when its status is an error.
-    #[prost(bool, tag = "11")]
-    pub error: bool,
-    /// Text of the status.
-    #[prost(string, tag = "12")]
-    pub status_message: ::prost::alloc::string::String,
-    /// True when the span is the entry of an invocation.
-    #[prost(bool, tag = "13")]
-    pub entry: bool,
-    /// Earlier entries of the same function among the ancestors in this trace.
-    #[prost(uint32, tag = "14")]
-    pub lap: u32,
-    /// Attributes as text, ordered by key.
-    #[prost(message, repeated, tag = "15")]
-    pub attributes: ::prost::alloc::vec::Vec<Attribute>,
-    /// Spans of other traces that caused it.
-    #[prost(message, repeated, tag = "16")]
-    pub links: ::prost::alloc::vec::Vec<SpanRef>,
-}
-/// A key with its value as text.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Attribute {
-    /// The key.
-    #[prost(string, tag = "1")]
-    pub key: ::prost::alloc::string::String,
-    /// The value; structured values as JSON.
-    #[prost(string, tag = "2")]
-    pub value: ::prost::alloc::string::String,
-}
-/// Names one span.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SpanRef {
-    /// 32 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub trace_id: ::prost::alloc::string::String,
-    /// 16 hexadecimal digits.
-    #[prost(string, tag = "2")]
-    pub span_id: ::prost::alloc::string::String,
-}
 /// Asks for the call graph.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2844,6 +2887,24 @@ pub struct GetFunctionRequest {
     /// Where the time ends, in the same forms or as "now"; absent for now.
     #[prost(string, optional, tag = "3")]
     pub to: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for the log records of one function.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFunctionLogsRequest {
+    /// Id of the function, whichever of its ids it is.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where the time begins: RFC 3339, or back from now as -90m, -1h or -7d; absent for an hour before its end.
+    #[prost(string, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where the time ends, in the same forms or as "now"; absent for now.
+    #[prost(string, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most records; absent for 100.
+    #[prost(uint32, optional, tag = "4")]
+    pub limit: ::core::option::Option<u32>,
 }
 /// Asks for what functions cost.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -3284,6 +3345,28 @@ pub mod loopscope_client {
                 .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunction"));
             self.inner.unary(req, path, codec).await
         }
+        /// What the log records of one function say, the newest first.
+        pub async fn get_function_logs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFunctionLogsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionLogs>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loopscope.v1.Loopscope/GetFunctionLogs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loopscope.v1.Loopscope", "GetFunctionLogs"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What functions cost in some time, and where it goes.
         pub async fn get_cost(
             &mut self,
@@ -3561,6 +3644,11 @@ pub mod loopscope_server {
             &self,
             request: tonic::Request<super::GetFunctionRequest>,
         ) -> std::result::Result<tonic::Response<super::FunctionProfile>, tonic::Status>;
+        /// What the log records of one function say, the newest first.
+        async fn get_function_logs(
+            &self,
+            request: tonic::Request<super::GetFunctionLogsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FunctionLogs>, tonic::Status>;
         /// What functions cost in some time, and where it goes.
         async fn get_cost(
             &self,
@@ -4209,6 +4297,51 @@ pub mod loopscope_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetFunctionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loopscope.v1.Loopscope/GetFunctionLogs" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFunctionLogsSvc<T: Loopscope>(pub Arc<T>);
+                    impl<
+                        T: Loopscope,
+                    > tonic::server::UnaryService<super::GetFunctionLogsRequest>
+                    for GetFunctionLogsSvc<T> {
+                        type Response = super::FunctionLogs;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFunctionLogsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Loopscope>::get_function_logs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFunctionLogsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

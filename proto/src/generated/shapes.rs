@@ -414,6 +414,58 @@ static CONTAINER_SIZE: Shape = &[
     Field { name: "gb", number: 2, kind: Kind::Double },
     Field { name: "concurrency", number: 3, kind: Kind::Count },
 ];
+impl Read for v1::Trace { const SHAPE: &'static Shape = &TRACE; }
+static TRACE: Shape = &[
+    Field { name: "trace_id", number: 1, kind: Kind::Text },
+    Field { name: "spans", number: 2, kind: Kind::Message(&TRACE_SPAN) },
+    Field { name: "truncated", number: 3, kind: Kind::Bool },
+    Field { name: "spans_total", number: 4, kind: Kind::Count },
+    Field { name: "logs", number: 5, kind: Kind::Message(&TRACE_LOG) },
+    Field { name: "logs_total", number: 6, kind: Kind::Count },
+];
+impl Read for v1::TraceLog { const SHAPE: &'static Shape = &TRACE_LOG; }
+static TRACE_LOG: Shape = &[
+    Field { name: "span_id", number: 1, kind: Kind::Text },
+    Field { name: "time", number: 2, kind: Kind::Time },
+    Field { name: "severity", number: 3, kind: Kind::Text },
+    Field { name: "body", number: 4, kind: Kind::Text },
+    Field { name: "event_name", number: 5, kind: Kind::Text },
+    Field { name: "attributes", number: 6, kind: Kind::Message(&ATTRIBUTE) },
+    Field { name: "by", number: 7, kind: Kind::Text },
+    Field { name: "trace_id", number: 8, kind: Kind::Text },
+    Field { name: "invocation_id", number: 9, kind: Kind::Text },
+    Field { name: "instance", number: 10, kind: Kind::Text },
+    Field { name: "is_exception", number: 11, kind: Kind::Bool },
+];
+impl Read for v1::TraceSpan { const SHAPE: &'static Shape = &TRACE_SPAN; }
+static TRACE_SPAN: Shape = &[
+    Field { name: "span_id", number: 1, kind: Kind::Text },
+    Field { name: "parent_span_id", number: 2, kind: Kind::Text },
+    Field { name: "level", number: 3, kind: Kind::Count },
+    Field { name: "function", number: 4, kind: Kind::Text },
+    Field { name: "function_id", number: 5, kind: Kind::Text },
+    Field { name: "name", number: 6, kind: Kind::Text },
+    Field { name: "kind", number: 7, kind: Kind::Text },
+    Field { name: "start", number: 8, kind: Kind::Time },
+    Field { name: "offset_ms", number: 9, kind: Kind::Double },
+    Field { name: "duration_ms", number: 10, kind: Kind::Double },
+    Field { name: "error", number: 11, kind: Kind::Bool },
+    Field { name: "status_message", number: 12, kind: Kind::Text },
+    Field { name: "entry", number: 13, kind: Kind::Bool },
+    Field { name: "lap", number: 14, kind: Kind::Count },
+    Field { name: "attributes", number: 15, kind: Kind::Message(&ATTRIBUTE) },
+    Field { name: "links", number: 16, kind: Kind::Message(&SPAN_REF) },
+];
+impl Read for v1::Attribute { const SHAPE: &'static Shape = &ATTRIBUTE; }
+static ATTRIBUTE: Shape = &[
+    Field { name: "key", number: 1, kind: Kind::Text },
+    Field { name: "value", number: 2, kind: Kind::Text },
+];
+impl Read for v1::SpanRef { const SHAPE: &'static Shape = &SPAN_REF; }
+static SPAN_REF: Shape = &[
+    Field { name: "trace_id", number: 1, kind: Kind::Text },
+    Field { name: "span_id", number: 2, kind: Kind::Text },
+];
 impl Read for v1::FunctionProfile { const SHAPE: &'static Shape = &FUNCTION_PROFILE; }
 static FUNCTION_PROFILE: Shape = &[
     Field { name: "function", number: 1, kind: Kind::Message(&FUNCTION) },
@@ -432,6 +484,13 @@ static FUNCTION_PROFILE: Shape = &[
     Field { name: "loops", number: 14, kind: Kind::Message(&LOOP_SUMMARY) },
     Field { name: "is_past", number: 15, kind: Kind::Bool },
     Field { name: "metrics", number: 16, kind: Kind::Message(&REPORTED_BY_METRICS) },
+    Field { name: "failures_in_logs", number: 17, kind: Kind::Count },
+];
+impl Read for v1::FunctionLogs { const SHAPE: &'static Shape = &FUNCTION_LOGS; }
+static FUNCTION_LOGS: Shape = &[
+    Field { name: "range", number: 1, kind: Kind::Message(&TIME_RANGE) },
+    Field { name: "logs", number: 2, kind: Kind::Message(&TRACE_LOG) },
+    Field { name: "truncated", number: 3, kind: Kind::Bool },
 ];
 impl Read for v1::ReportedByMetrics { const SHAPE: &'static Shape = &REPORTED_BY_METRICS; }
 static REPORTED_BY_METRICS: Shape = &[
@@ -742,6 +801,8 @@ static STATUS: Shape = &[
     Field { name: "entities_dropped", number: 65, kind: Kind::Count },
     Field { name: "sampling_clipped", number: 66, kind: Kind::Count },
     Field { name: "exceptions_unmatched", number: 122, kind: Kind::Count },
+    Field { name: "exceptions_without_span", number: 123, kind: Kind::Count },
+    Field { name: "exceptions_joined", number: 124, kind: Kind::Count },
     Field { name: "traces_cut", number: 67, kind: Kind::Count },
     Field { name: "trace_spans_dropped", number: 68, kind: Kind::Count },
     Field { name: "clock_offsets_dropped", number: 69, kind: Kind::Count },
@@ -914,53 +975,6 @@ static KIND_EVIDENCE: Shape = &[
     Field { name: "says", number: 2, kind: Kind::Text },
     Field { name: "seen", number: 3, kind: Kind::Text },
 ];
-impl Read for v1::Trace { const SHAPE: &'static Shape = &TRACE; }
-static TRACE: Shape = &[
-    Field { name: "trace_id", number: 1, kind: Kind::Text },
-    Field { name: "spans", number: 2, kind: Kind::Message(&TRACE_SPAN) },
-    Field { name: "truncated", number: 3, kind: Kind::Bool },
-    Field { name: "spans_total", number: 4, kind: Kind::Count },
-    Field { name: "logs", number: 5, kind: Kind::Message(&TRACE_LOG) },
-    Field { name: "logs_total", number: 6, kind: Kind::Count },
-];
-impl Read for v1::TraceLog { const SHAPE: &'static Shape = &TRACE_LOG; }
-static TRACE_LOG: Shape = &[
-    Field { name: "span_id", number: 1, kind: Kind::Text },
-    Field { name: "time", number: 2, kind: Kind::Time },
-    Field { name: "severity", number: 3, kind: Kind::Text },
-    Field { name: "body", number: 4, kind: Kind::Text },
-    Field { name: "event_name", number: 5, kind: Kind::Text },
-    Field { name: "attributes", number: 6, kind: Kind::Message(&ATTRIBUTE) },
-];
-impl Read for v1::TraceSpan { const SHAPE: &'static Shape = &TRACE_SPAN; }
-static TRACE_SPAN: Shape = &[
-    Field { name: "span_id", number: 1, kind: Kind::Text },
-    Field { name: "parent_span_id", number: 2, kind: Kind::Text },
-    Field { name: "level", number: 3, kind: Kind::Count },
-    Field { name: "function", number: 4, kind: Kind::Text },
-    Field { name: "function_id", number: 5, kind: Kind::Text },
-    Field { name: "name", number: 6, kind: Kind::Text },
-    Field { name: "kind", number: 7, kind: Kind::Text },
-    Field { name: "start", number: 8, kind: Kind::Time },
-    Field { name: "offset_ms", number: 9, kind: Kind::Double },
-    Field { name: "duration_ms", number: 10, kind: Kind::Double },
-    Field { name: "error", number: 11, kind: Kind::Bool },
-    Field { name: "status_message", number: 12, kind: Kind::Text },
-    Field { name: "entry", number: 13, kind: Kind::Bool },
-    Field { name: "lap", number: 14, kind: Kind::Count },
-    Field { name: "attributes", number: 15, kind: Kind::Message(&ATTRIBUTE) },
-    Field { name: "links", number: 16, kind: Kind::Message(&SPAN_REF) },
-];
-impl Read for v1::Attribute { const SHAPE: &'static Shape = &ATTRIBUTE; }
-static ATTRIBUTE: Shape = &[
-    Field { name: "key", number: 1, kind: Kind::Text },
-    Field { name: "value", number: 2, kind: Kind::Text },
-];
-impl Read for v1::SpanRef { const SHAPE: &'static Shape = &SPAN_REF; }
-static SPAN_REF: Shape = &[
-    Field { name: "trace_id", number: 1, kind: Kind::Text },
-    Field { name: "span_id", number: 2, kind: Kind::Text },
-];
 impl Read for v1::GetGraphRequest { const SHAPE: &'static Shape = &GET_GRAPH_REQUEST; }
 static GET_GRAPH_REQUEST: Shape = &[
 ];
@@ -1002,6 +1016,13 @@ static GET_FUNCTION_REQUEST: Shape = &[
     Field { name: "id", number: 1, kind: Kind::Text },
     Field { name: "from", number: 2, kind: Kind::Text },
     Field { name: "to", number: 3, kind: Kind::Text },
+];
+impl Read for v1::GetFunctionLogsRequest { const SHAPE: &'static Shape = &GET_FUNCTION_LOGS_REQUEST; }
+static GET_FUNCTION_LOGS_REQUEST: Shape = &[
+    Field { name: "id", number: 1, kind: Kind::Text },
+    Field { name: "from", number: 2, kind: Kind::Text },
+    Field { name: "to", number: 3, kind: Kind::Text },
+    Field { name: "limit", number: 4, kind: Kind::Count },
 ];
 impl Read for v1::GetCostRequest { const SHAPE: &'static Shape = &GET_COST_REQUEST; }
 static GET_COST_REQUEST: Shape = &[

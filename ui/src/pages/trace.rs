@@ -3,7 +3,7 @@
 //! Only the rows in view are in the document, so that a trace of ten thousand spans scrolls like one of ten. The
 //! arithmetic is in `waterfall.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use leptos::prelude::*;
@@ -16,7 +16,7 @@ use crate::client::trace_url;
 use crate::format;
 use crate::html::{Element, el, link, patch};
 use crate::parts::fetched::Answer;
-use crate::parts::{copy, icon, short_id, stat, stat_of};
+use crate::parts::{copy, icon, logs, panel, short_id, stat, stat_of};
 use crate::url::Route;
 use crate::waterfall::{self, Row};
 
@@ -125,7 +125,16 @@ fn waterfall(trace: &Trace, reading: Reading) -> Vec<Element> {
     let details = selected.and_then(|at| trace.spans.get(at)).map(|span| details(span, &trace.logs, reading));
     let class = if details.is_some() { "trace-body with-details" } else { "trace-body" };
     shown.push(el("div", class).child(table).all(details.into_iter().collect()));
+    shown.extend(loose_logs(trace));
     shown
+}
+
+/// Log records that no span of the answer wrote.
+fn loose_logs(trace: &Trace) -> Option<Element> {
+    let spans: HashSet<&str> = trace.spans.iter().map(|it| it.span_id.as_str()).collect();
+    let loose = trace.logs.iter().filter(|log| !spans.contains(log.span_id.as_str()));
+    let lines: Vec<Element> = loose.map(|log| logs::line(log, false)).collect();
+    (!lines.is_empty()).then(|| panel("Log records of no span", "loose-logs", "").child(el("ul", "logs").all(lines)))
 }
 
 fn body(trace: &Trace, rows: &[Row], selected: Option<usize>, total: f64, reading: Reading) -> Element {
@@ -241,7 +250,7 @@ fn span_time(span: &TraceSpan, kind: &str, total: f64) -> Element {
         .child(duration.with("style", place).text(&format::duration(span.duration_ms)))
 }
 
-fn details(span: &TraceSpan, logs: &[TraceLog], reading: Reading) -> Element {
+fn details(span: &TraceSpan, written: &[TraceLog], reading: Reading) -> Element {
     let close = el("button", "icon-button")
         .attr("type", "button")
         .attr("aria-label", "Close the details")
@@ -277,7 +286,8 @@ fn details(span: &TraceSpan, logs: &[TraceLog], reading: Reading) -> Element {
         let links = el("ul", "links").all(span.links.iter().map(cause).collect());
         panel = panel.child(el("h3", "").text("Caused by")).child(links);
     }
-    let written: Vec<Element> = logs.iter().filter(|log| log.span_id == span.span_id).map(log_line).collect();
+    let written: Vec<Element> =
+        written.iter().filter(|log| log.span_id == span.span_id).map(|log| logs::line(log, false)).collect();
     if !written.is_empty() {
         panel = panel.child(el("h3", "").text("Log")).child(el("ul", "logs").all(written));
     }
@@ -286,13 +296,6 @@ fn details(span: &TraceSpan, logs: &[TraceLog], reading: Reading) -> Element {
         true => panel.child(el("p", "muted").text("None.")),
         false => panel.child(el("dl", "attributes").all(span.attributes.iter().map(attribute).collect())),
     }
-}
-
-fn log_line(log: &TraceLog) -> Element {
-    let at = format::moment(log.time.as_ref());
-    let said = if log.body.is_empty() { &log.event_name } else { &log.body };
-    let head = el("span", "muted").text(&format!("{at} {} ", log.severity));
-    el("li", "").child(head).child(el("span", "mono").text(said))
 }
 
 fn cause(it: &SpanRef) -> Element {

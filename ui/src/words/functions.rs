@@ -60,6 +60,12 @@ pub fn metrics(told: Option<&ReportedByMetrics>) -> String {
     }
 }
 
+/// How many runs failed by what logs say.
+pub fn failures_in_logs(count: u64) -> String {
+    let runs = format::counted(count, "run failed", "runs failed");
+    format!("{runs} as logs or the platform say, without naming a span. Those found by their id are among the errors.")
+}
+
 /// The numbers of metrics.
 pub fn reported(told: &ReportedByMetrics) -> Vec<(&'static str, String)> {
     let times = |values: &Option<ValuesOfMetrics>| {

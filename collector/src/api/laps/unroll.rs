@@ -387,7 +387,7 @@ mod tests {
             let read = |id: TraceId| {
                 Ok(TraceSpans { spans: self.0.get(&id.0[0]).cloned().unwrap_or_default(), truncated: false })
             };
-            let identify = |_: &Resource, _: &Span| Identity { id: NodeId(15), name: "f".into() };
+            let identify = |_: &Resource, _: &Span| Identity::of(NodeId(15), "f".into());
             let found = v1::Loop { function_ids: vec![NodeId(15).to_string()], ..Default::default() };
             let chain =
                 Unroller::new(&read, &identify).unroll(&found, &[TraceId([from; 16])], joined).unwrap().unwrap();
@@ -475,7 +475,7 @@ mod tests {
         let resource = Resource { attributes: vec![attribute("faas.version", "8")], ..Default::default() };
         journal.0.get_mut(&2).unwrap()[0].0 = Arc::new(resource);
         let read = |id: TraceId| Ok(TraceSpans { spans: journal.0[&id.0[0]].clone(), truncated: false });
-        let identify = |_: &Resource, _: &Span| Identity { id: NodeId(15), name: "f".into() };
+        let identify = |_: &Resource, _: &Span| Identity::of(NodeId(15), "f".into());
         let found = v1::Loop { function_ids: vec![NodeId(15).to_string()], ..Default::default() };
         let chain = Unroller::new(&read, &identify).unroll(&found, &[TraceId([2; 16])], None).unwrap().unwrap();
         let last = chain.invocations.last().unwrap();

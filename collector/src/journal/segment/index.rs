@@ -1,6 +1,6 @@
-//! The index of a sealed segment: hashes of trace ids with positions, sorted, in blocks of one row each.
+//! The index of a sealed segment: hashes of keys with positions, sorted, in blocks of one row each.
 //!
-//! A row of its own for each trace would cost several times the bytes and a tree walk for each at write time.
+//! A row of its own for each key would cost several times the bytes and a tree walk for each at write time.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -27,7 +27,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The positions of batches that may hold the trace with this hash, in order.
+/// The positions of batches that may hold the key with this hash, in order.
 pub(super) fn read(connection: &Connection, first: Position, hash: u64) -> rusqlite::Result<Vec<Position>> {
     // The entries of one hash may begin in the block before the first that starts with it.
     let mut blocks = connection.prepare(

@@ -6,13 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use loopscope_analyzer::span::TraceId;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{Extent, extent, index};
 use crate::{
-    journal::{JournalError, Position, batch},
-    otlp::Signal,
+    journal::{JournalError, Position, Wanted, batch},
+    otlp::{Signal, key::Key},
 };
 
 /// How long a connection waits for another one's lock.
@@ -86,22 +85,27 @@ impl Reader {
         read().map_err(|source| self.failed(source))
     }
 
-    /// The positions of batches that may hold a trace, by the index of the sealed segment.
-    pub(in crate::journal) fn indexed(&self, trace: TraceId) -> Result<Vec<Position>, JournalError> {
-        index::read(&self.connection, self.first, batch::hash(trace)).map_err(|source| self.failed(source))
+    /// The positions of batches that may hold a key, by the index of the sealed segment.
+    pub(in crate::journal) fn indexed(&self, key: Key) -> Result<Vec<Position>, JournalError> {
+        index::read(&self.connection, self.first, batch::hash(key)).map_err(|source| self.failed(source))
     }
 
-    /// The batch at a position, if it holds the trace.
-    pub(in crate::journal) fn batch_with(
+    /// The batch at a position, if it is what is wanted.
+    pub(in crate::journal) fn batch_of(
         &self,
         position: Position,
-        trace: TraceId,
+        wanted: &Wanted<'_>,
     ) -> Result<Option<Row>, JournalError> {
         let holds = || {
-            let mut select = self.connection.prepare_cached("SELECT trace_ids FROM batch WHERE position = ?1")?;
+            let mut select = self
+                .connection
+                .prepare_cached("SELECT trace_ids, signal, received_unix_nanos FROM batch WHERE position = ?1")?;
             let mut rows = select.query([position.cast_signed()])?;
             let Some(row) = rows.next()? else { return Ok(false) };
-            Ok(batch::trace_ids_of_blob(row.get_ref(0)?.as_blob()?).any(|id| id == trace))
+            let received = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(row.get::<_, i64>(1)? == batch::signal_to_number(wanted.signal)
+                && wanted.received.contains(&received)
+                && batch::keys_of_blob(row.get_ref(0)?.as_blob()?).any(|key| wanted.keys.contains(&key)))
         };
         if !holds().map_err(|source| self.failed(source))? {
             return Ok(None);

@@ -2,13 +2,14 @@
 //! edges and loops.
 
 use leptos::prelude::*;
-use loopscope_proto::v1::{Edge, FunctionProfile, LoopSummary, Refusals, StoreUse};
+use loopscope_proto::v1::{Edge, FunctionLogs, FunctionProfile, LoopSummary, Refusals, StoreUse};
 
 use crate::app::App;
-use crate::client::function_url;
+use crate::client::{function_logs_url, function_url};
 use crate::format;
 use crate::html::{Element, el, link, patch};
 use crate::parts::fetched::Answer;
+use crate::parts::logs;
 use crate::parts::range::{self, Usual};
 use crate::parts::rows::{Column, Order, Row, Rows, number, text, toned};
 use crate::parts::{facts, figures, further, icon, panel};
@@ -20,13 +21,19 @@ use crate::words::functions as words;
 /// The page.
 pub fn function(id: String) -> AnyView {
     let app = App::get();
-    let asked = range::asked(app, Usual::Hour, move |range| function_url(&id, range));
+    let of = id.clone();
+    let asked = range::asked(app, Usual::Hour, move |range| function_url(&of, range));
+    let asked_logs = range::asked(app, Usual::Hour, move |range| function_logs_url(&id, range));
+    let written = Answer::<FunctionLogs>::of(asked_logs);
     let answer = Answer::<FunctionProfile>::of(asked);
     let orders = Orders { stores: Order::by(5, true), edges: Order::by(2, true) };
     let content = move || {
         let ready = app.named();
         let name = |id: &str| app.name_of(id, ready);
-        let shown = answer.show("No function has this id: it may never have run.", |it| show(it, &orders, &name));
+        let mut shown = answer.show("No function has this id: it may never have run.", |it| show(it, &orders, &name));
+        if answer.peek(|_| ()).is_some() {
+            shown.push(panel("Logs", "logs", "").all(written.show("No log record names it.", log_lines)));
+        }
         let head = answer.peek(|it| (title(it), kind(it), it.range));
         let (title, kind, answered) = head.unwrap_or_else(|| ("Function".into(), String::new(), None));
         let back = Route::Functions(app.range()).href();
@@ -84,6 +91,11 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
                     OTEL_SERVICE_NAME where it runs.";
         shown.insert(0, el("p", "verdict muted").test("unnamed").text(text));
     }
+    if it.failures_in_logs > 0 {
+        shown.push(
+            el("p", "verdict muted").test("failures-in-logs").text(&words::failures_in_logs(it.failures_in_logs)),
+        );
+    }
     let mut panels = vec![
         panel("Cold starts", "cold-starts", &words::cold_starts(&cold)).child(facts(vec![
             ("Cold runs", words::runs(cold.count)),
@@ -120,6 +132,17 @@ fn show(it: &FunctionProfile, orders: &Orders, name: &dyn Fn(&str) -> String) ->
     }
     shown.push(orders.edges.table(edges(&it.edges, name)));
     shown.push(further(it.edges_elided, "edge", "edges"));
+    shown
+}
+
+fn log_lines(it: &FunctionLogs) -> Vec<Element> {
+    if it.logs.is_empty() {
+        return vec![el("p", "muted").text("No log record of this time names it.")];
+    }
+    let mut shown = vec![el("ul", "logs").all(it.logs.iter().map(|log| logs::line(log, true)).collect())];
+    if it.truncated {
+        shown.push(el("p", "muted").text("There are more: choose a shorter time."));
+    }
     shown
 }
 

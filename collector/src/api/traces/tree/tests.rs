@@ -34,7 +34,7 @@ fn span(row: Row) -> (Arc<Resource>, Span) {
 /// The function of a test span is its name.
 fn by_name(_: &Resource, span: &Span) -> Identity {
     let id = span.name.bytes().fold(0, |id, byte| id * 256 + u64::from(byte));
-    Identity { id: NodeId(id), name: span.name.as_str().into() }
+    Identity::of(NodeId(id), span.name.as_str().into())
 }
 
 fn trace(rows: &[Row]) -> v1::Trace {
