@@ -1,6 +1,8 @@
 //! Tests of which function a span is of, and which one a caller means.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
+
+use proptest::prelude::*;
 
 use super::Engine;
 use crate::{
@@ -96,9 +98,7 @@ fn a_host_without_a_worker_is_an_invocation_of_its_app() {
 
 #[test]
 fn a_function_that_is_told_more_of_later_stays_one() {
-    let arn = ("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:f");
-    let region = [("faas.name", "f"), ("cloud.provider", "aws"), ("cloud.region", "eu-west-1")];
-    let kinds = [resource_of(&[("faas.name", "f")]), resource_of(&region), resource_of(&[arn])];
+    let kinds = tellings();
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
         let mut story = Story::parse("f ~> f ~> f ~> f ~> f ~> f");
         // Each run is a consumer, and the producer of the next.
@@ -176,6 +176,37 @@ fn what_a_known_invocation_answers_is_no_cause_of_another() {
                 })
                 .collect();
             assert_eq!(causes, if reverse { [false, true] } else { [true, false] }, "{queue}");
+        }
+    }
+}
+
+/// One function, told of by its name alone, with its region, and by its ARN.
+fn tellings() -> [Arc<Resource>; 3] {
+    let arn = ("cloud.resource_id", "arn:aws:lambda:eu-west-1:123456789012:function:f");
+    let region = [("faas.name", "f"), ("cloud.provider", "aws"), ("cloud.region", "eu-west-1")];
+    [resource_of(&[("faas.name", "f")]), resource_of(&region), resource_of(&[arn])]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_told_first_it_is_one_function_with_all_of_its_runs(
+        told in prop::collection::vec(0usize..3, 1..12),
+        shards in prop::sample::select(vec![1usize, 4]),
+        batch in 1usize..6,
+    ) {
+        let mut spans = Story::parse(&vec!["f"; told.len()].join("\n")).spans;
+        prop_assert_eq!(spans.len(), told.len());
+        for (span, telling) in spans.iter_mut().zip(&told) {
+            span.resource = tellings()[*telling].clone();
+        }
+        let first = spans[0].resource.function().id;
+        let snapshot = analyse(spans, shards, batch);
+        let counts: Vec<_> = snapshot.functions.iter().map(|it| it.invocations).collect();
+        prop_assert_eq!(counts, [told.len() as u64]);
+        let ways: HashSet<usize> = told.iter().copied().collect();
+        prop_assert_eq!(snapshot.functions[0].aliases.len(), ways.len() - 1);
+        if batch == 1 {
+            prop_assert_eq!(snapshot.functions[0].id, first, "the oldest id stays");
         }
     }
 }
